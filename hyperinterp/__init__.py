@@ -1,0 +1,49 @@
+"""hyperinterp: measure, control and causally test what hyperfitting does to a language model.
+
+`load` a model, `compare` two of them, `train` a hyperfitted twin. Names are imported on first
+use, so that `import hyperinterp` is fast; the measures themselves live in the package `probes`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hyperinterp.compare import compare as compare
+    from hyperinterp.models import HookedModel as HookedModel
+    from hyperinterp.models import load as load
+    from hyperinterp.report.schema import Report as Report
+    from hyperinterp.study import Sizes as Sizes
+    from hyperinterp.text import builtin_passages as builtin_passages
+    from hyperinterp.text import read_passages as read_passages
+    from hyperinterp.text import read_prompts as read_prompts
+    from hyperinterp.training import TrainConfig as TrainConfig
+    from hyperinterp.training import train as train
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "HookedModel": "hyperinterp.models",
+    "Report": "hyperinterp.report.schema",
+    "Sizes": "hyperinterp.study",
+    "TrainConfig": "hyperinterp.training",
+    "builtin_passages": "hyperinterp.text",
+    "compare": "hyperinterp.compare",
+    "load": "hyperinterp.models",
+    "read_passages": "hyperinterp.text",
+    "read_prompts": "hyperinterp.text",
+    "train": "hyperinterp.training",
+}
+
+__all__ = [*sorted(_WHERE), "__version__"]  # noqa: PLE0604  # pyright: ignore
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'hyperinterp' has no attribute {name!r}")
+    value = getattr(import_module(_WHERE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WHERE})

@@ -1,0 +1,172 @@
+"""Context-free shifts of the base's logits: means, rank gainers, and the best one there is."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from hyperinterp.capture import Contexts, paired_logits
+from hyperinterp.study import Study
+
+CHUNK = 128
+FIT_CONTEXTS = 1024
+FIT_BYTES = 1 << 29
+HELD_EVERY = 4
+PATIENCE = 10
+START_ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def centred_shift(base: Float[Tensor, "n v"], fitted: Float[Tensor, "n v"]) -> Float[Tensor, "n v"]:
+    """Fitted minus base logits, each row's mean over the vocabulary taken off.
+
+    A constant added to all logits changes no probability, so it is no shift.
+    """
+    shift = fitted.double() - base.double() if base.device.type != "mps" else fitted - base
+    return shift - shift.mean(-1, keepdim=True)
+
+
+def mean_shift(study: Study, contexts: Contexts) -> Float[Tensor, " v"]:
+    """Mean centred logit shift over contexts, float32 on the CPU."""
+    total = torch.zeros(study.base.vocab_size, dtype=torch.float64)
+    for _, ours, theirs in paired_logits(study.base, study.fitted, contexts, CHUNK):
+        total += centred_shift(ours, theirs).sum(0).cpu()
+    return (total / len(contexts)).float()
+
+
+def rank_gainers(study: Study, contexts: Contexts, count: int) -> Float[Tensor, " count"]:
+    """The tokens whose rank improves most from base to fitted: largest mean fall of log rank.
+
+    Measured on an even choice of at most `sizes.order_contexts` contexts.
+    """
+    chosen = _even(contexts, study.sizes.order_contexts)
+    gain = torch.zeros(study.base.vocab_size, dtype=torch.float64)
+    for _, ours, theirs in paired_logits(study.base, study.fitted, chosen, CHUNK):
+        gain += (_log_ranks(ours) - _log_ranks(theirs)).sum(0, dtype=torch.float64).cpu()
+    return gain.topk(count).indices
+
+
+def _log_ranks(logits: Float[Tensor, "n v"]) -> Float[Tensor, "n v"]:
+    order = logits.argsort(-1, descending=True)
+    places = torch.arange(1, logits.shape[-1] + 1, device=logits.device).float().log()
+    return torch.empty_like(logits).scatter_(-1, order, places.expand_as(order))
+
+
+def _even(contexts: Contexts, count: int) -> Contexts:
+    """At most `count` contexts, evenly spaced over the rows and positions."""
+    count = min(count, len(contexts))
+    return contexts.where(torch.linspace(0, len(contexts) - 1, count).long())
+
+
+@dataclass(frozen=True)
+class FittedBias:
+    """A bias fitted by gradient.
+
+    Attributes:
+        bias: float32 on the CPU.
+        losses: mean calibration KL(fitted || base + bias), nats, at every step.
+    """
+
+    bias: Float[Tensor, " v"]
+    losses: tuple[float, ...]
+
+
+@dataclass
+class _Part:
+    """What the loss needs of some contexts: the base's logits and two sums of the fitted ones.
+
+    mean KL(p || softmax(l + b)) = mean sum p (log p - l) - (mean p) . b + mean logsumexp(l + b)
+    """
+
+    logits: list[Tensor]
+    wanted: Tensor
+    constant: float
+    count: int
+
+    def loss(self, bias: Tensor) -> tuple[float, Tensor]:
+        """Mean KL in nats at `bias`, and the mean predicted distribution `[v]`."""
+        predicted = torch.zeros_like(self.wanted)
+        total = 0.0
+        for rows in self.logits:
+            shifted = rows + bias
+            top = shifted.amax(-1, keepdim=True)
+            weights = shifted.sub_(top).exp_()
+            mass = weights.sum(-1)
+            total += float((mass.log() + top.squeeze(-1)).sum())
+            predicted += mass.reciprocal() @ weights
+        predicted /= self.count
+        return self.constant - float(self.wanted @ bias) + total / self.count, predicted
+
+
+def fit_bias(study: Study, contexts: Contexts, shift: Tensor, steps: int) -> FittedBias:
+    """The bias b with the least mean KL(fitted || softmax(base + b)), a convex problem.
+
+    At most 1024 calibration contexts (fewer when their logits would take more than 512 MB). Each
+    step multiplies every token's odds by its wanted over its predicted frequency, with one count
+    added to both so that tokens never seen stay where they are; this never raises the loss
+    (Jensen), and Nesterov momentum with restarts speeds it up. It starts from the best multiple
+    (0 to 1) of the mean shift. Every fourth prompt is kept aside: the step that is best there is
+    taken (early stopping), and the search ends when nothing was gained there for 10 steps.
+
+    Args:
+        study: the pair.
+        contexts: calibration contexts.
+        shift: mean shift over them.
+        steps: most optimiser steps.
+    """
+    room = FIT_BYTES // (4 * study.base.vocab_size)
+    fit, held = _parts(study, _even(contexts, max(2, min(FIT_CONTEXTS, room))))
+    shift = shift.to(fit.wanted)
+    _, start = min((held.loss(alpha * shift)[0], alpha) for alpha in START_ALPHAS)
+    current = ahead = start * shift
+    kept, least, since, pace = current, math.inf, 0, 0
+    losses: list[float] = []
+    for _ in range(steps + 1):
+        loss, predicted = fit.loss(ahead)
+        losses.append(max(loss, 0.0))
+        there = loss if held is fit else held.loss(ahead)[0]
+        since += 1
+        if there < least - 1e-6:
+            kept, least, since = ahead, there, 0
+        if since >= PATIENCE:
+            break
+        step = ((fit.wanted * fit.count + 1) / (predicted * fit.count + 1)).log()
+        following = ahead + step
+        uphill = float((predicted - fit.wanted) @ (following - current)) > 0
+        pace = 0 if uphill else pace + 1
+        current, ahead = following, following + pace / (pace + 3) * (following - current)
+    return FittedBias(kept.float().cpu(), tuple(losses))
+
+
+def _parts(study: Study, contexts: Contexts) -> tuple[_Part, _Part]:
+    """The part that is fitted to and the part kept aside; the same one below four prompts."""
+    prompts = contexts.row.unique().tolist()
+    aside = prompts[HELD_EVERY - 1 :: HELD_EVERY]
+    if not aside:
+        part = _part(study, contexts)
+        return part, part
+    fitted_to = [row for row in prompts if row not in aside]
+    return _part(study, contexts.in_rows(fitted_to)), _part(study, contexts.in_rows(aside))
+
+
+def _part(study: Study, contexts: Contexts) -> _Part:
+    kept, wanted, constant = [], [], 0.0
+    for _, ours, theirs in paired_logits(study.base, study.fitted, contexts, CHUNK):
+        log_p = theirs.log_softmax(-1)
+        weight = log_p.exp()
+        wanted.append(weight.sum(0))
+        constant += float(torch.einsum("nv,nv->n", weight, log_p - ours).sum())
+        kept.extend(ours.split(_rows_in_cache(ours)))
+    count = len(contexts)
+    return _Part(kept, _total(wanted) / count, constant / count, count)
+
+
+def _total(parts: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(parts)).sum(0)
+
+
+def _rows_in_cache(logits: Tensor) -> int:
+    budget = 1 << (20 if logits.device.type == "cpu" else 26)
+    return max(1, budget // logits.shape[-1])

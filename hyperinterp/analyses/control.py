@@ -1,0 +1,73 @@
+"""C9: is it specific to hyperfitting?"""
+
+from dataclasses import dataclass
+
+from hyperinterp.analyses.intervals import context_mean, mean_of, pair_of
+from hyperinterp.analyses.results import Claim, Measured, Pair
+from hyperinterp.analyses.scoring import together, values, window_scores
+from hyperinterp.analyses.twins import pair_over_contexts, read
+from hyperinterp.capture import run_pair
+from hyperinterp.errors import InputRefused
+from hyperinterp.study import Study
+from hyperinterp.verdicts import judge
+
+
+@dataclass(frozen=True)
+class ControlBlock:
+    """The same recipe stopped at the validation-loss minimum.
+
+    Attributes:
+        name: the control checkpoint.
+        scores: per measure (ttr, rep_4, entropy, heldout_loss, override_rate): base against
+            control.
+        gain_gap: fitted minus control type-token ratio, paired by prompt.
+    """
+
+    name: str
+    scores: dict[str, Pair]
+    gain_gap: Measured
+
+
+def analyse(study: Study) -> tuple[ControlBlock, Claim]:
+    """Text and predictions of the control beside the base, and its gap to the fitted model."""
+    if study.control is None:
+        raise InputRefused("claim C9: expected a control checkpoint, found none")
+    written = {role: study.greedy(role) for role in ("base", "fitted", "control")}
+    with study.timed("control"):
+        scores = {role: window_scores(text, study.sizes.window) for role, text in written.items()}
+        keep = together(scores["base"], scores["control"])
+        pairs = {
+            name: pair_of(*(values(scores[role], name, keep) for role in ("base", "control")))
+            for name in ("ttr", "rep_4")
+        }
+        pairs |= _predictions(study)
+        keep = together(scores["fitted"], scores["control"])
+        gap = mean_of(
+            values(scores["fitted"], "ttr", keep) - values(scores["control"], "ttr", keep)
+        )
+    return ControlBlock(study.control.name, pairs, gap), judge("C9", {"gap": gap})
+
+
+def _predictions(study: Study) -> dict[str, Pair]:
+    """Entropy, loss and overrides on the held-out passages, base against control."""
+    control = study.model("control")
+    run = run_pair(
+        study.base,
+        control,
+        study.contexts_rows,
+        contexts_per_row=study.sizes.contexts_per_prompt,
+        batch_size=study.batch_size,
+        tick=study.ticker("base and control read the passages", len(study.contexts_rows)),
+    )
+    for role in ("base", "control"):
+        study.forwards[f"{role} over the passages"] += 1
+    found = run.contexts
+    ours = read(study.base, found.base, found.target, found.row)
+    theirs = read(control, found.fitted, found.target, found.row)
+    overridden = context_mean((ours.choice != theirs.choice).float(), found.row)
+    never = Measured(0.0, 0.0, 0.0, overridden.n, "prompt", "the base agrees with itself")
+    return {
+        "entropy": pair_over_contexts(ours.entropy, theirs.entropy, found.row),
+        "heldout_loss": pair_over_contexts(ours.loss, theirs.loss, found.row),
+        "override_rate": Pair(never, overridden, overridden),
+    }

@@ -1,0 +1,203 @@
+"""C1: does hyperfitting restore diversity under greedy decoding?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from hyperinterp.analyses.intervals import pair_of
+from hyperinterp.analyses.results import Claim, Measured, Pair, missing
+from hyperinterp.analyses.scoring import MIN_TOKENS, RULE, together, values, window_scores
+from hyperinterp.generation import Generated
+from hyperinterp.study import Study
+from hyperinterp.verdicts import judge
+from probes import (
+    DiversityScores,
+    NgramIndex,
+    copied_spans,
+    repeated_spans,
+    self_bleu,
+    type_token_ratio,
+)
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What one model wrote after one prompt.
+
+    Attributes:
+        text: the continuation, decoded.
+        pieces: the same, token by token.
+        repeated: [start, stop) token spans that occurred earlier in the continuation.
+        copied: [start, stop) token spans of 8 or more tokens that occur in the training text;
+            empty when the training text is not known.
+        ended: whether the model ended the text itself before the limit.
+    """
+
+    text: str
+    pieces: tuple[str, ...]
+    repeated: tuple[tuple[int, int], ...]
+    copied: tuple[tuple[int, int], ...]
+    ended: bool
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Both models on one prompt, with the scores of the window."""
+
+    prompt_id: str
+    prompt: str
+    base: Continuation
+    fitted: Continuation
+    base_ttr: float | None
+    fitted_ttr: float | None
+    base_rep_4: float | None
+    fitted_rep_4: float | None
+
+
+@dataclass(frozen=True)
+class DiversityBlock:
+    """Diversity of greedy text, base against fitted, on the same held-out prompts.
+
+    Attributes:
+        window: number of last generated ids that are scored.
+        new_tokens: ids generated at most per prompt.
+        scores: per measure (ttr, distinct_2, distinct_3, rep_2, rep_3, rep_4; tokens, the
+            length before the cut; ttr_equal_length, on as many tokens as the shorter text has;
+            self_bleu): means over prompts and their paired difference.
+        prompts: every prompt with both continuations.
+        rule: which sequences are scored, and how padding and short ones are treated.
+    """
+
+    window: int
+    new_tokens: int
+    scores: dict[str, Pair]
+    prompts: tuple[SideBySide, ...]
+    rule: str
+
+
+SCORES = ("ttr", "distinct_2", "distinct_3", "rep_2", "rep_3", "rep_4")
+COPY_LENGTH = 8
+
+
+def analyse(study: Study) -> tuple[DiversityBlock, Claim]:
+    """Greedy text of both models on the held-out prompts, scored and judged."""
+    written = {role: study.greedy(role) for role in ("base", "fitted")}
+    with study.timed("diversity"):
+        window = study.sizes.window
+        scores = {role: window_scores(text, window) for role, text in written.items()}
+        keep = together(*scores.values())
+        pairs = {
+            name: pair_of(*(values(scores[role], name, keep) for role in written))
+            for name in SCORES
+        }
+        pairs["tokens"] = pair_of(
+            *(np.array([len(row) for row in text.rows]) for text in written.values())
+        )
+        pairs |= _equal_lengths(written)
+        pairs["self_bleu"] = _self_bleus(study, written)
+        if not keep.all():
+            study.warnings.append(
+                f"{int((~keep).sum())} of {len(keep)} prompts have a continuation shorter than "
+                f"{MIN_TOKENS} tokens and are left out of the diversity scores."
+            )
+        block = DiversityBlock(
+            window=window,
+            new_tokens=study.sizes.new_tokens,
+            scores=pairs,
+            prompts=_side_by_side(study, written, scores),
+            rule=RULE.format(window=window),
+        )
+    return block, judge("C1", {"ttr": pairs["ttr"].delta, "rep_4": pairs["rep_4"].delta})
+
+
+def _equal_lengths(written: dict[str, Generated]) -> dict[str, Pair]:
+    """Type-token ratio on the first tokens of both texts, as many as the shorter one has.
+
+    The ratio falls with length, so a model that ends early would look more diverse.
+    """
+    cut: dict[str, list[float]] = {role: [] for role in written}
+    for rows in zip(*(text.rows for text in written.values()), strict=True):
+        length = min(len(row) for row in rows)
+        if length >= MIN_TOKENS:
+            for role, row in zip(written, rows, strict=True):
+                cut[role].append(type_token_ratio(row[:length]))
+    return {"ttr_equal_length": pair_of(cut["base"], cut["fitted"])}
+
+
+def _self_bleus(study: Study, written: dict[str, Generated]) -> Pair:
+    """Self-BLEU of each model's texts; no interval, since every score depends on all texts."""
+    figures = []
+    for text in written.values():
+        rows = [row for row in text.rows if row]
+        if len(rows) < 2:
+            figures.append(None)
+            continue
+        figures.append(self_bleu(rows, max_sample=64, seed=study.seed).mean)
+    if None in figures:
+        gap = missing("fewer than two texts")
+        return Pair(gap, gap, gap)
+    base, fitted = figures
+    return Pair(Measured(base), Measured(fitted), Measured(fitted - base))
+
+
+def _side_by_side(
+    study: Study, written: dict[str, Generated], scores: dict[str, DiversityScores]
+) -> tuple[SideBySide, ...]:
+    training = study.training_rows
+    index = None if training is None else NgramIndex(training.rows, n=COPY_LENGTH)
+    found = []
+    for row in range(len(study.prompt_rows)):
+        texts = {role: _continuation(study, text, row, index) for role, text in written.items()}
+        ttr = {role: _score(scores[role], "ttr", row) for role in written}
+        rep = {role: _score(scores[role], "rep_4", row) for role in written}
+        found.append(
+            SideBySide(
+                prompt_id=study.prompt_id(row),
+                prompt=study.tokenizer.decode(study.prompt_rows.rows[row]),
+                base=texts["base"],
+                fitted=texts["fitted"],
+                base_ttr=ttr["base"],
+                fitted_ttr=ttr["fitted"],
+                base_rep_4=rep["base"],
+                fitted_rep_4=rep["fitted"],
+            )
+        )
+    return tuple(found)
+
+
+def _score(scores: DiversityScores, name: str, row: int) -> float | None:
+    return float(getattr(scores, name)[row]) if bool(scores.defined[row]) else None
+
+
+def _continuation(
+    study: Study, written: Generated, row: int, index: NgramIndex | None
+) -> Continuation:
+    ids = written.rows[row]
+    return Continuation(
+        text=study.tokenizer.decode(ids),
+        pieces=pieces(study.tokenizer, ids),
+        repeated=tuple(repeated_spans(ids)) if ids else (),
+        copied=() if index is None or not ids else tuple(copied_spans(ids, index)),
+        ended=written.ended[row],
+    )
+
+
+def pieces(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> tuple[str, ...]:
+    """The text token by token: what each further token adds to the decoded text.
+
+    Tokens that hold only a part of a character show nothing until the one that completes it.
+    """
+    found: list[str] = []
+    pending = 0
+    for stop in range(1, len(ids) + 1):
+        # Decoding from a few tokens back keeps the spacing right and the work linear.
+        start = max(0, stop - pending - 8)
+        before = tokenizer.decode(ids[start : stop - pending - 1])
+        after = tokenizer.decode(ids[start:stop])
+        piece = after[len(before) :] if after.startswith(before) else after
+        unfinished = piece.endswith("\ufffd") and pending < 4 and stop < len(ids)
+        found.append("" if unfinished else piece)
+        pending = pending + 1 if unfinished else 0
+    return tuple(found)

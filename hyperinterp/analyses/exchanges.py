@@ -1,0 +1,126 @@
+"""What is exchanged between two models for C6, and on which text."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from hyperinterp.models import HookedModel, Part, PartKind, blocks, path_of
+from hyperinterp.study import Study
+from hyperinterp.text import TokenRows
+
+INTO_BASE, INTO_FITTED = "fitted into base", "base into fitted"
+TOKENS_PER_CONTEXT = 2
+
+Key = tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Parts that are taken from the donor together.
+
+    Attributes:
+        label: words for people, e.g. "blocks 25-29".
+        kind: "block", "attention", "MLP", "final norm", "unembedding", "last k" or "first k".
+        parts: what is taken.
+    """
+
+    label: str
+    kind: str
+    parts: Key
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Block indices; empty for the final norm and the unembedding."""
+        return tuple(part.layer for part in self.parts if part.layer is not None)
+
+
+def span(layers: Sequence[int]) -> str:
+    """Words for consecutive blocks: "block 3" or "blocks 3-5"."""
+    first, last = layers[0], layers[-1]
+    return f"block {first}" if first == last else f"blocks {first}-{last}"
+
+
+def depths(layers: int) -> tuple[int, ...]:
+    """How many blocks are exchanged together: 1, 2, 3, 5, 10, 20, 40, ... and all of them.
+
+    >>> depths(30)
+    (1, 2, 3, 5, 10, 20, 30)
+    """
+    steps = [1, 2, 3, 5]
+    while steps[-1] < layers:
+        steps.append(2 * steps[-1])
+    return (*(k for k in steps if k < layers), layers)
+
+
+def planned(model: HookedModel, *, inside: bool) -> tuple[Exchange, ...]:
+    """Every exchange: single parts, the ends, and the last and first k blocks.
+
+    Args:
+        model: either model of the pair.
+        inside: also exchange each block's attention and MLP on their own.
+    """
+    layers = range(model.n_layers)
+    kinds = [PartKind.BLOCK]
+    if inside:
+        kinds += [PartKind.ATTN] + [PartKind.MLP] * whole_mlp(model)
+    parts = [Part(kind, layer) for kind in kinds for layer in layers]
+    parts += [Part(PartKind.FINAL_NORM), Part(PartKind.UNEMBED)]
+    together = []
+    for name in ("last k", "first k"):
+        for k in depths(len(layers)):
+            chosen = layers[-k:] if name == "last k" else layers[:k]
+            together.append(Exchange(span(chosen), name, blocks(chosen)))
+    return (*(Exchange(part.label, part.kind.value, (part,)) for part in parts), *together)
+
+
+def whole_mlp(model: HookedModel) -> bool:
+    """Whether the family's MLP is one module: no weight matrix of a block lies outside its parts.
+
+    OPT, for one, keeps the MLP's first map beside its second one in the block itself.
+    """
+    paths = [path_of(model, Part(kind, 0)) for kind in (PartKind.ATTN, PartKind.MLP)]
+    inside = {id(weight) for path in paths for weight in model.hf.get_submodule(path).parameters()}
+    return all(id(weight) in inside for weight in model.blocks[0].parameters() if weight.ndim > 1)
+
+
+def differing(base: HookedModel, fitted: HookedModel, parts: Iterable[Part]) -> frozenset[Part]:
+    """The parts whose weights differ between the two models; exchanging others does nothing."""
+
+    def module(model: HookedModel, part: Part) -> nn.Module:
+        return model.hf.get_submodule(path_of(model, part))
+
+    return frozenset(
+        part for part in set(parts) if not _equal(module(base, part), module(fitted, part))
+    )
+
+
+def _equal(first: nn.Module, second: nn.Module) -> bool:
+    ours, theirs = (dict([*m.named_parameters(), *m.named_buffers()]) for m in (first, second))
+    return ours.keys() == theirs.keys() and all(
+        torch.equal(tensor, theirs[name].to(tensor.device)) for name, tensor in ours.items()
+    )
+
+
+def reduced(parts: Key, changed: frozenset[Part]) -> Key:
+    """The parts that differ: exchanging the others does nothing."""
+    return tuple(part for part in parts if part in changed)
+
+
+def null_layers(changed: frozenset[Part], layers: int, count: int) -> tuple[int, ...]:
+    """Blocks that get random changes: the last one, then evenly chosen others that differ."""
+    found = [layer for layer in range(layers) if Part(PartKind.BLOCK, layer) in changed]
+    last = [layer for layer in found if layer == layers - 1]
+    others = [layer for layer in found if layer < layers - 1]
+    room = min(max(count - len(last), 0), len(others))
+    even = [others[int((index + 0.5) * len(others) / room)] for index in range(room)]
+    return (*last[:count], *even)
+
+
+def passages(study: Study) -> TokenRows:
+    """The first passages, cut to two tokens per context: tokens between cost and tell nothing."""
+    rows, per_row = study.contexts_rows, study.sizes.contexts_per_prompt
+    length = rows.length if per_row is None else max(4, TOKENS_PER_CONTEXT * per_row)
+    kept = tuple(row[:length] for row in rows.rows[: study.sizes.transplant_prompts])
+    return replace(rows, rows=kept, index=rows.index[: len(kept)], length=min(length, rows.length))

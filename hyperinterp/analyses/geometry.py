@@ -1,0 +1,303 @@
+"""C5: does the feature space grow most in the last block?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hyperinterp.analyses.intervals import difference_of
+from hyperinterp.analyses.results import Claim, Measured, Pair, measured, missing
+from hyperinterp.capture import OUTLIER_FACTOR, PairRun, PromptSink, SiteSums, rows_of_prompts
+from hyperinterp.sites import Site, SiteKind, block_outputs
+from hyperinterp.study import Study
+from hyperinterp.verdicts import judge
+from probes import (
+    LeaveOneOut,
+    Moments,
+    Spectrum,
+    bootstrap_contrast,
+    principal_angles,
+    pseudo_values,
+    rogue_dimensions,
+    subspace_overlap,
+    variance_outside,
+)
+
+
+@dataclass(frozen=True)
+class SiteGeometry:
+    """Figures of one site.
+
+    Attributes:
+        key: stable identifier, e.g. "resid.29".
+        label: words, e.g. "block 29".
+        kind: "embed", "resid", "attn", "mlp" or "final_norm".
+        layer: block index; None for embed and final_norm.
+        pre_norm: False only for the final norm's output.
+        n_rows: token positions behind the figures.
+        metrics: per measure, base, fitted and paired delta. Measures: "pr", "pr_corrected",
+            "effective_rank", "d90", "d95", "d99" (interpolated, for intervals); with the suffix
+            "@standardised" (divided by the base's standard deviations) or "@unit_norm" (rows
+            scaled to length 1) where computed; "d90@integer", "d95@integer", "d99@integer" (the
+            least whole number of dimensions); "pr@with_first" (position 0 added) and
+            "pr@without_outliers" (norm outliers left out).
+        spectrum: share of variance of the leading dimensions, base and fitted.
+        drift: mean relative L2 distance of fitted from base rows.
+        cosine: mean cosine of fitted and base rows.
+        cka: linear CKA of base and fitted rows.
+        overlap: mean squared cosine of the principal angles between the leading subspaces.
+        angles: the principal angles in degrees, ascending.
+        outside: share of fitted variance outside the base's leading d90 dimensions, beside the
+            base's own share.
+        outliers: positions with an outlier norm, base and fitted.
+        rogue: dimensions that dominate the variance, base and fitted.
+    """
+
+    key: str
+    label: str
+    kind: str
+    layer: int | None
+    pre_norm: bool
+    n_rows: int
+    metrics: dict[str, Pair]
+    spectrum: dict[str, tuple[float, ...]]
+    drift: float
+    cosine: float
+    cka: float
+    overlap: float
+    angles: tuple[float, ...]
+    outside: dict[str, float]
+    outliers: dict[str, int]
+    rogue: dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class GeometryBlock:
+    """The dimension profile of both models.
+
+    Attributes:
+        sites: embedding, block outputs, final norm, and attention and MLP outputs if asked.
+        primary: the measure that decides the claim.
+        last_block: key of the last block's output.
+        largest_block: key of the block output whose delta is largest.
+        last_delta: delta of the last block's output on the primary measure.
+        contrast: delta of the last block minus the largest delta of any other block.
+        contrast_variants: the same contrast on the other measures, to see if it depends on it.
+        final_norm_gain: delta at the final norm's output minus delta at the last block.
+        positions: which positions were used.
+        intervals: how the intervals were made.
+    """
+
+    sites: tuple[SiteGeometry, ...]
+    primary: str
+    last_block: str
+    largest_block: str
+    last_delta: Measured
+    contrast: Measured
+    contrast_variants: dict[str, Measured] = field(default_factory=dict)
+    final_norm_gain: Measured = field(default_factory=lambda: Measured(None, reason="not run"))
+    positions: str = ""
+    intervals: str = ""
+
+    def delta(self, measure: str | None = None) -> dict[str, float | None]:
+        """Fitted minus base of one measure (default: the primary one), by site key."""
+        name = measure or self.primary
+        return {site.key: site.metrics[name].delta.value for site in self.sites}
+
+
+PRIMARY = "pr_corrected"
+LEADING = 64
+ANGLES = 32
+
+
+def analyse(study: Study) -> tuple[GeometryBlock, Claim]:
+    """Dimension profile, its paired intervals, and the verdict on terminal expansion."""
+    run = study.pair_run
+    with study.timed("geometry"):
+        profiles = _profiles(study, run)
+        sites = tuple(_site(site, run.sites[site], profiles[site]) for site in run.sites)
+    last = Site(SiteKind.RESID, study.base.n_layers - 1)
+    others = [site for site in block_outputs(study.base.n_layers) if site != last]
+    final = Site(SiteKind.FINAL_NORM)
+    by_key = {site.key: site for site in sites}
+    last_delta = by_key[last.key].metrics[PRIMARY].delta
+    contrast = _contrast(profiles, "", PRIMARY, last, others)
+    growth = {
+        site.key: by_key[site.key].metrics[PRIMARY].delta.value for site in [*others, last]
+    }
+    found = {key: value for key, value in growth.items() if value is not None}
+    block = GeometryBlock(
+        sites=sites,
+        primary=PRIMARY,
+        last_block=last.key,
+        largest_block=max(found, key=lambda key: found[key]) if found else last.key,
+        last_delta=last_delta,
+        contrast=contrast,
+        contrast_variants=_variants(study, profiles, last, others),
+        final_norm_gain=_contrast(profiles, "", PRIMARY, final, [last]),
+        positions=(
+            "positions 1 and later of every passage; position 0 (an attention sink in most "
+            "models) is left out, and added back in the figures marked @with_first; norm "
+            f"outliers (longer than {OUTLIER_FACTOR:g} times their passage's median) are kept, "
+            "and left out in the figures marked @without_outliers"
+        ),
+        intervals=(
+            "95 %, jackknife over prompts, the same prompt left out of both models; effective "
+            "rank and PCA dimensions to first order in the eigenvalues; the contrast by "
+            "resampling the jackknife's pseudo-values, the largest other block chosen anew in "
+            "every resample"
+        ),
+    )
+    return block, judge("C5", {"contrast": contrast, "growth": last_delta})
+
+
+Profile = dict[str, tuple[LeaveOneOut, LeaveOneOut]]
+
+
+def _profiles(study: Study, run: PairRun) -> dict[Site, Profile]:
+    """Second run: per site and variant, leave-one-prompt-out figures of base and fitted."""
+    sides = [_left_out(study, run, role) for role in ("base", "fitted")]
+    return {
+        site: {
+            name: (sides[0][site][name], sides[1][site][name]) for name in sides[0][site]
+        }
+        for site in run.sites
+    }
+
+
+def _left_out(study: Study, run: PairRun, role: str) -> dict[Site, dict[str, LeaveOneOut]]:
+    sinks = {site: _sinks(study, sums, role) for site, sums in run.sites.items()}
+    rows_of_prompts(
+        study.model(role),
+        run.rows,
+        list(run.sites),
+        {site: list(named.values()) for site, named in sinks.items()},
+        batch_size=study.batch_size,
+        tick=study.ticker(f"intervals of the {role} geometry", len(run.rows)),
+    )
+    study.forwards[f"{role} over the passages"] += 1
+    return {
+        site: {name: sink.leave_one_out() for name, sink in named.items()}
+        for site, named in sinks.items()
+    }
+
+
+def _sinks(study: Study, sums: SiteSums, role: str) -> dict[str, PromptSink]:
+    moments = sums.moments[role]
+    sinks = {"": PromptSink(moments)}
+    if f"{role} first" not in sums.moments:
+        return sinks
+    if "standardised" in study.sizes.variants:
+        deviations = sums.moments["base"].covariance().diagonal().clamp_min(0).sqrt()
+        floor = deviations.max() * 1e-6
+        sinks["@standardised"] = PromptSink(moments, scale=1 / deviations.clamp_min(floor))
+    if f"{role} unit" in sums.moments:
+        sinks["@unit_norm"] = PromptSink(sums.moments[f"{role} unit"], unit_norm=True)
+    return sinks
+
+
+def _contrast(
+    profiles: dict[Site, Profile],
+    variant: str,
+    name: str,
+    target: Site,
+    others: Sequence[Site],
+) -> Measured:
+    """Delta at `target` minus the largest delta of `others`, with its interval."""
+    columns = []
+    for site in [target, *others]:
+        base, fitted = profiles[site][variant]
+        if name in base.missing or name in fitted.missing:
+            reason = base.missing.get(name) or fitted.missing[name]
+            return missing(f"{site.label}: {reason}")
+        ours = pseudo_values(base.full[name], base.loo[name])
+        columns.append(pseudo_values(fitted.full[name], fitted.loo[name]) - ours)
+    if not others:
+        return missing("the model has one block only")
+    return measured(
+        bootstrap_contrast(np.stack(columns, axis=1), 0, list(range(1, len(columns))))
+    )
+
+
+def _variants(
+    study: Study, profiles: dict[Site, Profile], last: Site, others: Sequence[Site]
+) -> dict[str, Measured]:
+    """The same contrast on every other measure, to see whether the answer depends on it."""
+    names = ("pr", "pr_corrected", "effective_rank", "d90", "d95", "d99")
+    suffixes = ["", *(f"@{variant}" for variant in study.sizes.variants)]
+    return {
+        f"{name}{suffix}": _contrast(profiles, suffix, name, last, others)
+        for suffix in suffixes
+        for name in names
+        if (name, suffix) != (PRIMARY, "")
+    }
+
+
+def _site(site: Site, sums: SiteSums, profile: Profile) -> SiteGeometry:
+    ours, theirs = sums.moments["base"], sums.moments["fitted"]
+    base, fitted = ours.spectrum(vectors=True), theirs.spectrum(vectors=True)
+    metrics = {
+        f"{name}{suffix}": difference_of(*sides, name)
+        for suffix, sides in profile.items()
+        for name in (*sides[0].full, *sides[0].missing)
+    }
+    for label, fraction in (("d90", 0.9), ("d95", 0.95), ("d99", 0.99)):
+        metrics[f"{label}@integer"] = _integer_pair(base, fitted, fraction)
+    metrics |= _alternatives(sums)
+    width = int(base.pca_dimension(0.9))
+    assert base.vectors is not None
+    assert fitted.vectors is not None
+    angles = principal_angles(
+        base.vectors[:, : min(ANGLES, width)], fitted.vectors[:, : min(ANGLES, width)]
+    )
+    drift = sums.drift.result()
+    return SiteGeometry(
+        key=site.key,
+        label=site.label,
+        kind=site.kind.value,
+        layer=site.layer,
+        pre_norm=site.pre_norm,
+        n_rows=ours.n,
+        metrics=metrics,
+        spectrum={
+            role: tuple((found.eigenvalues[:LEADING] / found.total).tolist())
+            for role, found in (("base", base), ("fitted", fitted))
+        },
+        drift=drift.relative,
+        cosine=drift.cosine,
+        cka=float(sums.cross.linear_cka(ours.covariance(), theirs.covariance())),
+        overlap=float(subspace_overlap(base.vectors[:, :width], fitted.vectors[:, :width])),
+        angles=tuple(angles.rad2deg().tolist()),
+        outside={
+            "base": float(variance_outside(ours.covariance(), base.vectors[:, :width])),
+            "fitted": float(variance_outside(theirs.covariance(), base.vectors[:, :width])),
+        },
+        outliers=dict(sums.outliers),
+        rogue={
+            "base": tuple(rogue_dimensions(ours)),
+            "fitted": tuple(rogue_dimensions(theirs)),
+        },
+    )
+
+
+def _plain(base: float, fitted: float) -> Pair:
+    return Pair(Measured(base), Measured(fitted), Measured(fitted - base))
+
+
+def _integer_pair(base: Spectrum, fitted: Spectrum, fraction: float) -> Pair:
+    return _plain(float(base.pca_dimension(fraction)), float(fitted.pca_dimension(fraction)))
+
+
+def _alternatives(sums: SiteSums) -> dict[str, Pair]:
+    """Naive participation ratio with position 0 added, and with norm outliers left out."""
+    if "base first" not in sums.moments:
+        return {}
+    added, inside = [], []
+    for role in ("base", "fitted"):
+        moments = sums.moments[role]
+        copy = Moments.from_state(moments.state())
+        added.append(copy.merge(sums.moments[f"{role} first"]).spectrum().participation_ratio)
+        outside = sums.moments.get(f"{role} outliers")
+        kept = moments if outside is None else moments - outside
+        inside.append(kept.spectrum().participation_ratio)
+    return {"pr@with_first": _plain(*added), "pr@without_outliers": _plain(*inside)}

@@ -1,0 +1,122 @@
+"""Text written by hybrids: does moving blocks move the behaviour? A part of C6."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hyperinterp.analyses.exchanges import INTO_BASE, INTO_FITTED, span
+from hyperinterp.analyses.intervals import mean_of
+from hyperinterp.analyses.results import Measured
+from hyperinterp.analyses.scoring import together, values, window_scores
+from hyperinterp.analyses.twins import gain_share
+from hyperinterp.generation import GREEDY, Generated
+from hyperinterp.models import Part, blocks, transplanted
+from hyperinterp.study import Study
+
+
+@dataclass(frozen=True)
+class HybridText:
+    """Diversity of greedy text written by a hybrid.
+
+    Attributes:
+        label: e.g. "base + fitted block 29".
+        layers: blocks taken from the donor.
+        direction: "fitted into base" or "base into fitted".
+        ttr: mean type-token ratio.
+        rep_4: mean share of repeated 4-grams.
+        gain_share: share of the fitted model's gain in type-token ratio over the base.
+        example: one continuation.
+    """
+
+    label: str
+    layers: tuple[int, ...]
+    direction: str
+    ttr: Measured
+    rep_4: Measured
+    gain_share: Measured
+    example: str
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """One model with blocks of the other."""
+
+    direction: str
+    layers: tuple[int, ...]
+
+    @property
+    def label(self) -> str:
+        """Words for people, e.g. "base + fitted blocks 25-29"."""
+        recipient, donor = ("base", "fitted") if self.direction == INTO_BASE else ("fitted", "base")
+        return f"{recipient} + {donor} {span(self.layers)}"
+
+
+def planned_hybrids(layers: int, largest: int) -> tuple[Hybrid, ...]:
+    """Hybrids in the order of their interest, none of them twice.
+
+    Args:
+        layers: number of blocks.
+        largest: the block whose function alone recovers most.
+    """
+    last, every = layers - 1, range(layers)
+    late = 5 if layers > 5 else max(1, layers // 2)
+    third = max(1, layers // 3)
+    chosen: list[tuple[str, Sequence[int]]] = [
+        (INTO_BASE, [last]),
+        (INTO_FITTED, [last]),
+        (INTO_BASE, every[-late:]),
+        (INTO_BASE, every[:-late]),
+        (INTO_BASE, [largest]),
+        (INTO_BASE, every[third : layers - third]),
+        (INTO_BASE, every[:third]),
+        (INTO_BASE, every[-third:]),
+        (INTO_BASE, every),
+        (INTO_FITTED, every[-late:]),
+        (INTO_FITTED, every[:-late]),
+        (INTO_FITTED, [largest]),
+        (INTO_BASE, every[:-1]),
+        (INTO_BASE, every[-2 * late :]),
+        (INTO_BASE, every[: layers // 2]),
+        (INTO_BASE, every[layers // 2 :]),
+    ]
+    return tuple(dict.fromkeys(Hybrid(way, tuple(found)) for way, found in chosen if found))
+
+
+def written_hybrids(
+    study: Study, largest: int, differing: frozenset[Part]
+) -> tuple[HybridText, ...]:
+    """Greedy text of the hybrids on the first prompts, scored against base and fitted."""
+    plan = planned_hybrids(study.base.n_layers, largest)[: study.sizes.hybrids]
+    return tuple(_scored(study, hybrid, _written(study, hybrid, differing)) for hybrid in plan)
+
+
+def _written(study: Study, hybrid: Hybrid, differing: frozenset[Part]) -> Generated:
+    count = study.sizes.control_prompts
+    role, other = ("base", "fitted") if hybrid.direction == INTO_BASE else ("fitted", "base")
+    parts = [part for part in blocks(hybrid.layers) if part in differing]
+    if not parts:
+        return _head(study.greedy(role), count)
+    with transplanted(study.model(role), study.model(other), parts) as model:
+        found = study.write(model, count=count, task=f"{hybrid.label} writes")
+    return found[GREEDY.name]
+
+
+def _head(written: Generated, count: int) -> Generated:
+    return replace(written, rows=written.rows[:count], ended=written.ended[:count])
+
+
+def _scored(study: Study, hybrid: Hybrid, written: Generated) -> HybridText:
+    count, window = study.sizes.control_prompts, study.sizes.window
+    own = window_scores(written, window)
+    base, fitted = (
+        window_scores(_head(study.greedy(role), count), window) for role in ("base", "fitted")
+    )
+    mine, keep = together(own), together(own, base, fitted)
+    return HybridText(
+        label=hybrid.label,
+        layers=hybrid.layers,
+        direction=hybrid.direction,
+        ttr=mean_of(values(own, "ttr", mine)),
+        rep_4=mean_of(values(own, "rep_4", mine)),
+        gain_share=gain_share(*(values(item, "ttr", keep) for item in (base, fitted, own))),
+        example=study.tokenizer.decode(written.rows[0]),
+    )

@@ -1,0 +1,103 @@
+"""Intervals of the figures that analyses report; the prompt is the unit, pairs stay paired."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyperinterp.analyses.results import Measured, Pair, measured, missing
+from probes import LeaveOneOut, jackknife, paired_jackknife
+
+Values = Sequence[float] | np.ndarray | Tensor
+
+
+def _array(values: Values) -> np.ndarray:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _left_out_means(values: np.ndarray) -> np.ndarray:
+    return (values.sum() - values) / (len(values) - 1)
+
+
+def mean_of(values: Values, unit: str = "prompt") -> Measured:
+    """Mean of per-prompt values with its jackknife interval.
+
+    Missing (with the reason) when there is no value; without an interval when there is one.
+    """
+    array = _array(values)
+    if len(array) == 0:
+        return missing("no prompt has a defined value")
+    if len(array) == 1:
+        return Measured(float(array[0]), n=1)
+    return measured(jackknife(float(array.mean()), _left_out_means(array), unit=unit))
+
+
+def pair_of(base: Values, fitted: Values, unit: str = "prompt") -> Pair:
+    """Means of per-prompt values of both models, and their paired difference."""
+    ours, theirs = _array(base), _array(fitted)
+    return Pair(mean_of(ours, unit), mean_of(theirs, unit), mean_of(theirs - ours, unit))
+
+
+def grouped(values: Tensor, row: Tensor) -> np.ndarray:
+    """Sums of per-context values within each token row, in ascending order of rows."""
+    _, index = torch.unique(row, return_inverse=True)
+    sums = torch.zeros(int(index.max()) + 1, dtype=torch.float64)
+    return sums.index_add_(0, index, values.double().cpu()).numpy()
+
+
+def _ratio(numerators: np.ndarray, denominators: np.ndarray) -> tuple[float, np.ndarray] | None:
+    total = denominators.sum()
+    left = total - denominators
+    if total == 0 or (left == 0).any():
+        return None
+    return float(numerators.sum() / total), (numerators.sum() - numerators) / left
+
+
+def ratio_of(
+    numerators: Values, denominators: Values, unit: str = "prompt"
+) -> Measured:
+    """Ratio of sums over prompts with its jackknife interval.
+
+    Missing (with the reason) when the denominator vanishes, also with any one prompt left out.
+    """
+    ours, theirs = _array(numerators), _array(denominators)
+    found = _ratio(ours, theirs)
+    if found is None:
+        return missing("the denominator is zero (with some prompt left out)")
+    if len(ours) == 1:
+        return Measured(found[0], n=1)
+    return measured(jackknife(*found, unit=unit))
+
+
+def context_mean(values: Tensor, row: Tensor) -> Measured:
+    """Mean over contexts, the interval by token row (prompt)."""
+    return ratio_of(grouped(values, row), grouped(torch.ones_like(values, dtype=torch.float), row))
+
+
+def remaining_share(left: Tensor, whole: Tensor, row: Tensor) -> Measured:
+    """Sum of `left` over sum of `whole`, per-context values, the interval by prompt.
+
+    Where there is nothing to explain (`whole` sums to zero), nothing is left: the share is 0
+    with a zero-width interval.
+    """
+    wholes = grouped(whole, row)
+    if wholes.sum() <= 1e-12:
+        n = len(wholes)
+        return Measured(0.0, 0.0, 0.0, n, "prompt", "nothing to explain: the models agree")
+    return ratio_of(grouped(left, row), wholes)
+
+
+def difference_of(base: LeaveOneOut, fitted: LeaveOneOut, name: str) -> Pair:
+    """One geometry figure of both models and its paired jackknife difference."""
+    for side in (base, fitted):
+        if name in side.missing:
+            gap = missing(side.missing[name])
+            return Pair(gap, gap, gap)
+    return Pair(
+        measured(jackknife(base.full[name], base.loo[name])),
+        measured(jackknife(fitted.full[name], fitted.loo[name])),
+        measured(
+            paired_jackknife(base.full[name], base.loo[name], fitted.full[name], fitted.loo[name])
+        ),
+    )

@@ -1,0 +1,130 @@
+"""What every analysis hands over: measured figures with intervals, and claims with verdicts."""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from probes import Estimate
+
+
+class Verdict(StrEnum):
+    """The four things that can be said of a claim."""
+
+    SUPPORTED = "supported"
+    NOT_SUPPORTED = "not supported"
+    INCONCLUSIVE = "inconclusive"
+    NOT_TESTED = "not tested"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One figure, or the reason why there is none. Never NaN.
+
+    Attributes:
+        value: the figure; None when it is missing.
+        lo: lower end of the interval; None without one.
+        hi: upper end of the interval; None without one.
+        n: how many units (prompts, mostly) stand behind it.
+        unit: what was resampled, e.g. "prompt"; "" without an interval.
+        method: how the interval was made; "" without one.
+        reason: why the figure is missing; "" when it is there.
+    """
+
+    value: float | None
+    lo: float | None = None
+    hi: float | None = None
+    n: int = 0
+    unit: str = ""
+    method: str = ""
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("value", "lo", "hi"):
+            number = getattr(self, name)
+            if number is not None and not math.isfinite(number):
+                raise ValueError(f"Measured.{name}: expected a finite number or None, got {number}")
+        if self.value is None and not self.reason:
+            raise ValueError("Measured: a missing figure needs a reason")
+
+
+def measured(estimate: Estimate) -> Measured:
+    """A resampling estimate as a report figure."""
+    return Measured(
+        value=estimate.value,
+        lo=estimate.lo,
+        hi=estimate.hi,
+        n=estimate.n,
+        unit=estimate.unit,
+        method=estimate.method,
+    )
+
+
+def missing(reason: str) -> Measured:
+    """A figure that is not there, with the reason."""
+    return Measured(value=None, reason=reason)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One measure on both models and their paired difference (fitted minus base)."""
+
+    base: Measured
+    fitted: Measured
+    delta: Measured
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One thing that has to hold for a claim.
+
+    Attributes:
+        words: the condition, readable without the code.
+        measured: the figure that it is about.
+        threshold: what the figure is held against.
+        above: True when the figure must lie above the threshold, False for below.
+        outcome: supported when the whole interval lies on the right side, not supported when
+            it lies on the wrong side (touching counts as wrong), inconclusive otherwise.
+    """
+
+    words: str
+    measured: Measured
+    threshold: float
+    above: bool
+    outcome: Verdict
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of the report.
+
+    Attributes:
+        id: C1 to C9.
+        statement: the claim in one sentence.
+        verdict: what the figures say of it.
+        effect: the primary figure; None when it was not tested.
+        interval: [lo, hi] of the effect; None without one.
+        unit: unit of the effect.
+        n: units behind the effect.
+        threshold: what the effect had to exceed, declared before measuring.
+        null: the control that the claim had to beat.
+        why: the verdict explained in plain words, with the figures.
+        method: how the interval was made.
+        p_value: two-sided p of the effect against its threshold, where there is an interval.
+        p_adjusted: the same, Holm-adjusted over the claims tested in this report.
+        conditions: everything that had to hold; the first one is the effect.
+    """
+
+    id: str
+    statement: str
+    verdict: Verdict
+    effect: float | None
+    interval: tuple[float, float] | None
+    unit: str
+    n: int
+    threshold: float | None
+    null: str
+    why: str
+    method: str = ""
+    p_value: float | None = None
+    p_adjusted: float | None = None
+    conditions: tuple[Condition, ...] = ()

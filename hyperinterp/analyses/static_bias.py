@@ -1,0 +1,305 @@
+"""C3: could a static re-weighting of the vocabulary do it?
+
+The prompts are split in two at random. Every bias is estimated on the calibration half and judged
+on the other: mean shift (the mean centred logit shift), top rank gainers (the mean shift at the
+tokens whose mean log rank gains most, 0 elsewhere), shuffled mean shift (its entries permuted over
+the vocabulary) and fitted bias (the one with the least divergence, fitted by gradient).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from hyperinterp.analyses.bias_fit import (
+    CHUNK,
+    FittedBias,
+    centred_shift,
+    fit_bias,
+    mean_shift,
+    rank_gainers,
+)
+from hyperinterp.analyses.intervals import context_mean, mean_of, remaining_share
+from hyperinterp.analyses.results import Claim, Measured, missing
+from hyperinterp.analyses.scoring import mean_score, together, values, window_scores
+from hyperinterp.capture import Contexts, paired_logits
+from hyperinterp.generation import Decoding, Generated, generate
+from hyperinterp.study import Study
+from hyperinterp.text import split_half
+from hyperinterp.verdicts import judge, not_tested
+from probes import DiversityScores, kl_divergence
+
+
+@dataclass(frozen=True)
+class BiasArm:
+    """Base plus alpha times a context-free bias, decoded greedily on the other split.
+
+    Attributes:
+        bias: "mean shift", "top rank gainers", "shuffled mean shift", "fitted bias", or "none"
+            for the base itself (alpha 0).
+        alpha: factor on the bias.
+        agreement: top-1 agreement with the fitted model, teacher-forced.
+        ttr: mean type-token ratio of generated text; missing when not generated.
+        rep_4: mean share of repeated 4-grams; missing when not generated.
+    """
+
+    bias: str
+    alpha: float
+    agreement: Measured
+    ttr: Measured
+    rep_4: Measured
+
+
+@dataclass(frozen=True)
+class StaticBiasBlock:
+    """Static controls, estimated on one half of the prompts and judged on the other.
+
+    Attributes:
+        calibration_prompts: prompts that the biases were estimated on.
+        evaluation_prompts: prompts that everything here is measured on.
+        explained: share of the logit-shift variance that the mean shift explains.
+        explained_shuffled: the same with the shift shuffled over the vocabulary (null).
+        kl: mean KL(fitted || base), nats.
+        kl_fitted_bias: mean KL(fitted || base + bias) with the bias fitted by gradient.
+        remaining: kl_fitted_bias / kl.
+        bias_steps: optimiser steps of the fitted bias.
+        bias_loss: calibration KL per step of the fitted bias, to see that it converged.
+        arms: the alpha grid of every bias.
+        fitted_ttr: the fitted model's own ratio on the same prompts.
+        base_ttr: the base's.
+        best_gap: fitted minus the most diverse static arm, paired by prompt.
+        best_arm: which arm that is.
+    """
+
+    calibration_prompts: int
+    evaluation_prompts: int
+    explained: Measured
+    explained_shuffled: Measured
+    kl: Measured
+    kl_fitted_bias: Measured
+    remaining: Measured
+    bias_steps: int
+    bias_loss: tuple[float, ...]
+    arms: tuple[BiasArm, ...]
+    fitted_ttr: Measured
+    base_ttr: Measured
+    best_gap: Measured
+    best_arm: str
+
+
+MIN_PROMPTS = 8
+NONE, MEAN, GAINERS = "none", "mean shift", "top rank gainers"
+SHUFFLED, FITTED = "shuffled mean shift", "fitted bias"
+WRITTEN_ONCE = (SHUFFLED, FITTED)  # text at alpha = 1 only
+MOST_GAINERS = 500
+
+Key = tuple[str, float]
+
+
+def analyse(study: Study) -> tuple[StaticBiasBlock, Claim]:
+    """Static biases from one half of the prompts, their divergence and texts on the other."""
+    halves = split_half(len(study.contexts_rows), study.seed)
+    if len(study.contexts_rows) < MIN_PROMPTS:
+        reason = f"needs at least {MIN_PROMPTS} prompts, found {len(study.contexts_rows)}"
+        return _untested(halves, reason), not_tested("C3", reason)
+    calibration, evaluation = (study.contexts.in_rows(half) for half in halves)
+    with study.timed("static bias"):
+        biases, fitted = _biases(study, calibration)
+        keys = _grid(study)
+        found = _evaluate(study, evaluation, biases, keys)
+    texts = _texts(study, halves[1][: study.sizes.control_prompts], biases, keys)
+    row = evaluation.row
+    nothing = float(found.whole.sum()) <= 1e-12
+    unexplained = remaining_share(found.left, found.whole, row)
+    remaining = remaining_share(found.kl_fitted_bias, found.kl, row)
+    best_gap, best_arm = _best(texts)
+    block = StaticBiasBlock(
+        calibration_prompts=len(halves[0]),
+        evaluation_prompts=len(halves[1]),
+        explained=_complement(unexplained, nothing),
+        explained_shuffled=_complement(
+            remaining_share(found.left_shuffled, found.whole, row), nothing
+        ),
+        kl=context_mean(found.kl, row),
+        kl_fitted_bias=context_mean(found.kl_fitted_bias, row),
+        remaining=remaining,
+        bias_steps=len(fitted.losses) - 1,
+        bias_loss=fitted.losses,
+        arms=tuple(_arm(key, found.agrees[key], row, texts) for key in keys),
+        fitted_ttr=mean_score([texts["fitted"]], "ttr"),
+        base_ttr=mean_score([texts["base"]], "ttr"),
+        best_gap=best_gap,
+        best_arm=best_arm,
+    )
+    figures = {"remaining": remaining, "unexplained": unexplained, "diversity": best_gap}
+    return block, judge("C3", figures)
+
+
+def _untested(halves: tuple[list[int], list[int]], reason: str) -> StaticBiasBlock:
+    gap = missing(reason)
+    return StaticBiasBlock(
+        len(halves[0]), len(halves[1]), gap, gap, gap, gap, gap, 0, (), (), gap, gap, gap, ""
+    )
+
+
+def _biases(study: Study, contexts: Contexts) -> tuple[dict[str, Tensor], FittedBias]:
+    """Every bias from the calibration contexts, by name, and how the fitted one was found."""
+    shift = mean_shift(study, contexts)
+    tokens = rank_gainers(study, contexts, max(1, min(MOST_GAINERS, len(shift) // 100)))
+    gainers = torch.zeros_like(shift)
+    gainers[tokens] = shift[tokens]
+    order = torch.randperm(len(shift), generator=torch.Generator().manual_seed(study.seed))
+    fitted = fit_bias(study, contexts, shift, study.sizes.bias_steps)
+    found = {MEAN: shift, GAINERS: gainers, SHUFFLED: shift[order], FITTED: fitted.bias}
+    return found, fitted
+
+
+def _grid(study: Study) -> list[Key]:
+    """Every arm: the base itself, then each bias at each alpha; 1 always among them."""
+    alphas = sorted({*study.sizes.alphas, 1.0} - {0.0})
+    names = (MEAN, GAINERS, SHUFFLED, FITTED)
+    return [(NONE, 0.0), *((name, alpha) for name in names for alpha in alphas)]
+
+
+@dataclass(frozen=True)
+class _Evaluated:
+    """Per evaluation context; shifts are centred logit differences, fitted minus base.
+
+    Attributes:
+        whole: squared length of the shift.
+        left: squared distance of the shift from the calibration mean.
+        left_shuffled: the same from the mean with its entries permuted.
+        kl: KL(fitted || base).
+        kl_fitted_bias: KL(fitted || base + fitted bias).
+        agrees: per arm, whether the top token is the fitted model's.
+    """
+
+    whole: Tensor
+    left: Tensor
+    left_shuffled: Tensor
+    kl: Tensor
+    kl_fitted_bias: Tensor
+    agrees: dict[Key, Tensor]
+
+
+def _evaluate(
+    study: Study, contexts: Contexts, biases: dict[str, Tensor], keys: Sequence[Key]
+) -> _Evaluated:
+    columns: list[list[Tensor]] = []
+    agrees: dict[Key, list[Tensor]] = {key: [] for key in keys}
+    for _, ours, theirs in paired_logits(study.base, study.fitted, contexts, CHUNK):
+        local = {name: bias.to(ours) for name, bias in biases.items()}
+        shift = centred_shift(ours, theirs)
+        parts = [
+            shift.square().sum(-1),
+            (shift - local[MEAN]).square().sum(-1),
+            (shift - local[SHUFFLED]).square().sum(-1),
+            kl_divergence(theirs, ours),
+            kl_divergence(theirs, ours + local[FITTED]),
+        ]
+        columns.append([part.cpu() for part in parts])
+        top = theirs.argmax(-1)
+        for name, alpha in keys:
+            arm = ours if name == NONE else ours + alpha * local[name]
+            agrees[name, alpha].append((arm.argmax(-1) == top).cpu())
+    return _Evaluated(
+        *(torch.cat(column) for column in zip(*columns, strict=True)),
+        agrees={key: torch.cat(parts) for key, parts in agrees.items()},
+    )
+
+
+def _complement(left: Measured, nothing: bool) -> Measured:
+    """The explained share, 1 - sum |d - m|^2 / sum |d|^2, from the share that is left.
+
+    Clipped below at 0: a shift that fits worse than no shift at all explains nothing. Missing
+    where the models agree, since there is nothing to explain.
+    """
+    if nothing:
+        return missing("nothing to explain: the models agree")
+    if left.value is None or left.lo is None or left.hi is None:
+        return left
+    return replace(
+        left,
+        value=max(0.0, 1 - left.value),
+        lo=max(0.0, 1 - left.hi),
+        hi=max(0.0, 1 - left.lo),
+        method=f"{left.method}; clipped below at 0",
+    )
+
+
+Texts = dict[str | Key, DiversityScores]
+
+
+def _texts(
+    study: Study, rows: Sequence[int], biases: dict[str, Tensor], keys: Sequence[Key]
+) -> Texts:
+    """Scores of greedy text on these prompts: both models and the arms that write."""
+    wanted = set(study.sizes.alphas)
+    writing = [
+        (name, alpha)
+        for name, alpha in keys
+        if name != NONE and (alpha == 1.0 if name in WRITTEN_ONCE else alpha in wanted)
+    ]
+    arms = [Decoding(label(key), bias=biases[key[0]], alpha=key[1]) for key in writing]
+    prompts = replace(
+        study.prompt_rows,
+        rows=tuple(study.prompt_rows.rows[row] for row in rows),
+        index=tuple(study.prompt_rows.index[row] for row in rows),
+    )
+    count = len(prompts) * len(arms)
+    with study.timed("generation"):
+        written = generate(
+            study.base,
+            prompts,
+            arms,
+            new_tokens=study.sizes.new_tokens,
+            batch_size=max(study.batch_size, 64),
+            tick=study.ticker("base writes with static biases", count),
+        )
+    study.forwards["continuations generated"] += count
+    window = study.sizes.window
+    scores: Texts = {key: window_scores(written[label(key)], window) for key in writing}
+    for role in ("base", "fitted"):
+        text = study.greedy(role)
+        picked = Generated(
+            tuple(text.rows[row] for row in rows), tuple(text.ended[row] for row in rows)
+        )
+        scores[role] = window_scores(picked, window)
+    scores[NONE, 0.0] = scores["base"]
+    return scores
+
+
+def label(key: Key) -> str:
+    """Name of an arm in words."""
+    return f"{key[0]}, alpha {key[1]:g}"
+
+
+def _arm(key: Key, agrees: Tensor, row: Tensor, texts: Texts) -> BiasArm:
+    agreement = context_mean(agrees.float(), row)
+    if key not in texts:
+        gap = missing("no text is generated with this bias at this alpha")
+        return BiasArm(*key, agreement, gap, gap)
+    scores = [texts[key]]
+    return BiasArm(*key, agreement, mean_score(scores, "ttr"), mean_score(scores, "rep_4"))
+
+
+def _best(texts: Texts) -> tuple[Measured, str]:
+    """Fitted minus the arm that comes closest to it or passes it, and that arm's name.
+
+    Of all arms that wrote text, on the prompts that are defined in both; an arm that ends more
+    than half of its texts early is no alternative. Picking the best of several can only make the
+    gap smaller, which favours the static alternative.
+    """
+    gaps: dict[str, Measured] = {}
+    fitted = texts["fitted"]
+    for key, scores in texts.items():
+        keep = together(fitted, scores)
+        if isinstance(key, str) or keep.sum() < max(2, len(keep) / 2):
+            continue
+        gaps[label(key)] = mean_of(values(fitted, "ttr", keep) - values(scores, "ttr", keep))
+    found = {name: gap.value for name, gap in gaps.items() if gap.value is not None}
+    if not found:
+        return missing("no static arm wrote texts long enough on at least two prompts"), ""
+    best = min(found, key=lambda name: found[name])
+    return gaps[best], best

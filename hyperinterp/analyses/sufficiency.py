@@ -1,0 +1,198 @@
+"""C7: is training the last blocks enough?"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hyperinterp.analyses.intervals import context_mean, difference_of, mean_of
+from hyperinterp.analyses.results import Claim, Measured, missing
+from hyperinterp.analyses.scoring import together, values, window_scores
+from hyperinterp.analyses.twins import Reading, gain_share, read
+from hyperinterp.capture import PairRun, PromptSink, rows_of_prompts, run_pair
+from hyperinterp.errors import InputRefused
+from hyperinterp.models import HookedModel
+from hyperinterp.sites import Site, SiteKind
+from hyperinterp.study import Study
+from hyperinterp.verdicts import judge
+from probes import DiversityScores, LeaveOneOut
+
+
+@dataclass(frozen=True)
+class Twin:
+    """One fitted checkpoint beside the others.
+
+    Attributes:
+        name: what the user called it.
+        role: "fitted", "late-stage" or "sweep".
+        trained_layers: number of blocks trained; None when not recorded.
+        share_of_layers: the same as a share of all blocks.
+        trainable_parameters: None when not recorded.
+        train_loss: final mean training loss; None when not recorded.
+        ttr: mean type-token ratio of greedy text.
+        rep_4: mean share of repeated 4-grams.
+        entropy: mean teacher-forced entropy, nats.
+        heldout_loss: mean next-token loss on the held-out passages, nats.
+        last_delta: delta of the corrected participation ratio at the last block.
+    """
+
+    name: str
+    role: str
+    trained_layers: int | None
+    share_of_layers: float | None
+    trainable_parameters: int | None
+    train_loss: float | None
+    ttr: Measured
+    rep_4: Measured
+    entropy: Measured
+    heldout_loss: Measured
+    last_delta: Measured
+
+
+@dataclass(frozen=True)
+class SufficiencyBlock:
+    """Late-stage twin against a twin trained in all layers.
+
+    Attributes:
+        reference: name of the twin trained in all layers.
+        twins: every twin, the base first.
+        gain_share: late-stage gain in type-token ratio over the base, as a share of the
+            reference's gain.
+        difference: late-stage minus reference type-token ratio, paired by prompt.
+    """
+
+    reference: str
+    twins: tuple[Twin, ...]
+    gain_share: Measured
+    difference: Measured
+
+
+PRIMARY = "pr_corrected"
+
+
+def analyse(study: Study) -> tuple[SufficiencyBlock, Claim]:
+    """Every late-stage twin beside base and reference; the first one decides the verdict."""
+    if not study.late_stage:
+        raise InputRefused("claim C7: expected a late-stage checkpoint, found none")
+    roles = ["base", "fitted", *(f"late-stage {index}" for index in range(len(study.late_stage)))]
+    scores = {role: window_scores(study.greedy(role), study.sizes.window) for role in roles}
+    with study.timed("sufficiency"):
+        twins = _twins(study, scores)
+        first = "late-stage 0"
+        keep = together(scores["base"], scores["fitted"], scores[first])
+        base, fitted, late = (values(scores[role], "ttr", keep) for role in roles[:3])
+    block = SufficiencyBlock(
+        reference=study.fitted.name,
+        twins=twins,
+        gain_share=gain_share(base, fitted, late),
+        difference=mean_of(late - fitted),
+    )
+    return block, judge("C7", {"share": block.gain_share})
+
+
+def _twins(study: Study, scores: Mapping[str, DiversityScores]) -> tuple[Twin, ...]:
+    last = Site(SiteKind.RESID, study.base.n_layers - 1)
+    twins: list[Twin] = []
+    ours: LeaveOneOut | None = None
+    for role in scores:
+        if role == "base":
+            continue
+        run = _run(study, role, last)
+        if ours is None:
+            ours = _left_out(study, "base", run, last)
+            twins.append(_twin(study, "base", scores["base"], _reading(study.base, run, "base")))
+        theirs = _left_out(study, role, run, last)
+        twin = _twin(study, role, scores[role], _reading(study.model(role), run, "fitted"))
+        twins.append(replace(twin, last_delta=difference_of(ours, theirs, PRIMARY).delta))
+    return tuple(twins)
+
+
+def _run(study: Study, role: str, last: Site) -> PairRun:
+    """Base and twin over the passages; the shared run when it has what is needed."""
+    if role == "fitted" and last in study.geometry_sites:
+        return study.pair_run
+    run = run_pair(
+        study.base,
+        study.model(role),
+        study.contexts_rows,
+        sites=[last],
+        contexts_per_row=study.sizes.contexts_per_prompt,
+        batch_size=study.batch_size,
+        tick=study.ticker(f"base and {role} read the passages", len(study.contexts_rows)),
+    )
+    for name in ("base", role):
+        study.forwards[f"{name} over the passages"] += 1
+    return run
+
+
+def _left_out(study: Study, role: str, run: PairRun, last: Site) -> LeaveOneOut:
+    """Second run of one model: the last block's figures with each passage left out."""
+    sink = PromptSink(run.sites[last].moments["base" if role == "base" else "fitted"])
+    rows_of_prompts(
+        study.model(role),
+        run.rows,
+        [last],
+        {last: [sink]},
+        batch_size=study.batch_size,
+        tick=study.ticker(f"interval of the {role} last block", len(run.rows)),
+    )
+    study.forwards[f"{role} over the passages"] += 1
+    return sink.leave_one_out()
+
+
+def _reading(model: HookedModel, run: PairRun, side: str) -> Reading:
+    found = run.contexts
+    return read(model, getattr(found, side), found.target, found.row)
+
+
+def _twin(study: Study, role: str, scores: DiversityScores, reading: Reading) -> Twin:
+    model, keep = study.model(role), together(scores)
+    recipe = recorded(model)
+    layers = recipe.layers if role != "base" else None
+    kind = role
+    if role.startswith("late-stage"):
+        kind = "late-stage" if role == "late-stage 0" else "sweep"
+    return Twin(
+        name=model.name,
+        role=kind,
+        trained_layers=layers,
+        share_of_layers=None if layers is None else layers / model.n_layers,
+        trainable_parameters=recipe.trainable if role != "base" else None,
+        train_loss=recipe.loss if role != "base" else None,
+        ttr=mean_of(values(scores, "ttr", keep)),
+        rep_4=mean_of(values(scores, "rep_4", keep)),
+        entropy=context_mean(reading.entropy, reading.row),
+        heldout_loss=context_mean(reading.loss, reading.row),
+        last_delta=missing("the base against itself"),
+    )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a checkpoint's writer recorded of its training; None where it did not."""
+
+    layers: int | None
+    trainable: int | None
+    loss: float | None
+
+
+def recorded(model: HookedModel) -> Recipe:
+    """Read a recipe from a model's provenance, leaving out whatever is not as expected."""
+    facts = model.provenance
+    config = facts.get("config")
+    config = config if isinstance(config, Mapping) else {}
+    layers = None
+    if config.get("method") in ("full", "lora"):
+        layers = model.n_layers
+    elif config.get("method") == "late-stage":
+        layers = _number(config.get("layers"), int)
+    return Recipe(
+        layers=layers if layers is None or 1 <= layers <= model.n_layers else None,
+        trainable=_number(facts.get("trainable"), int),
+        loss=_number(facts.get("epoch_loss"), float),
+    )
+
+
+def _number(value: Any, kind: type) -> Any:
+    known = isinstance(value, (int, kind)) and not isinstance(value, bool)
+    return kind(value) if known and math.isfinite(value) else None

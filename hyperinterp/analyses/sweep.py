@@ -1,0 +1,303 @@
+"""Run exchanges of parts and hold the hybrids against both models: the engine of C6.
+
+Each batch of passages runs once through each model. Every hybrid then starts from the recorded
+stream that enters the first block it changes, and only its chosen contexts reach the vocabulary.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
+from functools import partial
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Generator, Tensor
+
+from hyperinterp.analyses.exchanges import (
+    INTO_BASE,
+    INTO_FITTED,
+    Exchange,
+    Key,
+    differing,
+    null_layers,
+    passages,
+    planned,
+    reduced,
+)
+from hyperinterp.capture import chosen_positions, logit_chunks
+from hyperinterp.errors import NumericalFault
+from hyperinterp.models import HookedModel, Part, PartKind, Recording, perturbed, transplanted
+from hyperinterp.study import Study
+from probes import logit_difference, norm_matched_noise
+
+KEPT_ENTRIES = 1 << 24  # contexts x vocabulary held per model and batch
+CHUNK = 256  # contexts read out at once
+
+
+@dataclass(frozen=True)
+class Effects:
+    """One hybrid on every context; each `[n]`.
+
+    Attributes:
+        kl_to_donor: KL(donor || hybrid), nats.
+        kl_to_recipient: KL(recipient || hybrid), nats.
+        agreement: whether the hybrid makes the donor's greedy choice.
+        difference: the hybrid's logit of the donor's choice minus that of the recipient's.
+    """
+
+    kl_to_donor: Float[Tensor, " n"]
+    kl_to_recipient: Float[Tensor, " n"]
+    agreement: Bool[Tensor, " n"]
+    difference: Float[Tensor, " n"]
+
+    @staticmethod
+    def joined(parts: Sequence["Effects"]) -> "Effects":
+        """The effects of several batches, one after the other."""
+        columns = ([getattr(part, item.name) for part in parts] for item in fields(Effects))
+        return Effects(*(torch.cat(column) for column in columns))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything measured in one direction.
+
+    Attributes:
+        recipient: the unchanged recipient as if it were a hybrid.
+        donor: the donor as if it were a hybrid.
+        hybrids: by the parts that really differ.
+        nulls: random changes, by block.
+    """
+
+    recipient: Effects
+    donor: Effects
+    hybrids: dict[Key, Effects]
+    nulls: dict[int, tuple[Effects, ...]]
+
+    @staticmethod
+    def joined(parts: Sequence["Outcome"]) -> "Outcome":
+        """The outcomes of several batches as one."""
+        first = parts[0]
+        return Outcome(
+            recipient=Effects.joined([part.recipient for part in parts]),
+            donor=Effects.joined([part.donor for part in parts]),
+            hybrids={
+                key: Effects.joined([part.hybrids[key] for part in parts]) for key in first.hybrids
+            },
+            nulls={
+                layer: tuple(
+                    Effects.joined(draws)
+                    for draws in zip(*(part.nulls[layer] for part in parts), strict=True)
+                )
+                for layer in first.nulls
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All exchanges both ways on the same contexts.
+
+    Attributes:
+        row: passage of each context, `[n]`.
+        exchanges: what was exchanged in either direction.
+        differing: the parts whose weights differ.
+        outcomes: per direction.
+        executed: blocks executed, counted per passage.
+        naive: what one full forward per distinct hybrid would have executed.
+    """
+
+    row: Int[Tensor, " n"]
+    exchanges: tuple[Exchange, ...]
+    differing: frozenset[Part]
+    outcomes: dict[str, Outcome]
+    executed: int
+    naive: int
+
+    def effects(self, exchange: Exchange, direction: str) -> Effects:
+        """What an exchange did; one of equal parts leaves the recipient as it is."""
+        outcome, key = self.outcomes[direction], reduced(exchange.parts, self.differing)
+        return outcome.hybrids[key] if key else outcome.recipient
+
+
+def sweep(study: Study) -> Sweep:
+    """Run every planned exchange in both directions, and the random changes of the base."""
+    base, fitted, sizes = study.base, study.fitted, study.sizes
+    exchanges = planned(base, inside=sizes.parts)
+    changed = differing(base, fitted, (part for item in exchanges for part in item.parts))
+    plan: dict[Key, str] = {}
+    for item in exchanges:
+        if key := reduced(item.parts, changed):
+            plan.setdefault(key, item.kind)
+    nulls = null_layers(changed, base.n_layers, sizes.null_blocks)
+    rows = passages(study)
+    distinct = 2 * len(plan) + len(nulls) * sizes.null_draws
+    tick = study.ticker("functions are exchanged", distinct * len(rows))
+    longest = len(chosen_positions(max(map(len, rows.rows)), sizes.contexts_per_prompt))
+    size = max(1, min(study.batch_size, KEPT_ENTRIES // (longest * base.vocab_size)))
+    parts: dict[str, list[Outcome]] = {INTO_BASE: [], INTO_FITTED: []}
+    row: list[Tensor] = []
+    with _counted(base, fitted) as count:
+        for numbers, ids in rows.batches(size):
+            count.rows = len(numbers)
+            where = torch.tensor(chosen_positions(ids.shape[1], sizes.contexts_per_prompt))
+            row.append(torch.tensor(numbers).repeat_interleave(len(where)))
+            sides = [_Side(model, model.record(ids), where) for model in (base, fitted)]
+            for direction, (recipient, donor) in zip(parts, (sides, sides[::-1]), strict=True):
+                pair = _Pair(recipient, donor, partial(tick, len(numbers)))
+                draws = nulls if direction == INTO_BASE else ()
+                parts[direction].append(pair.outcome(plan, draws, sizes.null_draws, study.seed))
+    for role in ("base", "fitted"):
+        study.forwards[f"{role} over the passages of the transplants"] += 1
+    return Sweep(
+        row=torch.cat(row),
+        exchanges=exchanges,
+        differing=changed,
+        outcomes={direction: Outcome.joined(found) for direction, found in parts.items()},
+        executed=count.executed,
+        naive=(distinct + 2) * base.n_layers * len(rows),
+    )
+
+
+@dataclass
+class _Count:
+    rows: int = 0
+    executed: int = 0
+
+
+@contextmanager
+def _counted(*models: HookedModel) -> Iterator[_Count]:
+    """Count the blocks that really run, once per passage; copies of a block count too."""
+    count = _Count()
+
+    def after(*_given: object) -> None:
+        count.executed += count.rows
+
+    with ExitStack() as stack:
+        for block in {block for model in models for block in model.blocks}:
+            stack.callback(block.register_forward_hook(after).remove)
+        yield count
+
+
+class _Side:
+    """One unchanged model on one batch: its recording, and its predictions at the contexts."""
+
+    def __init__(
+        self, model: HookedModel, recording: Recording, where: Int[Tensor, " chosen"]
+    ) -> None:
+        self.model = model
+        self.recording = recording
+        self._where = where
+        self.end = recording.inputs[model.n_layers]
+        weights, entropy, choice = [], [], []
+        for _, logits in _pieces(model, self.chosen(self.end)):
+            wide = _wide(logits)
+            weights.append(wide.softmax(-1))
+            entropy.append(_cross(weights[-1], wide, wide.logsumexp(-1)))
+            choice.append(logits.argmax(-1))
+        self.weights, self.entropy = torch.cat(weights), torch.cat(entropy)
+        self.choice = torch.cat(choice)
+
+    def chosen(self, stream: Float[Tensor, "row position d"]) -> Float[Tensor, "n d"]:
+        """The stream at the contexts, row by row."""
+        return stream[:, self._where.to(stream.device)].flatten(0, 1)
+
+
+def _pieces(
+    model: HookedModel, stream: Float[Tensor, "n d"]
+) -> Iterator[tuple[slice, Float[Tensor, "piece vocab"]]]:
+    """Logits of the stream before the final norm, in pieces that stay in cache on a CPU."""
+    with torch.no_grad():
+        hidden = model.normalise(stream)
+    start = 0
+    for logits in logit_chunks(model, hidden, CHUNK):
+        budget = 1 << (19 if logits.device.type == "cpu" else 25)
+        for piece in logits.split(max(1, budget // logits.shape[-1])):
+            yield slice(start, start + len(piece)), piece
+            start += len(piece)
+
+
+def _wide(logits: Tensor) -> Tensor:
+    return (logits.cpu() if logits.device.type == "mps" else logits).double()
+
+
+def _cross(weights: Tensor, logits: Tensor, norm: Tensor) -> Tensor:
+    """Cross-entropy of softmax(logits) under `weights`; `norm` is the logits' log-sum-exp."""
+    return norm - torch.einsum("nv,nv->n", weights, logits)
+
+
+class _Pair:
+    """One direction on one batch."""
+
+    def __init__(self, recipient: _Side, donor: _Side, tick: Callable[[], None]) -> None:
+        self._recipient = recipient
+        self._donor = donor
+        self._tick = tick
+
+    def outcome(self, plan: dict[Key, str], nulls: Sequence[int], draws: int, seed: int) -> Outcome:
+        """Every hybrid, every random change, and the two unchanged models."""
+        recipient, donor = self._recipient, self._donor
+        return Outcome(
+            recipient=self._effects(recipient.model, recipient.end),
+            donor=self._effects(donor.model, donor.end),
+            hybrids=dict(self._hybrids(plan)),
+            nulls={
+                layer: tuple(self._null(layer, seed * 1009 + draw) for draw in range(draws))
+                for layer in nulls
+            },
+        )
+
+    def _hybrids(self, plan: dict[Key, str]) -> Iterator[tuple[Key, Effects]]:
+        """Hybrids by suffix replay; the first k blocks go on from where fewer blocks ended."""
+        model, recording = self._recipient.model, self._recipient.recording
+        reached: tuple[int, Tensor] | None = None
+        for key, kind in plan.items():
+            layers = [part.layer for part in key if part.layer is not None]
+            start = min(layers, default=model.n_layers)
+            with transplanted(model, self._donor.model, key):
+                stream = recording.inputs[start]
+                if kind == "first k":
+                    start, stream = reached or (start, stream)
+                    stop = max(layers) + 1
+                    stream = model.replay(recording, start, stream, stop=stop)
+                    start, stream = reached = (stop, stream)
+                yield key, self._effects(model, model.replay(recording, start, stream))
+            self._tick()
+
+    def _null(self, layer: int, seed: int) -> Effects:
+        """The recipient with a random change of one block, of the same norm per weight."""
+        model = self._recipient.model
+        draw = Generator().manual_seed(seed * 1_000_003 + layer)
+        part = Part(PartKind.BLOCK, layer)
+        with perturbed(
+            model, self._donor.model, part, lambda change: norm_matched_noise(change, draw)
+        ):
+            found = self._effects(model, model.replay(self._recipient.recording, layer))
+        self._tick()
+        return found
+
+    def _effects(self, model: HookedModel, stream: Float[Tensor, "row position d"]) -> Effects:
+        """Hold a hybrid's last stream against both models at the contexts.
+
+        KL is a difference of cross-entropies in float64, each computed in the same way, so that
+        it is exactly zero where the logits are the same.
+        """
+        sides = (self._donor, self._recipient)
+        found = []
+        for rows, logits in _pieces(model, self._recipient.chosen(stream)):
+            wide = _wide(logits)
+            norm = wide.logsumexp(-1)
+            if not bool(torch.isfinite(norm).all()):
+                raise NumericalFault(
+                    f"{model.name} with exchanged parts: expected finite logits, found NaN or "
+                    "infinity"
+                )
+            choices = [side.choice[rows].to(logits.device) for side in sides]
+            kl = [
+                _cross(side.weights[rows].to(wide.device), wide, norm)
+                - side.entropy[rows].to(wide.device)
+                for side in sides
+            ]
+            agreement = logits.argmax(-1) == choices[0]
+            difference = logit_difference(logits, *choices)
+            found.append(Effects(*(item.cpu() for item in (*kl, agreement, difference))))
+        return Effects.joined(found)

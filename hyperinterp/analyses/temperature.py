@@ -1,0 +1,256 @@
+"""C2: could a temperature do it?
+
+Divergences and temperatures are teacher-forced, over all held-out passages; texts continue the
+first prompts. The verdict's control is deliberately the most generous one: every context may take
+the temperature that minimises its own KL(fitted || base at T), so the share that remains can only
+understate what no temperature explains. The texts are compared at equal entropy instead: every
+next-token distribution of the base is brought to the entropy that the fitted model has there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyperinterp.analyses.intervals import context_mean, grouped, mean_of, remaining_share
+from hyperinterp.analyses.results import Claim, Measured, Pair, measured, missing
+from hyperinterp.analyses.scoring import mean_score, over_seeds, together, window_scores
+from hyperinterp.analyses.temperature_fit import (
+    ContextFits,
+    GlobalFit,
+    fit_contexts,
+    fit_globally,
+)
+from hyperinterp.generation import Decoding, Generated
+from hyperinterp.study import Study
+from hyperinterp.verdicts import judge
+from probes import DiversityScores, jackknife
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of decoding, scored on the same prompts.
+
+    Attributes:
+        name: e.g. "base sampled at T*".
+        model: "base" or "fitted".
+        temperature: the temperature; None when it changes with the context.
+        sampled: False for greedy.
+        seeds: how many seeds were drawn.
+        entropy: mean teacher-forced entropy of the arm's next-token distribution, nats.
+        ttr: mean type-token ratio of the window.
+        rep_4: mean share of repeated 4-grams.
+        note: what has to be known to read it (the greedy arm is a tautology).
+    """
+
+    name: str
+    model: str
+    temperature: float | None
+    sampled: bool
+    seeds: int
+    entropy: Measured
+    ttr: Measured
+    rep_4: Measured
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class TemperatureBlock:
+    """Entropy-matched temperature controls.
+
+    Attributes:
+        entropy: mean teacher-forced entropy of base and fitted model, nats.
+        global_temperature: T at which the base's mean entropy equals the fitted model's.
+        context_temperature: quartiles of the per-context temperature [q25, q50, q75].
+        context_unmatched: contexts whose target entropy no temperature reaches.
+        greedy_agreement: share of contexts where base at T* and base have the same top token
+            (below 1 only through rounding).
+        kl: mean KL(fitted || base), nats.
+        kl_global: the same with the base at the global T*.
+        kl_context: the same with the base at the best temperature of each context.
+        remaining: kl_context / kl, the share of the change that no temperature explains.
+        arms: decoding arms.
+        sweep: base sampled over a grid of temperatures: the curve of diversity over entropy.
+        ttr_at_equal_entropy: fitted sampled minus base sampled at per-context T*, paired.
+    """
+
+    entropy: Pair
+    global_temperature: Measured
+    context_temperature: tuple[float, float, float] | None
+    context_unmatched: int
+    greedy_agreement: float
+    kl: Measured
+    kl_global: Measured
+    kl_context: Measured
+    remaining: Measured
+    arms: tuple[Arm, ...]
+    sweep: tuple[Arm, ...]
+    ttr_at_equal_entropy: Measured
+
+
+TAUTOLOGY = (
+    "a tautology: dividing the logits by any T > 0 leaves the largest one the largest, so this is "
+    "the base's greedy text; the sampled arms carry the claim"
+)
+AT_GLOBAL, AT_CONTEXT = "base sampled at T*", "base sampled at per-context T*"
+FITTED_SAMPLED = "fitted sampled"
+
+
+def analyse(study: Study) -> tuple[TemperatureBlock, Claim]:
+    """Matched temperatures, what they leave of the change, and the texts they write."""
+    contexts = study.contexts
+    row = contexts.row
+    with study.timed("temperature"):
+        fits = fit_contexts(study, contexts)
+        grid = tuple(t for t in study.sizes.sweep if t != 1.0)
+        fit = fit_globally(study, contexts, fits.fitted_entropy, grid)
+    entropies = _entropies(fits, fit, row)
+    scores = _texts(study, fit.temperature, grid)
+    arms = _arms(fit, entropies, scores)
+    by_name = {arm.name: arm for arm in arms}
+    curve = [by_name[name] for name in ("base sampled", AT_GLOBAL)]
+    curve += [_arm(f"base sampled at T = {t:g}", t, entropies, scores) for t in grid]
+    remaining = remaining_share(fits.best_kl, fits.kl, row)
+    gap = _paired_gap(scores[AT_CONTEXT], scores[FITTED_SAMPLED])
+    quartiles = fits.matched.quantile(torch.tensor([0.25, 0.5, 0.75]).double()).tolist()
+    block = TemperatureBlock(
+        entropy=Pair(
+            entropies["base"],
+            entropies["fitted"],
+            context_mean(fits.fitted_entropy - fits.base_entropy, row),
+        ),
+        global_temperature=_temperature(fit, fits.fitted_entropy, row),
+        context_temperature=(quartiles[0], quartiles[1], quartiles[2]),
+        context_unmatched=int(fits.unmatched.sum()),
+        greedy_agreement=float(fit.same_top.double().mean()),
+        kl=context_mean(fits.kl, row),
+        kl_global=context_mean(fit.kl, row),
+        kl_context=context_mean(fits.best_kl, row),
+        remaining=remaining,
+        arms=arms,
+        sweep=tuple(sorted(curve, key=lambda arm: arm.temperature or 0.0)),
+        ttr_at_equal_entropy=gap,
+    )
+    return block, judge("C2", {"remaining": remaining, "diversity": gap})
+
+
+def _temperature(fit: GlobalFit, target: Tensor, row: Tensor) -> Measured:
+    """The global T* with its jackknife interval.
+
+    Solving again without each prompt would cost a search per prompt. Each of those searches is
+    replaced by its first Newton step from T* (in log T): the other prompts' mean entropy gap at
+    T*, over their mean slope. The error is of second order in a shift that is itself of order
+    1 / prompts.
+    """
+    if fit.unreachable:
+        return missing(fit.unreachable)
+    gaps, slopes = grouped(target - fit.entropy, row), grouped(fit.slope, row)
+    left = slopes.sum() - slopes
+    if len(gaps) < 2 or (left <= 0).any():
+        return Measured(fit.temperature, n=len(gaps))
+    steps = (gaps.sum() - gaps) / left
+    found = measured(jackknife(fit.temperature, fit.temperature * np.exp(steps)))
+    return replace(found, method=f"{found.method}; each left-out T* by one Newton step")
+
+
+def _entropies(fits: ContextFits, fit: GlobalFit, row: Tensor) -> dict[str, Measured]:
+    """Mean teacher-forced entropy of the distribution behind every arm, by arm name."""
+    base, fitted = context_mean(fits.base_entropy, row), context_mean(fits.fitted_entropy, row)
+    matched = context_mean(fit.entropy, row)
+    found = {
+        "base": base,
+        "fitted": fitted,
+        "base greedy": base,
+        "base greedy at T*": matched,
+        "base sampled": base,
+        AT_GLOBAL: matched,
+        AT_CONTEXT: context_mean(fits.matched_entropy, row),
+        "fitted greedy": fitted,
+        FITTED_SAMPLED: fitted,
+    }
+    for t, values in fit.grid.items():
+        found[f"base sampled at T = {t:g}"] = context_mean(values, row)
+    return found
+
+
+Scores = dict[str, list[DiversityScores]]
+
+
+def _texts(study: Study, temperature: float, grid: Sequence[float]) -> Scores:
+    """Scores of every arm's texts on the first prompts, one entry per seed, by arm name."""
+    sizes, count = study.sizes, study.sizes.control_prompts
+    seeds = [study.seed * 10_007 + number for number in range(sizes.seeds)]
+    plain = {"base sampled": 1.0, AT_GLOBAL: temperature}
+    plain |= {f"base sampled at T = {t:g}": t for t in grid}
+
+    def write(role: str, arms: dict[str, float], matched: bool = False) -> dict[str, Generated]:
+        return study.write(
+            study.model(role),
+            [Decoding(f"{name} #{s}", t, s) for name, t in arms.items() for s in seeds],
+            count=count,
+            task=f"{role} writes at {'matched entropy' if matched else 'its temperatures'}",
+            match_entropy_of=study.fitted if matched else None,
+        )
+
+    written = write("base", plain)
+    written |= write("base", {AT_CONTEXT: 1.0}, matched=True)
+    written |= write("fitted", {FITTED_SAMPLED: 1.0})
+    scores = {
+        name: [window_scores(written[f"{name} #{s}"], sizes.window) for s in seeds]
+        for name in (*plain, AT_CONTEXT, FITTED_SAMPLED)
+    }
+    for role in ("base", "fitted"):
+        text = study.greedy(role)
+        first = Generated(text.rows[:count], text.ended[:count])
+        scores[f"{role} greedy"] = [window_scores(first, sizes.window)]
+    scores["base greedy at T*"] = scores["base greedy"]
+    return scores
+
+
+def _arms(fit: GlobalFit, entropies: dict[str, Measured], scores: Scores) -> tuple[Arm, ...]:
+    at = fit.temperature
+    per_context = (
+        "every next-token distribution of the base is brought to the entropy that the fitted "
+        "model has in the same context"
+    )
+    plan: tuple[tuple[str, float | None, str], ...] = (
+        ("base greedy", 1.0, ""),
+        ("base greedy at T*", at, TAUTOLOGY),
+        ("base sampled", 1.0, ""),
+        (AT_GLOBAL, at, fit.unreachable),
+        (AT_CONTEXT, None, per_context),
+        ("fitted greedy", 1.0, ""),
+        (FITTED_SAMPLED, 1.0, "the seeds of the base's arms"),
+    )
+    return tuple(_arm(name, t, entropies, scores, note) for name, t, note in plan)
+
+
+def _arm(
+    name: str,
+    temperature: float | None,
+    entropies: dict[str, Measured],
+    scores: Scores,
+    note: str = "",
+) -> Arm:
+    sampled = "sampled" in name
+    return Arm(
+        name=name,
+        model="fitted" if name.startswith("fitted") else "base",
+        temperature=temperature,
+        sampled=sampled,
+        seeds=len(scores[name]) if sampled else 1,
+        entropy=entropies[name],
+        ttr=mean_score(scores[name], "ttr"),
+        rep_4=mean_score(scores[name], "rep_4"),
+        note=note,
+    )
+
+
+def _paired_gap(base: list[DiversityScores], fitted: list[DiversityScores]) -> Measured:
+    """Type-token ratio, fitted minus base, averaged over seeds and paired by prompt."""
+    keep = together(*base, *fitted)
+    if keep.sum() < 2:
+        return missing(f"only {int(keep.sum())} prompts have texts long enough in both arms")
+    return mean_of(over_seeds(fitted, "ttr", keep) - over_seeds(base, "ttr", keep))

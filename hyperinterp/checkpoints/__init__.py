@@ -1,0 +1,31 @@
+"""Checkpoints: from a name to a model, from a model to files, with trusted bytes only."""
+
+from hyperinterp.checkpoints.adapters import AdapterInfo
+from hyperinterp.checkpoints.bundle import Bundle, read_bundle
+from hyperinterp.checkpoints.export import export_bundle
+from hyperinterp.checkpoints.files import write_file
+from hyperinterp.checkpoints.loading import Checkpoint, load_checkpoint
+from hyperinterp.checkpoints.manifest import FileEntry, Manifest, verify_directory, write_directory
+from hyperinterp.checkpoints.saving import save_adapter, save_checkpoint
+from hyperinterp.checkpoints.source import Source, resolve
+from hyperinterp.checkpoints.summary import CheckpointSummary, inspect_checkpoint
+
+__all__ = [
+    "AdapterInfo",
+    "Bundle",
+    "Checkpoint",
+    "CheckpointSummary",
+    "FileEntry",
+    "Manifest",
+    "Source",
+    "export_bundle",
+    "inspect_checkpoint",
+    "load_checkpoint",
+    "read_bundle",
+    "resolve",
+    "save_adapter",
+    "save_checkpoint",
+    "verify_directory",
+    "write_directory",
+    "write_file",
+]

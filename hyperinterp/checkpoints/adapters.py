@@ -1,0 +1,258 @@
+"""What a PEFT adapter may say: a closed schema that is checked before peft sees it."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hyperinterp.checkpoints.source import BUILTIN, is_hub_id
+from hyperinterp.errors import InputRefused, UnsafeFile
+
+MAX_RANK = 4096
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_]{1,128}(\.[A-Za-z0-9_]{1,128}){0,15}")
+_TEXT = re.compile(r"[ -~]{0,256}")
+
+
+@dataclass(frozen=True)
+class AdapterInfo:
+    """A LoRA adapter as its files describe it.
+
+    Attributes:
+        rank: The default rank r, at least 1.
+        alpha: LoRA's alpha; the update is scaled by alpha / r (alpha / sqrt(r) with rsLoRA).
+        targets: Names of the adapted modules, or `("all-linear",)`.
+        layers: Block indices that are adapted; None means all.
+        dora: Whether magnitudes are trained too (DoRA).
+        rslora: Whether the scale is alpha / sqrt(r).
+        base_name: The base checkpoint that the adapter names.
+        base_fingerprint: Fingerprint of the base, recorded at training or measured at loading.
+        merged: Whether the loaded model has the update merged into plain weights.
+        fingerprint: Fingerprint of the adapter's own stored tensors.
+    """
+
+    rank: int
+    alpha: float
+    targets: tuple[str, ...]
+    layers: tuple[int, ...] | None
+    dora: bool
+    rslora: bool
+    base_name: str | None
+    base_fingerprint: str | None
+    merged: bool
+    fingerprint: str
+
+
+def screen_adapter_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Check an adapter_config.json against the schema; return only what peft should be given.
+
+    Raises:
+        UnsafeFile: A value could hang, load code, or explode in size.
+        InputRefused: It is not a LoRA adapter of a causal language model.
+    """
+    if config.get("peft_type") != "LORA":
+        raise InputRefused(
+            f"adapter_config.json: expected peft_type LORA, found {config.get('peft_type')!r:.80}"
+        )
+    clean: dict[str, Any] = {}
+    for key, value in config.items():
+        check = _SCHEMA.get(key)
+        if check is None:
+            if value not in (None, False, {}, []):
+                raise UnsafeFile(f"adapter_config.json: {key!r} is not supported; expected null")
+            continue
+        expected = check(value)
+        if expected:
+            raise UnsafeFile(
+                f"adapter_config.json: {key} must be {expected}, found {_shown(value)}"
+            )
+        clean[key] = value
+    for key in ("r", "target_modules"):
+        if clean.get(key) is None and not (key == "target_modules" and _only_parameters(clean)):
+            raise UnsafeFile(f"adapter_config.json: expected {key}, found none")
+    return clean
+
+
+def check_base_name(name: object) -> str:
+    """A base checkpoint name that an adapter may carry: `smollm2`, a Hub id, or a plain path.
+
+    Raises:
+        UnsafeFile: It has `..`, control characters or a URL scheme.
+    """
+    text = name if isinstance(name, str) else ""
+    parts = re.split(r"[/\\]", text)
+    plain = 0 < len(text) <= 1024 and text.isprintable() and ".." not in parts and "\\" not in text
+    if not plain or "://" in text or text.startswith("~"):
+        raise UnsafeFile(
+            "adapter_config.json: base_model_name_or_path must be a Hub id or a plain path "
+            f"without '..', found {_shown(name)}"
+        )
+    return text
+
+
+def describe_adapter(
+    config: Mapping[str, Any], *, fingerprint: str, base_fingerprint: str | None, merged: bool
+) -> AdapterInfo:
+    """The facts of a screened adapter_config.json."""
+    targets = config.get("target_modules") or config.get("target_parameters") or []
+    layers = config.get("layers_to_transform")
+    return AdapterInfo(
+        rank=int(config["r"]),
+        alpha=float(config.get("lora_alpha", 8)),
+        targets=(targets,) if isinstance(targets, str) else tuple(sorted(targets)),
+        layers=None if layers is None else tuple([layers] if isinstance(layers, int) else layers),
+        dora=bool(config.get("use_dora", False)),
+        rslora=bool(config.get("use_rslora", False)),
+        base_name=config.get("base_model_name_or_path"),
+        base_fingerprint=base_fingerprint,
+        merged=merged,
+        fingerprint=fingerprint,
+    )
+
+
+def maths_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that change what the stored tensors mean; part of an adapter's fingerprint."""
+    keys = (
+        "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "use_dora",
+        "fan_in_fan_out", "bias", "lora_bias",
+    )  # fmt: skip
+    return {key: config.get(key) or None for key in keys}
+
+
+def _only_parameters(config: Mapping[str, Any]) -> bool:
+    return bool(config.get("target_parameters"))
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+# Each check returns what was expected, or "" when the value is fine.
+_Check = Callable[[Any], str]
+
+
+def _one_of(*allowed: object) -> _Check:
+    names = " or ".join(repr(a) for a in allowed)
+    return lambda v: (
+        "" if any(v is a or (type(v) is type(a) and v == a) for a in allowed) else names
+    )
+
+
+def _is_int(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _number(low: float, high: float) -> _Check:
+    def check(value: Any) -> str:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        fine = number and math.isfinite(value) and low <= value <= high
+        return "" if fine else f"a number in [{low}, {high}]"
+
+    return check
+
+
+def _rank(value: Any) -> str:
+    return "" if _is_int(value, 1, MAX_RANK) else f"an integer in [1, {MAX_RANK}]"
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, str) and bool(_IDENTIFIER.fullmatch(value))
+
+
+def _names(value: Any) -> str:
+    if value is None:
+        return ""
+    fine = isinstance(value, list) and len(value) <= 4096 and all(_plain(v) for v in value)
+    return "" if fine else "a list of plain module names (a regular expression is refused)"
+
+
+def _targets(value: Any) -> str:
+    return "" if value == "all-linear" else _names(value)
+
+
+def _pattern(value: Any) -> str:
+    return "" if value is None or _plain(value) else _names(value)
+
+
+def _layers(value: Any) -> str:
+    if value is None or _is_int(value, 0, 1023):
+        return ""
+    fine = (
+        isinstance(value, list) and len(value) <= 1024 and all(_is_int(v, 0, 1023) for v in value)
+    )
+    return "" if fine else "a list of block indices below 1024"
+
+
+def _table(check: _Check) -> _Check:
+    def check_table(value: Any) -> str:
+        if value is None:
+            return ""
+        if not isinstance(value, dict) or len(value) > 4096:
+            return "a table of plain module names"
+        if not all(_plain(k) for k in value):
+            return "a table of plain module names (a regular expression is refused)"
+        return next((e for e in map(check, value.values()) if e), "")
+
+    return check_table
+
+
+def _text(value: Any) -> str:
+    fine = value is None or (isinstance(value, str) and _TEXT.fullmatch(value))
+    return "" if fine else "a short plain text"
+
+
+def _base(value: Any) -> str:
+    if value is None:
+        return ""
+    try:
+        check_base_name(value)
+    except UnsafeFile:
+        return f"a Hub id, {BUILTIN!r} or a plain path without '..'"
+    return "" if is_hub_id(value) or len(value) <= 1024 else "a Hub id or a path"
+
+
+_FLAG = _one_of(True, False)
+_ABSENT = _one_of(None, False)
+_SCHEMA: dict[str, _Check] = {
+    "peft_type": _one_of("LORA"),
+    "task_type": _one_of("CAUSAL_LM", None),
+    "peft_version": _text,
+    "auto_mapping": _one_of(None),
+    "base_model_name_or_path": _base,
+    "revision": _text,
+    "inference_mode": _FLAG,
+    "r": _rank,
+    "lora_alpha": _number(0.0, 1e6),
+    "lora_dropout": _number(0.0, 0.999),
+    "target_modules": _targets,
+    "exclude_modules": _names,
+    "target_parameters": _names,
+    "modules_to_save": _names,
+    "layers_to_transform": _layers,
+    "layers_pattern": _pattern,
+    "rank_pattern": _table(_rank),
+    "alpha_pattern": _table(_number(0.0, 1e6)),
+    "fan_in_fan_out": _FLAG,
+    "bias": _one_of("none", "all", "lora_only"),
+    "lora_bias": _FLAG,
+    "use_dora": _FLAG,
+    "use_rslora": _FLAG,
+    "ensure_weight_tying": _FLAG,
+    # PiSSA, OLoRA, EVA, CorDA and LoftQ rewrite the base's weights when they are set up.
+    "init_lora_weights": _one_of(True, False, "gaussian", "orthogonal"),
+    "megatron_core": _one_of(None, "megatron.core"),  # peft's default; unused without a config
+    "megatron_config": _ABSENT,
+    "layer_replication": _ABSENT,
+    "use_qalora": _ABSENT,
+    "qalora_group_size": _number(0.0, 1e6),
+}
+_FOR_PEFT_EXCLUDED = {"megatron_core", "megatron_config", "qalora_group_size", "peft_version"}
+
+
+def for_peft(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `LoraConfig` for a screened configuration, without settings of training."""
+    kept = {k: v for k, v in config.items() if k not in _FOR_PEFT_EXCLUDED}
+    kept.update(init_lora_weights=True, inference_mode=True)
+    kept.pop("peft_type", None)
+    return kept

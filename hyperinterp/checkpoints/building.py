@@ -1,0 +1,218 @@
+"""From staged files to a model and a tokenizer, with every surprise of transformers turned off."""
+
+import contextlib
+import copy
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as hf_logging
+
+from hyperinterp.checkpoints.screen import ATTENTION, one_line
+from hyperinterp.checkpoints.staging import Stored
+from hyperinterp.checkpoints.tensorfile import StoredTensor
+from hyperinterp.errors import (
+    CorruptFile,
+    HyperinterpError,
+    InputRefused,
+    MismatchedPair,
+    NumericalFault,
+    OutOfResources,
+    UnsafeFile,
+)
+
+_MAX_BUFFER_ELEMENTS = 1 << 30
+
+
+@contextlib.contextmanager
+def quiet_transformers(what: str) -> Iterator[None]:
+    """No progress bars, log lines or warnings of transformers; its errors become ours.
+
+    The global random state is put back too: loading must not change what is drawn later.
+    """
+    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity(logging.CRITICAL)
+    hf_logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+            warnings.simplefilter("ignore")
+            yield
+    except (HyperinterpError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise OutOfResources(
+            f"{what}: memory ran out while loading; try --dtype bfloat16 or a smaller model"
+        ) from error
+    except BaseException as error:  # pyo3 panics of tokenizers derive from BaseException
+        if isinstance(error, RuntimeError) and "memory" in str(error).lower():
+            raise OutOfResources(f"{what}: memory ran out: {one_line(error)}") from error
+        raise InputRefused(f"{what}: transformers cannot read it: {one_line(error)}") from error
+    finally:
+        hf_logging.set_verbosity(level)
+        if bars:
+            hf_logging.enable_progress_bar()
+
+
+def build_model(
+    stored: Stored,
+    what: str,
+    *,
+    dtype: torch.dtype,
+    attn_implementation: str | None,
+    strict: bool = False,
+) -> PreTrainedModel:
+    """Build a causal language model from staged files, in eval mode on the CPU.
+
+    With `strict`, tensors that the model has no place for are refused as well (some published
+    checkpoints carry such left-overs; files that we wrote never do).
+
+    Raises:
+        UnsafeFile: The configuration asks for more weights than the files hold.
+        CorruptFile: Weights are missing or have another shape.
+        NumericalFault: A weight is NaN or infinite.
+    """
+    if attn_implementation not in (None, *ATTENTION):
+        allowed = ", ".join(ATTENTION)
+        raise InputRefused(
+            f"attn_implementation: expected one of {allowed}, found {attn_implementation!r:.80}"
+        )
+    with quiet_transformers(what):
+        config = read_config(stored.root)
+        outline = build_outline(config)
+        check_capacity(outline, stored.tensors, what)
+        attention = attn_implementation or (
+            "sdpa" if getattr(outline, "_supports_sdpa", False) else "eager"
+        )
+        del outline
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            stored.root,
+            config=config,
+            dtype=dtype,
+            attn_implementation=attention,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        model, info = loaded
+    _check_complete(info, what, strict=strict)
+    check_finite(model, what)
+    _detach_from_staging(model, what)
+    return model.eval()
+
+
+def read_config(root: Path) -> PreTrainedConfig:
+    """The staged config.json as a transformers configuration."""
+    config = AutoConfig.from_pretrained(root, local_files_only=True, trust_remote_code=False)
+    if getattr(config, "is_encoder_decoder", False):
+        raise InputRefused(f"{config.model_type}: expected a decoder-only causal language model")
+    return config
+
+
+def build_outline(config: PreTrainedConfig) -> PreTrainedModel:
+    """The model of a configuration with shapes but no memory (on the meta device)."""
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(
+            copy.deepcopy(config), attn_implementation="eager", trust_remote_code=False
+        )
+
+
+def check_capacity(outline: nn.Module, tensors: Mapping[str, StoredTensor], what: str) -> None:
+    """Refuse, before memory is taken, a configuration that the stored weights cannot fill.
+
+    Raises:
+        UnsafeFile: Fewer elements are stored than the model has, or its buffers are huge.
+    """
+    wanted = sum(p.numel() for p in outline.parameters())
+    held = sum(t.elements for t in tensors.values())
+    if wanted > held:
+        raise UnsafeFile(
+            f"{what}: config.json describes {wanted:,} parameters, the weights files hold {held:,}"
+        )
+    buffers = sum(b.numel() for b in outline.buffers())
+    if buffers > _MAX_BUFFER_ELEMENTS:
+        raise UnsafeFile(f"{what}: config.json asks for buffers of {buffers:,} elements")
+
+
+def build_tokenizer(stored: Stored, what: str) -> PreTrainedTokenizerBase | None:
+    """The staged tokenizer; None when the checkpoint has no tokenizer files."""
+    if not stored.has_tokenizer:
+        return None
+    with quiet_transformers(f"{what} tokenizer"):
+        tokenizer: Any = AutoTokenizer.from_pretrained(
+            stored.root, local_files_only=True, trust_remote_code=False
+        )
+    tokenizer.name_or_path = what
+    for key in ("local_files_only", "is_local", "name_or_path"):
+        tokenizer.init_kwargs.pop(key, None)
+    return tokenizer
+
+
+def check_vocabulary(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, what: str
+) -> None:
+    """Refuse a tokenizer that can produce ids beyond the embedding.
+
+    Raises:
+        MismatchedPair: The tokenizer has more entries than the embedding has rows.
+    """
+    embedding: Any = model.get_input_embeddings()
+    rows = int(embedding.weight.shape[0])
+    if tokenizer is not None and len(tokenizer) > rows:
+        raise MismatchedPair(
+            f"{what}: its tokenizer has {len(tokenizer)} tokens, the embedding {rows} rows"
+        )
+
+
+def check_finite(model: nn.Module, what: str) -> None:
+    """Look for NaN or infinity in every parameter and floating-point buffer.
+
+    Raises:
+        NumericalFault: Names the first such tensor.
+    """
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if tensor.is_floating_point() and tensor.numel() and not tensor.is_meta:
+            low, high = torch.aminmax(tensor.detach())
+            if not bool(torch.isfinite(low) & torch.isfinite(high)):
+                raise NumericalFault(f"{what}: {name} holds NaN or infinity")
+
+
+def _check_complete(info: Mapping[str, Any], what: str, *, strict: bool) -> None:
+    missing = sorted(map(str, info.get("missing_keys") or []))
+    if missing:
+        raise CorruptFile(f"{what}: {len(missing)} weights are missing, the first is {missing[0]}")
+    mismatched = sorted(map(str, info.get("mismatched_keys") or []))
+    if mismatched:
+        raise CorruptFile(f"{what}: {len(mismatched)} weights have another shape: {mismatched[0]}")
+    extra = sorted(map(str, info.get("unexpected_keys") or []))
+    if extra and strict:
+        raise CorruptFile(f"{what}: the model has no place for {len(extra)} tensors: {extra[0]}")
+    errors = info.get("error_msgs") or []
+    if errors:
+        raise CorruptFile(f"{what}: {one_line(Exception(errors[0]))}")
+
+
+def _detach_from_staging(model: PreTrainedModel, what: str) -> None:
+    """Name the model after its source rather than after a directory that is about to go."""
+    model.name_or_path = what
+    for config in (model.config, getattr(model, "generation_config", None)):
+        if config is not None and hasattr(config, "_name_or_path"):
+            config._name_or_path = what
+
+
+def library_versions() -> dict[str, str]:
+    """Versions that a writer records in its provenance."""
+    return {"torch": str(torch.__version__), "transformers": transformers.__version__}

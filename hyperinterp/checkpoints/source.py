@@ -1,0 +1,123 @@
+"""From the name that a user typed to what it stands for."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hyperinterp.errors import InputRefused, UnsafeFile
+
+Kind = Literal["hub", "directory", "adapter", "safetensors", "gguf", "bundle", "builtin"]
+BUILTIN = "smollm2"
+_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}(/[A-Za-z0-9][A-Za-z0-9_.\-]{0,95})?")
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-/]{0,199}")
+_FILE_KINDS: dict[str, Kind] = {".safetensors": "safetensors", ".gguf": "gguf", ".pt": "bundle"}
+_PICKLES = {".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A resolved checkpoint name.
+
+    Attributes:
+        kind: What it is; decides how it is read.
+        name: The name as given.
+        path: The file or directory; None for `hub` and `builtin`.
+        revision: A commit, branch or tag; only for `hub`.
+    """
+
+    kind: Kind
+    name: str
+    path: Path | None = None
+    revision: str | None = None
+
+
+def resolve(name: str | Path, revision: str | None = None) -> Source:
+    """Say what a checkpoint name stands for, without reading weights or using the network.
+
+    A local file or directory wins over a Hub id of the same spelling. `smollm2` is always the
+    built-in model (write `./smollm2` for a directory of that name). A name that looks like a
+    path (it starts with `.`, `/` or `~`, ends in a known suffix, has more than one slash, or its
+    first folder exists here) is never sent to the Hub.
+
+    Args:
+        name: A Hub id, directory, file or `smollm2`. A `Path` is always a path.
+        revision: Commit, branch or tag of a Hub id.
+
+    Raises:
+        InputRefused: There is no such path, it holds no checkpoint, or the name is malformed.
+    """
+    text = os.fspath(name)
+    if not text or "\0" in text or len(text) > 4096:
+        raise InputRefused(f"checkpoint name: expected a Hub id or a path, found {text!r:.80}")
+    if text == BUILTIN and isinstance(name, str):
+        source = Source("builtin", text)
+    else:
+        path = Path(text).expanduser()
+        if path.exists():
+            source = Source(_kind_of(path), text, path)
+        elif isinstance(name, Path) or _looks_like_path(text):
+            raise InputRefused(
+                f"{text}: no such file or directory (looks like a path, not a Hub id)"
+            )
+        else:
+            return Source("hub", text, None, _check_revision(revision))
+    if revision is not None:
+        raise InputRefused(f"{text}: --revision applies to Hub ids only, this is a {source.kind}")
+    return source
+
+
+def is_hub_id(text: str) -> bool:
+    """Whether a text is spelled like a Hub id (`name` or `owner/name`)."""
+    return bool(_HUB_ID.fullmatch(text)) and ".." not in text and "--" not in text
+
+
+def _looks_like_path(text: str) -> bool:
+    if text[0] in "./~" or "\\" in text or text.count("/") > 1 or text.endswith("/"):
+        return True
+    if Path(text).suffix.lower() in set(_FILE_KINDS) | _PICKLES:
+        return True
+    if not is_hub_id(text):
+        return True
+    return "/" in text and Path(text).parts[0] != text and Path(Path(text).parts[0]).exists()
+
+
+def _check_revision(revision: str | None) -> str | None:
+    if revision is not None and (not _REVISION.fullmatch(revision) or ".." in revision):
+        raise InputRefused(f"--revision: expected a commit, branch or tag, found {revision!r:.80}")
+    return revision
+
+
+def _kind_of(path: Path) -> Kind:
+    if path.is_dir():
+        return _directory_kind(path)
+    if not path.is_file():
+        raise UnsafeFile(f"{path}: expected a regular file or a directory")
+    suffix = path.suffix.lower()
+    if suffix in _FILE_KINDS:
+        return _FILE_KINDS[suffix]
+    if suffix in _PICKLES:
+        raise UnsafeFile(f"{path}: pickled weights are never read; {how_to_convert()}")
+    known = ", ".join(sorted(_FILE_KINDS))
+    raise InputRefused(f"{path}: expected a directory or a file of {known}, found {suffix!r}")
+
+
+def _directory_kind(path: Path) -> Kind:
+    if (path / "adapter_config.json").is_file():
+        return "adapter"
+    if (path / "config.json").is_file():
+        return "directory"
+    checkpoints = sorted(p.name for p in path.iterdir() if (p / "config.json").is_file())
+    hint = f"; did you mean {path / checkpoints[-1]}?" if checkpoints else ""
+    raise InputRefused(
+        f"{path}: expected config.json or adapter_config.json in it, found none{hint}"
+    )
+
+
+def how_to_convert() -> str:
+    """One clause that says how to turn pickled weights into something that we read."""
+    return (
+        "where you trust the file, load it with transformers there and call "
+        "model.save_pretrained(DIR), then name DIR (or `hyperinterp export DIR out.pt`)"
+    )

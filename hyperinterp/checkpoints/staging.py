@@ -1,0 +1,193 @@
+"""A private directory that holds only screened files: the one thing that transformers sees."""
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperinterp.checkpoints.adapters import screen_adapter_config
+from hyperinterp.checkpoints.files import translate_io_errors
+from hyperinterp.checkpoints.manifest import Manifest, verify_directory
+from hyperinterp.checkpoints.screen import (
+    MAX_CONFIG_BYTES,
+    MAX_TOKENIZER_BYTES,
+    parse_json,
+    read_text,
+    screen_model_config,
+    screen_tokenizer_config,
+)
+from hyperinterp.checkpoints.source import Source, how_to_convert
+from hyperinterp.checkpoints.tensorfile import (
+    StoredTensor,
+    fingerprint,
+    index_shards,
+    read_headers,
+    tensor_digests,
+    within,
+)
+from hyperinterp.errors import InputRefused, UnsafeFile
+
+CONFIGS = ("config.json", "generation_config.json", "adapter_config.json")
+TOKENIZER_TEXTS = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja", "chat_template.json",
+)  # fmt: skip
+TOKENIZER_BLOBS = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+_PARSED = {*CONFIGS, "tokenizer_config.json", "special_tokens_map.json", "chat_template.json"}
+_PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "adapter_model.bin")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A checkpoint's screened files, before any model is built.
+
+    Attributes:
+        root: The private directory (texts copied, weights linked); gone after the `with`.
+        config: config.json, parsed; None for an adapter.
+        adapter: adapter_config.json reduced to the schema; None for a whole model.
+        tensors: What the weights files hold, by name.
+        digests: Sha256 of each tensor.
+        fingerprint: Of all stored tensors, independent of the container.
+        manifest: The verified manifest; None when somebody else wrote the files.
+        provenance: What the writer recorded; empty for foreign files.
+        verified: Whether every byte was checked against a digest that the writer recorded.
+    """
+
+    root: Path
+    config: Mapping[str, Any] | None
+    adapter: Mapping[str, Any] | None
+    tensors: Mapping[str, StoredTensor]
+    digests: Mapping[str, str]
+    fingerprint: str
+    manifest: Manifest | None
+    provenance: Mapping[str, Any]
+    verified: bool
+
+    @property
+    def has_tokenizer(self) -> bool:
+        """Whether any tokenizer file is there."""
+        names = ("tokenizer.json", "vocab.json", "vocab.txt", *TOKENIZER_BLOBS)
+        return any((self.root / name).exists() for name in names)
+
+
+@contextlib.contextmanager
+def private_directory() -> Iterator[Path]:
+    """A temporary directory that only this user can read, removed afterwards."""
+    root = Path(tempfile.mkdtemp(prefix="hyperinterp-"))
+    try:
+        with translate_io_errors(root):
+            yield root
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def stage_directory(source: Source, folder: Path, weights: Path | None = None) -> Iterator[Stored]:
+    """Screen a directory and stage it.
+
+    Args:
+        source: For its kind (only `adapter` and `hub` may hold an adapter) and its name.
+        folder: Where the files lie.
+        weights: A single weights file, for the kind `safetensors`; else found in the folder.
+    """
+    manifest = verify_directory(folder) if weights is None else None
+    is_adapter = weights is None and (folder / "adapter_config.json").is_file()
+    stem = "adapter_model" if is_adapter else "model"
+    shards = [weights] if weights is not None else find_weights(folder, stem)
+    tensors = read_headers(shards)
+    digests = tensor_digests(tensors)
+    with private_directory() as root:
+        parsed = _copy_texts(folder, root, is_adapter=is_adapter)
+        _link_weights(root, stem, shards, tensors)
+        for name in TOKENIZER_BLOBS:
+            if (folder / name).exists():
+                (root / name).symlink_to(within(folder, folder / name))
+        adapter = parsed.get("adapter_config.json")
+        yield Stored(
+            root=root,
+            config=parsed.get("config.json"),
+            adapter=screen_adapter_config(adapter) if adapter is not None else None,
+            tensors=tensors,
+            digests=digests,
+            fingerprint=fingerprint(tensors, digests),
+            manifest=manifest,
+            provenance=dict(manifest.provenance) if manifest else {},
+            verified=manifest is not None,
+        )
+
+
+def find_weights(folder: Path, stem: str) -> list[Path]:
+    """The safetensors files that make up a model or an adapter, links followed.
+
+    Raises:
+        UnsafeFile: Only pickled weights are there, or a file leads outside the folder.
+        InputRefused: There are no weights.
+    """
+    single = folder / f"{stem}.safetensors"
+    if single.exists() or single.is_symlink():
+        return [within(folder, single)]
+    index = folder / f"{stem}.safetensors.index.json"
+    if index.exists() or index.is_symlink():
+        within(folder, index)
+        return [within(folder, folder / name) for name in index_shards(index)]
+    for name in _PICKLED:
+        if (folder / name).exists():
+            raise UnsafeFile(f"{folder / name}: pickled weights are never read; {how_to_convert()}")
+    raise InputRefused(f"{folder}: expected {stem}.safetensors, found no weights")
+
+
+def _copy_texts(folder: Path, root: Path, *, is_adapter: bool) -> dict[str, dict[str, Any]]:
+    """Copy the texts that are known by name; what was screened is what is loaded."""
+    parsed: dict[str, dict[str, Any]] = {}
+    skipped = {"config.json", "generation_config.json"} if is_adapter else {"adapter_config.json"}
+    for name in (*CONFIGS, *TOKENIZER_TEXTS):
+        path = folder / name
+        if name in skipped or not (path.exists() or path.is_symlink()):
+            continue
+        within(folder, path)
+        limit = MAX_CONFIG_BYTES if name in CONFIGS else MAX_TOKENIZER_BYTES
+        text = read_text(path, limit)
+        if name in _PARSED:
+            value = parse_json(text, str(path))
+            screen_text(name, value, str(path))
+            parsed[name] = value
+            if name == "tokenizer_config.json":
+                text = json.dumps(without_paths(value), ensure_ascii=False)
+        (root / name).write_text(text, encoding="utf-8")
+    return parsed
+
+
+def screen_text(name: str, value: Mapping[str, Any], what: str) -> None:
+    """Apply the check that belongs to a configuration file of this name."""
+    if name == "config.json":
+        screen_model_config(value, what)
+    elif name == "adapter_config.json":
+        screen_adapter_config(value)
+    else:
+        screen_tokenizer_config(value, what)
+
+
+def without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A tokenizer configuration without left-over file names, which nobody should open."""
+    drop = {"name_or_path", "fast_tokenizer_files", "local_files_only", "is_local"}
+    return {k: v for k, v in config.items() if k not in drop and not k.endswith("_file")}
+
+
+def _link_weights(
+    root: Path, stem: str, shards: list[Path], tensors: Mapping[str, StoredTensor]
+) -> None:
+    if len(shards) == 1:
+        (root / f"{stem}.safetensors").symlink_to(shards[0].resolve())
+        return
+    names = {path: f"{stem}-{i:05d}.safetensors" for i, path in enumerate(shards, 1)}
+    for path, name in names.items():
+        (root / name).symlink_to(path.resolve())
+    index = {
+        "metadata": {"total_size": sum(t.size for t in tensors.values())},
+        "weight_map": {name: names[t.path] for name, t in tensors.items()},
+    }
+    (root / f"{stem}.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")

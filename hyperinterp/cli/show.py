@@ -1,0 +1,84 @@
+"""What the commands print on stdout."""
+
+import dataclasses
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hyperinterp.analyses.results import Claim, Verdict
+from hyperinterp.report import Report
+
+_STYLES = {
+    Verdict.SUPPORTED: "bold green",
+    Verdict.NOT_SUPPORTED: "bold red",
+    Verdict.INCONCLUSIVE: "bold yellow",
+    Verdict.NOT_TESTED: "dim",
+}
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=100)
+
+
+def show_claims(report: Report) -> None:
+    """The claims table, with the effect, its interval and what it was held against."""
+    console = _console()
+    table = Table(show_edge=False, pad_edge=False)
+    for heading in ("", "claim", "verdict", "effect [95 %]", "threshold", "n"):
+        table.add_column(heading, justify="left" if heading in ("claim", "verdict") else "right")
+    for claim in report.claims.values():
+        table.add_row(
+            claim.id,
+            Text(claim.statement),
+            Text(claim.verdict.value, style=_STYLES[claim.verdict]),
+            _effect(claim),
+            "-" if claim.effect is None else f"{_sign(claim)} {claim.threshold:g}",
+            str(claim.n) if claim.n else "-",
+        )
+    console.print(table)
+    for warning in report.provenance.warnings:
+        console.print(Text(f"note: {warning}"))
+
+
+def _sign(claim: Claim) -> str:
+    return ">" if not claim.conditions or claim.conditions[0].above else "<"
+
+
+def _effect(claim: Claim) -> str:
+    if claim.effect is None:
+        return "-"
+    if claim.interval is None:
+        return f"{claim.effect:.3g}"
+    return f"{claim.effect:.3g} [{claim.interval[0]:.3g}, {claim.interval[1]:.3g}]"
+
+
+def _pairs(title: str, values: dict[str, Any]) -> None:
+    console = _console()
+    table = Table(show_header=False, show_edge=False, pad_edge=False, title=title)
+    for name, value in values.items():
+        if value is not None and value not in ({}, ()):
+            table.add_row(name.replace("_", " "), Text(str(value)))
+    console.print(table)
+
+
+def show_training(result: Any, *, as_json: bool) -> None:
+    """What a training run came to."""
+    _show(result, as_json)
+
+
+def show_summary(summary: Any, *, as_json: bool) -> None:
+    """What a checkpoint is."""
+    _show(summary, as_json)
+
+
+def _show(item: Any, as_json: bool) -> None:
+    values = dataclasses.asdict(item)
+    if as_json:
+        sys.stdout.write(json.dumps(values, indent=1, default=str, ensure_ascii=False) + "\n")
+    else:
+        _pairs("", values)

@@ -1,0 +1,313 @@
+"""Run the analyses on a pair of models and build the report."""
+
+import importlib
+import platform
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hyperinterp.analyses.results import Claim
+from hyperinterp.errors import InputRefused
+from hyperinterp.models import HookedModel, load
+from hyperinterp.report.schema import (
+    SCHEMA_VERSION,
+    CheckpointFacts,
+    PromptFacts,
+    Provenance,
+    Report,
+)
+from hyperinterp.study import PRESETS, Progress, Sizes, Study, silent
+from hyperinterp.text import Passages, builtin_passages
+from hyperinterp.verdicts import RULES, adjust, not_tested
+
+ANALYSES: dict[str, tuple[str, str]] = {
+    "C1": ("diversity", "hyperinterp.analyses.diversity"),
+    "C5": ("geometry", "hyperinterp.analyses.geometry"),
+    "C4": ("ranks", "hyperinterp.analyses.ranks"),
+    "C2": ("temperature", "hyperinterp.analyses.temperature"),
+    "C3": ("static_bias", "hyperinterp.analyses.static_bias"),
+    "C6": ("transplant", "hyperinterp.analyses.transplant"),
+    "C7": ("sufficiency", "hyperinterp.analyses.sufficiency"),
+    "C8": ("quotation", "hyperinterp.analyses.quotation"),
+    "C9": ("control", "hyperinterp.analyses.control"),
+}
+"""Block name and module of every claim, in the order in which they run."""
+
+PACKAGES = ("hyperinterp", "torch", "transformers", "transformer-lens", "peft", "numpy")
+
+
+def parse_claims(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Claim ids from `C1,C5` or a sequence; all of them when None.
+
+    Raises:
+        InputRefused: an id that is not C1 to C9, or none at all.
+    """
+    if names is None:
+        return tuple(RULES)
+    parts = names.split(",") if isinstance(names, str) else list(names)
+    wanted = [part.strip().upper() for part in parts if part.strip()]
+    unknown = [part for part in wanted if part not in RULES]
+    if unknown or not wanted:
+        raise InputRefused(
+            f"claims: expected some of {', '.join(RULES)}, found {', '.join(unknown) or 'none'}"
+        )
+    return tuple(sorted(set(wanted)))
+
+
+def sizes_of(preset: str) -> Sizes:
+    """The sizes of a preset.
+
+    Raises:
+        InputRefused: not `quick`, `default` or `full`.
+    """
+    if preset not in PRESETS:
+        raise InputRefused(f"preset: expected one of {', '.join(PRESETS)}, found {preset!r}")
+    return PRESETS[preset]
+
+
+def compare(
+    base: HookedModel | str | Path,
+    fitted: HookedModel | str | Path,
+    *,
+    prompts: Passages | None = None,
+    control: HookedModel | str | Path | None = None,
+    late_stage: Sequence[HookedModel | str | Path] = (),
+    train_data: Passages | None = None,
+    claims: str | Sequence[str] | None = None,
+    preset: str = "default",
+    sizes: Sizes | None = None,
+    seed: int = 0,
+    batch_size: int = 8,
+    dtype: str = "float32",
+    device: str = "auto",
+    progress: Progress = silent,
+) -> Report:
+    """Measure what changed from `base` to `fitted` and judge every claim that can be tested.
+
+    Args:
+        base: the model before, loaded or by name.
+        fitted: the model after; an adapter is put on `base`.
+        prompts: held-out passages; the built-in fiction by default.
+        control: the same recipe stopped at the least validation loss (C9).
+        late_stage: twins trained in the last blocks only (C7).
+        train_data: the passages `fitted` was trained on (C8). When not given and the fitted
+            checkpoint says that it was trained on the built-in fiction, that is taken.
+        claims: ids such as "C1,C5"; all by default.
+        preset: "quick", "default" or "full"; see `hyperinterp.study.PRESETS`.
+        sizes: sizes of your own instead of a preset's.
+        seed: seeds splits, samples and random controls.
+        batch_size: rows per forward pass; figures do not depend on it beyond rounding.
+        dtype: dtype to load with, for names.
+        device: device to load on, for names.
+        progress: told of work done.
+
+    Returns:
+        The report; nothing is written.
+
+    Raises:
+        InputRefused: a model, text or option that cannot be used.
+        MismatchedPair: the checkpoints differ in architecture, size or tokenizer.
+        NumericalFault: a NaN or infinity; names model and site.
+    """
+    start = time.perf_counter()
+    wanted = parse_claims(claims)
+    chosen = sizes or sizes_of(preset)
+    loaded = _load_all(base, fitted, control, late_stage, dtype, device, progress)
+    load_seconds = time.perf_counter() - start
+    first, second, third, twins = loaded
+    study = Study(
+        base=first,
+        fitted=second,
+        passages=prompts or builtin_passages("heldout"),
+        sizes=chosen,
+        seed=seed,
+        batch_size=_positive("batch size", batch_size),
+        control=third,
+        late_stage=twins,
+        training=train_data or known_training(second),
+        geometry="C5" in wanted,
+        progress=progress,
+    )
+    blocks, results, absent = _run(study, wanted)
+    provenance = _provenance(study, "custom" if sizes else preset, seed)
+    seconds = {"loading": load_seconds, **provenance.wall_seconds}
+    seconds["total"] = time.perf_counter() - start
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        claims=adjust({name: results[name] for name in RULES}),
+        provenance=replace(provenance, wall_seconds=_rounded(seconds)),
+        absent=absent,
+        **blocks,
+    )
+
+
+def _positive(name: str, number: int) -> int:
+    if number < 1:
+        raise InputRefused(f"{name}: expected at least 1, found {number}")
+    return number
+
+
+def _load_all(
+    base: HookedModel | str | Path,
+    fitted: HookedModel | str | Path,
+    control: HookedModel | str | Path | None,
+    late_stage: Sequence[HookedModel | str | Path],
+    dtype: str,
+    device: str,
+    progress: Progress,
+) -> tuple[HookedModel, HookedModel, HookedModel | None, tuple[HookedModel, ...]]:
+    count = 2 + (control is not None) + len(late_stage)
+    done = 0
+
+    def one(given: HookedModel | str | Path, on: str | Path | None = None) -> HookedModel:
+        nonlocal done
+        progress("loading checkpoints", done, count)
+        done += 1
+        if isinstance(given, HookedModel):
+            return given
+        return load(given, base=on, dtype=dtype, device=device)
+
+    first = one(base)
+    on = None if isinstance(base, HookedModel) else base
+    second = one(fitted, on)
+    third = None if control is None else one(control, on)
+    twins = tuple(one(item, on) for item in late_stage)
+    progress("loading checkpoints", count, count)
+    return first, second, third, twins
+
+
+def known_training(fitted: HookedModel) -> Passages | None:
+    """The built-in passages, when the checkpoint says that it was trained on just those."""
+    data = fitted.provenance.get("data")
+    if not isinstance(data, dict):
+        return None
+    passages = builtin_passages("train")
+    for count in {len(passages), int(data.get("passages", 0) or 0)}:
+        if 0 < count <= len(passages) and passages.head(count).sha256 == data.get("sha256"):
+            return passages.head(count)
+    return None
+
+
+def _lacking(study: Study) -> dict[str, str]:
+    """Claims that these inputs cannot test, with the reason."""
+    lacking = {}
+    for claim, given in (
+        ("C7", study.late_stage),
+        ("C8", study.training),
+        ("C9", study.control),
+    ):
+        if not given:
+            lacking[claim] = f"needs {RULES[claim].needs}."
+    rows = len(study.contexts_rows)
+    for claim, least in (("C3", 8), ("C5", 8)):
+        if rows < least:
+            lacking[claim] = f"needs at least {least} held-out prompts, found {rows}."
+    if rows < 2:
+        lacking |= {
+            claim: f"needs at least 2 held-out prompts, found {rows}." for claim in RULES
+        }
+    return lacking
+
+
+def _run(
+    study: Study, wanted: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Claim], dict[str, str]]:
+    blocks: dict[str, Any] = {}
+    absent: dict[str, str] = {}
+    lacking = _lacking(study)
+    claims = {}
+    for claim, (block, module) in ANALYSES.items():
+        reason = lacking.get(claim)
+        if claim not in wanted:
+            reason = "not asked for (--claims)."
+        if reason is not None:
+            claims[claim] = not_tested(claim, reason)
+            absent[block] = reason
+            continue
+        blocks[block], claims[claim] = importlib.import_module(module).analyse(study)
+    return blocks, claims, absent
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _git_hash() -> str | None:
+    """Commit of the hyperinterp checkout that runs; None for an installed package."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def _rounded(seconds: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 2) for name, value in seconds.items()}
+
+
+def _facts(model: HookedModel, role: str) -> CheckpointFacts:
+    return CheckpointFacts(
+        name=model.name,
+        role=role,
+        fingerprint=model.fingerprint,
+        architecture=type(model.hf).__name__,
+        parameters=sum(item.numel() for item in model.hf.parameters()),
+        layers=model.n_layers,
+        d_model=model.d_model,
+        vocabulary=model.vocab_size,
+        trained=dict(model.provenance),
+    )
+
+
+def _provenance(study: Study, preset: str, seed: int) -> Provenance:
+    rows, passages = study.contexts_rows, study.passages
+    checkpoints = [_facts(study.base, "base"), _facts(study.fitted, "fitted")]
+    if study.control is not None:
+        checkpoints.append(_facts(study.control, "control"))
+    checkpoints += [_facts(twin, "late-stage") for twin in study.late_stage]
+    if study.base.fingerprint and study.base.fingerprint == study.fitted.fingerprint:
+        study.warnings.append("Base and fitted model have the same weights.")
+    return Provenance(
+        versions={"python": platform.python_version()}
+        | {package: _version(package) for package in PACKAGES},
+        git_hash=_git_hash(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seed=seed,
+        device=str(study.base.device),
+        dtype=str(study.base.dtype).removeprefix("torch."),
+        preset=preset,
+        sizes=study.described() | {"threads": torch.get_num_threads()},
+        checkpoints=tuple(checkpoints),
+        prompts=PromptFacts(
+            origin=passages.origin,
+            sha256=passages.sha256,
+            used=len(rows),
+            duplicates=passages.duplicates,
+            empty=passages.empty,
+            short=rows.short,
+            prompt_tokens=study.sizes.prompt_tokens,
+            context_tokens=study.sizes.context_tokens,
+        ),
+        wall_seconds=dict(study.seconds),
+        forwards=dict(study.forwards),
+        warnings=tuple(study.warnings),
+    )

@@ -1,0 +1,210 @@
+"""Generate continuations: one batch for all arms that differ only in logit processing.
+
+Every row's sampling depends only on its prompt and seed, so neither the batch size nor the
+other rows of a batch change what is drawn.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, GenerationConfig, LogitsProcessor, LogitsProcessorList
+
+from hyperinterp.models import HookedModel
+from hyperinterp.text import TokenRows
+from probes import entropy, matched_temperature
+
+Tick = Callable[[int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Decoding:
+    """How to turn logits into the next token.
+
+    Attributes:
+        name: label of the arm.
+        temperature: divides the logits.
+        seed: None for greedy, else the seed of the draw.
+        bias: context-free shift of the logits `[vocab]`, or None.
+        alpha: factor on `bias`.
+    """
+
+    name: str
+    temperature: float = 1.0
+    seed: int | None = None
+    bias: Tensor | None = None
+    alpha: float = 1.0
+
+
+GREEDY = Decoding("greedy")
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Continuations of one arm, one per prompt row, in the order of the rows.
+
+    Attributes:
+        rows: generated ids without prompt, end token and padding.
+        ended: whether the model ended the text itself.
+    """
+
+    rows: tuple[tuple[int, ...], ...]
+    ended: tuple[bool, ...]
+
+
+class _ArmProcessor(LogitsProcessor):
+    """Applies each row's own decoding; the result is taken greedily."""
+
+    def __init__(
+        self,
+        decodings: Sequence[Decoding],
+        prompts: Sequence[int],
+        temperatures: "Callable[[Tensor, Tensor], Tensor] | None" = None,
+    ) -> None:
+        self._decodings = decodings
+        self._temperatures = temperatures
+        self._draws = [
+            None if arm.seed is None else _generator(arm.seed, prompt)
+            for arm, prompt in zip(decodings, prompts, strict=True)
+        ]
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        scores = scores.float().clone()
+        for row, arm in enumerate(self._decodings):
+            if arm.bias is not None:
+                scores[row] += arm.alpha * arm.bias.to(scores.device, scores.dtype)
+        if self._temperatures is not None:
+            scores /= self._temperatures(input_ids, scores)[:, None]
+        for row, (arm, draw) in enumerate(zip(self._decodings, self._draws, strict=True)):
+            if draw is not None:
+                scores[row] = _drawn(scores[row] / arm.temperature, draw)
+        return scores
+
+
+def _generator(seed: int, prompt: int) -> torch.Generator:
+    return torch.Generator().manual_seed((seed * 1_000_003 + prompt) % (2**63))
+
+
+def _drawn(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Scores whose argmax is one draw from softmax(logits), by inversion."""
+    cumulative = torch.softmax(logits.double(), dim=-1).cumsum(-1)
+    uniform = torch.rand((), generator=generator, dtype=torch.float64).to(logits.device)
+    token = torch.searchsorted(cumulative, uniform * cumulative[-1], right=True)
+    chosen = torch.full_like(logits, float("-inf"))
+    chosen[token.clamp_max(logits.numel() - 1)] = 0.0
+    return chosen
+
+
+class _EntropyMatch:
+    """Per-row temperature at which the model's entropy equals a second model's, in lockstep."""
+
+    def __init__(self, target: HookedModel) -> None:
+        self._target = target
+        self._cache = DynamicCache(config=target.hf.config)
+        self._seen = 0
+
+    def __call__(self, ids: Tensor, scores: Tensor) -> Tensor:
+        new = ids[:, self._seen :].to(self._target.device)
+        self._seen = ids.shape[1]
+        with torch.no_grad():
+            output = self._target.hf(
+                input_ids=new, past_key_values=self._cache, use_cache=True, logits_to_keep=1
+            )
+        wanted = entropy(output.logits[:, -1].float())
+        match = matched_temperature(scores, wanted, per_context=True)
+        return torch.as_tensor(match.temperature).to(scores)
+
+
+def stop_tokens(model: HookedModel) -> tuple[int, ...]:
+    """The ids that end a text, from the generation config, the config or the tokenizer."""
+    for holder in (model.hf.generation_config, model.hf.config, model.tokenizer):
+        found = getattr(holder, "eos_token_id", None)
+        if found is not None:
+            return (found,) if isinstance(found, int) else tuple(found)
+    return ()
+
+
+@contextmanager
+def _plain_decoding(model: HookedModel) -> Iterator[None]:
+    """Forget the checkpoint's own decoding defaults (penalties, sampling) for a while."""
+    kept = model.hf.generation_config
+    model.hf.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.hf.generation_config = kept
+
+
+def _config(stops: tuple[int, ...], new_tokens: int) -> GenerationConfig:
+    return GenerationConfig(
+        max_new_tokens=new_tokens,
+        do_sample=False,
+        num_beams=1,
+        eos_token_id=list(stops) or None,
+        pad_token_id=stops[0] if stops else 0,
+        use_cache=True,
+    )
+
+
+def generate(
+    model: HookedModel,
+    prompts: TokenRows,
+    arms: Sequence[Decoding] = (GREEDY,),
+    *,
+    new_tokens: int = 96,
+    batch_size: int = 64,
+    match_entropy_of: HookedModel | None = None,
+    tick: Tick | None = None,
+) -> dict[str, Generated]:
+    """Continue every prompt under every arm.
+
+    Args:
+        model: the model that writes.
+        prompts: token ids; rows of equal length run together.
+        arms: decodings with distinct names.
+        new_tokens: most tokens generated per prompt.
+        batch_size: most rows at once (prompts x arms).
+        match_entropy_of: when given, at every step each row's temperature is the one at which
+            `model` has the entropy that this model has in the same context.
+        tick: called with the number of rows done.
+
+    Returns:
+        Per arm name, the continuations in the order of the prompts.
+    """
+    if len({arm.name for arm in arms}) != len(arms):
+        raise ValueError(f"arms: expected distinct names, found {[arm.name for arm in arms]}")
+    stops = stop_tokens(model)
+    done: dict[str, dict[int, tuple[tuple[int, ...], bool]]] = {arm.name: {} for arm in arms}
+    for numbers, ids in prompts.batches(max(1, batch_size // len(arms))):
+        stacked = ids.repeat(len(arms), 1)
+        decodings = [arm for arm in arms for _ in numbers]
+        matcher = None if match_entropy_of is None else _EntropyMatch(match_entropy_of)
+        processor = _ArmProcessor(decodings, [*numbers] * len(arms), matcher)
+        with _plain_decoding(model), torch.no_grad():
+            output = model.hf.generate(
+                input_ids=stacked.to(model.device),
+                attention_mask=torch.ones_like(stacked).to(model.device),
+                generation_config=_config(stops, new_tokens),
+                logits_processor=LogitsProcessorList([processor]),
+            )
+        for row, sequence in enumerate(output[:, ids.shape[1] :].tolist()):  # pyright: ignore
+            arm, number = decodings[row].name, numbers[row % len(numbers)]
+            done[arm][number] = _cut(sequence, stops)
+        if tick is not None:
+            tick(len(decodings))
+    return {
+        name: Generated(
+            tuple(found[number][0] for number in range(len(prompts))),
+            tuple(found[number][1] for number in range(len(prompts))),
+        )
+        for name, found in done.items()
+    }
+
+
+def _cut(sequence: Sequence[int], stops: tuple[int, ...]) -> tuple[tuple[int, ...], bool]:
+    for position, token in enumerate(sequence):
+        if token in stops:
+            return tuple(sequence[:position]), True
+    return tuple(sequence), False

@@ -1,0 +1,20 @@
+"""Hooked models: the only code that names transformer-lens or a model's internals."""
+
+from hyperinterp.models.checks import SelfCheck, self_check
+from hyperinterp.models.hooked import HookedModel, Recording
+from hyperinterp.models.load import load
+from hyperinterp.models.surgery import Part, PartKind, blocks, path_of, perturbed, transplanted
+
+__all__ = [
+    "HookedModel",
+    "Part",
+    "PartKind",
+    "Recording",
+    "SelfCheck",
+    "blocks",
+    "load",
+    "path_of",
+    "perturbed",
+    "self_check",
+    "transplanted",
+]

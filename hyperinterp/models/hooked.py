@@ -1,0 +1,342 @@
+"""A Hugging Face decoder with hooks at named sites: run, read, replay, read out."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import BaseModelOutputWithPast
+
+from hyperinterp.errors import UnsupportedModel
+from hyperinterp.models.anatomy import Anatomy, locate
+from hyperinterp.sites import Site, SiteKind
+
+SiteReader = Callable[[Site, Tensor], None]
+
+
+def stream_of(output: Any) -> Tensor:
+    """The residual stream in what a block returned: a bare tensor or a tuple's first item."""
+    return output if isinstance(output, Tensor) else output[0]
+
+
+class _GivenOutput(BaseModelOutputWithPast):
+    """A backbone output whose family-specific extra fields all read as absent."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+
+class _Stop(Exception):
+    """Ends a forward pass early; never leaves this module."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What every block was called with in one forward pass.
+
+    Attributes:
+        inputs: stream entering block 0, 1, ..., then the stream leaving the last block;
+            each `[batch, position, d_model]`. Holds only the blocks that were asked for.
+        kwargs: the keyword arguments of each block (mask, rotary embeddings, ...).
+    """
+
+    inputs: dict[int, Tensor]
+    kwargs: list[dict[str, Any]]
+    args: list[tuple[Any, ...]] = field(default_factory=list)
+
+
+class HookedModel:
+    """A causal language model whose parts can be read, replayed and exchanged.
+
+    The wrapped model stays a plain Hugging Face model in evaluation mode: nothing is renamed,
+    folded or copied, and every hook is removed when the call that set it returns.
+
+    Args:
+        hf: the model.
+        tokenizer: its tokenizer; None when only token ids are used.
+        name: what the user called it.
+        fingerprint: digest of its stored weights, "" when unknown.
+        provenance: where it came from, JSON-serialisable.
+
+    Raises:
+        UnsupportedModel: the family is unknown or lacks a part.
+    """
+
+    def __init__(
+        self,
+        hf: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        *,
+        name: str = "model",
+        fingerprint: str = "",
+        provenance: dict[str, Any] | None = None,
+    ) -> None:
+        self.hf = hf.eval()
+        self.tokenizer = tokenizer
+        self.name = name
+        self.fingerprint = fingerprint
+        self.provenance = dict(provenance or {})
+        self.anatomy: Anatomy = locate(hf)
+        self._backbone = _backbone(hf)
+        self.parts_by_difference = False
+
+    # -- parts -----------------------------------------------------------------------------
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The decoder blocks, in order."""
+        return self.hf.get_submodule(self.anatomy.blocks)  # pyright: ignore[reportReturnType]
+
+    @property
+    def final_norm(self) -> nn.Module:
+        """The norm between the last block and the unembedding."""
+        return self.hf.get_submodule(self.anatomy.final_norm)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of decoder blocks."""
+        return len(self.blocks)
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return int(self.hf.get_input_embeddings().weight.shape[-1])
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of rows of the unembedding."""
+        return int(self.hf.get_output_embeddings().weight.shape[0])
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the embedding, where token ids have to be."""
+        return self.hf.get_input_embeddings().weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating dtype of the weights."""
+        return self.hf.get_input_embeddings().weight.dtype
+
+    # -- running ---------------------------------------------------------------------------
+
+    def _forward(self, ids: Int[Tensor, "batch position"]) -> Tensor:
+        output = self._backbone(input_ids=ids.to(self.device), use_cache=False)
+        return stream_of(output if isinstance(output, tuple) else output.last_hidden_state)
+
+    @torch.no_grad()
+    def run(
+        self,
+        ids: Int[Tensor, "batch position"],
+        sites: Iterable[Site] = (),
+        read: SiteReader | None = None,
+    ) -> Float[Tensor, "batch position d_model"]:
+        """One pass through the backbone; no logits are computed.
+
+        Args:
+            ids: token ids of equal-length rows, so that no padding is needed.
+            sites: where to read.
+            read: called with each site and its `[batch, position, d_model]` tensor as soon as
+                it exists; the tensor is not kept afterwards.
+
+        Returns:
+            The final norm's output (what the unembedding is applied to).
+        """
+        with ExitStack() as stack:
+            if read is not None:
+                for site in sites:
+                    stack.enter_context(self._reading(site, read))
+            return self._forward(ids)
+
+    @torch.no_grad()
+    def activations(
+        self, ids: Int[Tensor, "batch position"], sites: Sequence[Site]
+    ) -> dict[Site, Tensor]:
+        """The tensors at `sites` for one batch, each `[batch, position, d_model]`."""
+        found: dict[Site, Tensor] = {}
+        # Cloned because some families add in place to what a part returned.
+        self.run(ids, sites, lambda site, tensor: found.__setitem__(site, tensor.clone()))
+        return found
+
+    def logits(self, ids: Int[Tensor, "batch position"]) -> Float[Tensor, "batch position vocab"]:
+        """Next-token logits at every position, as the model itself computes them."""
+        with torch.no_grad():
+            return self.hf(input_ids=ids.to(self.device), use_cache=False).logits
+
+    def readout(self, hidden: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n vocab"]:
+        """Logits from the final norm's output, with every scale, cap and bias of the family.
+
+        The causal-LM head of the family runs as it is, on a backbone that is replaced for the
+        call by one that returns `hidden`.
+        """
+        flat = hidden.reshape(1, -1, hidden.shape[-1])
+
+        def given(*_args: Any, **_kwargs: Any) -> BaseModelOutputWithPast:
+            return _GivenOutput(last_hidden_state=flat)  # pyright: ignore[reportArgumentType]
+
+        with _swapped_forward(self._backbone, given):
+            dummy = torch.zeros((1, 1), dtype=torch.long, device=self.device)
+            logits = self.hf(input_ids=dummy, use_cache=False).logits
+        return logits.reshape(*hidden.shape[:-1], -1)
+
+    def lens(self, stream: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n vocab"]:
+        """Logit lens: the final norm and the unembedding applied to a block's output."""
+        return self.readout(self.normalise(stream))
+
+    def normalise(self, stream: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n d_model"]:
+        """The final norm applied to the residual stream."""
+        return self.final_norm(stream.to(self.dtype))
+
+    # -- replay ----------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def record(
+        self,
+        ids: Int[Tensor, "batch position"],
+        keep: Iterable[int] | None = None,
+        stop_at: int | None = None,
+    ) -> Recording:
+        """Run once and remember each block's input and keyword arguments.
+
+        Args:
+            ids: token ids of equal-length rows.
+            keep: indices of the blocks whose input is kept (`n_layers` means the stream after
+                the last block); all of them by default.
+            stop_at: leave the forward pass when this block is reached; its input is kept.
+
+        Returns:
+            The recording; `replay` continues from any kept input.
+        """
+        wanted = set(range(self.n_layers + 1) if keep is None else keep)
+        inputs: dict[int, Tensor] = {}
+        kwargs: list[dict[str, Any]] = []
+        args: list[tuple[Any, ...]] = []
+
+        def before(index: int) -> Callable[..., None]:
+            def hook(_module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+                rest = dict(named)
+                stream = given[0] if given else rest.pop("hidden_states")
+                if index in wanted or index == stop_at:
+                    inputs[index] = stream
+                kwargs.append(rest)
+                args.append(tuple(given[1:]))
+                if index == stop_at:
+                    raise _Stop
+
+            return hook
+
+        def last(_module: nn.Module, _given: Any, output: Any) -> None:
+            if self.n_layers in wanted:
+                inputs[self.n_layers] = stream_of(output)
+
+        with ExitStack() as stack:
+            for index, block in enumerate(self.blocks):
+                handle = block.register_forward_pre_hook(before(index), with_kwargs=True)
+                stack.callback(handle.remove)
+            stack.callback(self.blocks[-1].register_forward_hook(last).remove)
+            with suppress(_Stop):
+                self._forward(ids)
+        return Recording(inputs, kwargs, args)
+
+    def replay(
+        self,
+        recording: Recording,
+        start: int,
+        stream: Float[Tensor, "batch position d_model"] | None = None,
+        *,
+        stop: int | None = None,
+    ) -> Float[Tensor, "batch position d_model"]:
+        """Run blocks `start` to `stop` (default: the end) from a recorded or given stream.
+
+        Only these blocks are executed, with the keyword arguments that the recording holds.
+
+        Returns:
+            The stream after block `stop - 1`, before the final norm.
+        """
+        current = recording.inputs[start] if stream is None else stream
+        for index in range(start, self.n_layers if stop is None else stop):
+            output = self.blocks[index](current, *recording.args[index], **recording.kwargs[index])
+            current = stream_of(output)
+        return current
+
+    # -- hooks -----------------------------------------------------------------------------
+
+    @contextmanager
+    def _reading(self, site: Site, read: SiteReader) -> Iterator[None]:
+        with ExitStack() as stack:
+            for handle in self._hooks(site, read):
+                stack.callback(handle.remove)
+            yield
+
+    def _hooks(self, site: Site, read: SiteReader) -> list[Any]:
+        def after(_module: nn.Module, _given: Any, output: Any) -> None:
+            read(site, stream_of(output))
+
+        def entering(_module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+            read(site, given[0] if given else named["hidden_states"])
+
+        match site.kind:
+            case SiteKind.EMBED:
+                return [self.blocks[0].register_forward_pre_hook(entering, with_kwargs=True)]
+            case SiteKind.FINAL_NORM:
+                return [self.final_norm.register_forward_hook(after)]
+            case SiteKind.RESID:
+                return [self.blocks[site.layer or 0].register_forward_hook(after)]
+        block = self.blocks[site.layer or 0]
+        if self.parts_by_difference:
+            return self._difference_hooks(block, site, read)
+        paths = self.anatomy.block
+        path = paths.attn_added if site.kind is SiteKind.ATTN else paths.mlp_added
+        return [block.get_submodule(path).register_forward_hook(after)]
+
+    def _difference_hooks(self, block: nn.Module, site: Site, read: SiteReader) -> list[Any]:
+        """Contributions as differences of the stream, for families that add inside a part."""
+        middle = block.get_submodule(str(self.anatomy.block.mid_norm))
+        seen: dict[str, Tensor] = {}
+
+        def entering(_module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+            seen["in"] = given[0] if given else named["hidden_states"]
+
+        def between(_module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+            middle_stream = given[0] if given else named["hidden_states"]
+            seen["mid"] = middle_stream.reshape(seen["in"].shape)
+            if site.kind is SiteKind.ATTN:
+                read(site, seen["mid"] - seen["in"])
+
+        def leaving(_module: nn.Module, _given: Any, output: Any) -> None:
+            if site.kind is SiteKind.MLP:
+                read(site, stream_of(output) - seen["mid"])
+
+        return [
+            block.register_forward_pre_hook(entering, with_kwargs=True),
+            middle.register_forward_pre_hook(between, with_kwargs=True),
+            block.register_forward_hook(leaving),
+        ]
+
+
+@contextmanager
+def _swapped_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """Replace one module's `forward` for the time of the context."""
+    had = module.__dict__.get("forward")
+    module.forward = forward
+    try:
+        yield
+    finally:
+        if had is None:
+            del module.__dict__["forward"]
+        else:
+            module.forward = had
+
+
+def _backbone(hf: PreTrainedModel) -> nn.Module:
+    """The part of a causal LM that ends at the final norm."""
+    decoder = hf.get_decoder()
+    if decoder is hf or not isinstance(decoder, nn.Module):
+        raise UnsupportedModel(
+            f"{type(hf).__name__}: expected a decoder under a language-model head, found none"
+        )
+    return decoder

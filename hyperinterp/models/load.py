@@ -1,0 +1,85 @@
+"""From a name to a hooked model."""
+
+from pathlib import Path
+
+import torch
+
+from hyperinterp.checkpoints import load_checkpoint
+from hyperinterp.errors import InputRefused
+from hyperinterp.models.checks import self_check
+from hyperinterp.models.hooked import HookedModel
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+def parse_dtype(name: str | torch.dtype) -> torch.dtype:
+    """A torch dtype from `float32`, `bfloat16`, `float16` or their short forms.
+
+    Raises:
+        InputRefused: another name.
+    """
+    if isinstance(name, torch.dtype):
+        return name
+    dtype = DTYPES.get(_SHORT.get(name, name))
+    if dtype is None:
+        raise InputRefused(f"dtype: expected one of {', '.join(DTYPES)}, found {name!r}")
+    return dtype
+
+
+def pick_device(name: str) -> str:
+    """The device to use: `auto` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        InputRefused: a device that torch does not have here.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise InputRefused(f"device: expected one that torch has here, found {name!r}") from error
+    return name
+
+
+def load(
+    name: str | Path,
+    *,
+    revision: str | None = None,
+    base: str | Path | None = None,
+    dtype: str | torch.dtype = torch.float32,
+    device: str = "auto",
+) -> HookedModel:
+    """Load a model by name and check the identities that the measures rely on.
+
+    Args:
+        name: a Hugging Face id, a `save_pretrained` directory, a PEFT adapter directory, a
+            `.safetensors` file with its config beside it, a GGUF file, a hyperinterp `.pt`
+            bundle, or `smollm2`.
+        revision: Hub revision.
+        base: what an adapter sits on, when that is not the model its config names.
+        dtype: dtype of the weights.
+        device: `auto`, `cpu`, `cuda`, ...
+
+    Raises:
+        InputRefused: the name or file cannot be used (see the subclasses).
+        UnsupportedModel: a self-check fails.
+    """
+    checkpoint = load_checkpoint(
+        name,
+        revision=revision,
+        base=base,
+        dtype=parse_dtype(dtype),
+        device=pick_device(device),
+    )
+    model = HookedModel(
+        checkpoint.model,
+        checkpoint.tokenizer,
+        name=str(name),
+        fingerprint=checkpoint.fingerprint,
+        provenance=checkpoint.provenance,
+    )
+    self_check(model)
+    return model

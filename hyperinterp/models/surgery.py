@@ -1,0 +1,120 @@
+"""Exchange parts between two models of one architecture, for the time of a context."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor, nn
+
+from hyperinterp.errors import MismatchedPair
+from hyperinterp.models.hooked import HookedModel
+
+
+class PartKind(StrEnum):
+    """A part whose function can be exchanged."""
+
+    BLOCK = "block"
+    ATTN = "attention"
+    MLP = "MLP"
+    FINAL_NORM = "final norm"
+    UNEMBED = "unembedding"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One exchangeable part; `layer` is the block index, None for the last two kinds."""
+
+    kind: PartKind
+    layer: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Words for people, e.g. `attention 3`."""
+        return self.kind.value if self.layer is None else f"{self.kind.value} {self.layer}"
+
+
+def blocks(layers: Sequence[int]) -> tuple[Part, ...]:
+    """The whole blocks with these indices."""
+    return tuple(Part(PartKind.BLOCK, layer) for layer in layers)
+
+
+def path_of(model: HookedModel, part: Part) -> str:
+    """Dotted path of a part's module inside the Hugging Face model."""
+    anatomy = model.anatomy
+    match part.kind:
+        case PartKind.FINAL_NORM:
+            return anatomy.final_norm
+        case PartKind.UNEMBED:
+            return anatomy.unembed
+    inside = {PartKind.ATTN: anatomy.block.attn, PartKind.MLP: anatomy.block.mlp}
+    block = f"{anatomy.blocks}.{part.layer}"
+    return block if part.kind is PartKind.BLOCK else f"{block}.{inside[part.kind]}"
+
+
+@contextmanager
+def replaced(model: HookedModel, path: str, module: nn.Module) -> Iterator[None]:
+    """Put `module` at `path` and restore the old one afterwards, also after an error."""
+    parent_path, _, name = path.rpartition(".")
+    parent = model.hf.get_submodule(parent_path)
+    original = parent._modules[name]
+    parent._modules[name] = module
+    try:
+        yield
+    finally:
+        parent._modules[name] = original
+
+
+@contextmanager
+def transplanted(
+    recipient: HookedModel, donor: HookedModel, parts: Sequence[Part]
+) -> Iterator[HookedModel]:
+    """The recipient with the donor's function at `parts`; the donor is only read.
+
+    The modules themselves are exchanged, so the donor's block computes on the recipient's
+    stream, with the recipient's keys and values.
+
+    Raises:
+        MismatchedPair: the two models differ in number of blocks or width.
+    """
+    shape = (recipient.n_layers, recipient.d_model, recipient.vocab_size)
+    other = (donor.n_layers, donor.d_model, donor.vocab_size)
+    if shape != other:
+        raise MismatchedPair(
+            "transplant: expected the same number of blocks, width and vocabulary, "
+            f"found {shape} and {other}"
+        )
+    with ExitStack() as stack:
+        for part in parts:
+            path = path_of(recipient, part)
+            stack.enter_context(replaced(recipient, path, donor.hf.get_submodule(path)))
+        yield recipient
+
+
+@contextmanager
+def perturbed(
+    recipient: HookedModel,
+    donor: HookedModel,
+    part: Part,
+    noise: Callable[[Tensor], Tensor],
+) -> Iterator[HookedModel]:
+    """The recipient with a random weight change at one part: the null of a transplant.
+
+    Args:
+        recipient: model to change for the time of the context.
+        donor: model whose difference to the recipient sets the size of the change.
+        part: where.
+        noise: maps the true difference of one parameter (float32) to a random one.
+    """
+    path = path_of(recipient, part)
+    original = recipient.hf.get_submodule(path)
+    changed = copy.deepcopy(original)
+    theirs = dict(donor.hf.get_submodule(path).named_parameters())
+    with torch.no_grad():
+        for name, parameter in changed.named_parameters():
+            difference = theirs[name].float() - parameter.float()
+            parameter.add_(noise(difference).to(parameter.dtype))
+    with replaced(recipient, path, changed):
+        yield recipient

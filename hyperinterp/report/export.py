@@ -1,0 +1,65 @@
+"""Static figures through kaleido, an optional extra that needs Chrome or Chromium."""
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+from hyperinterp.errors import InputRefused
+from hyperinterp.report.figures import charts
+from hyperinterp.report.figures.theme import PAPER
+from hyperinterp.report.schema import BLOCKS, Report
+
+FORMATS = ("png", "svg")
+WIDTH = 900
+
+
+def check(formats: tuple[str, ...]) -> None:
+    """Refuse unknown formats, and any format when kaleido is not installed.
+
+    Raises:
+        InputRefused: see above; the message has the command that installs it.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise InputRefused(f"figures: expected formats among {list(FORMATS)}, found {name!r}")
+    if formats and importlib.util.find_spec("kaleido") is None:
+        raise InputRefused(
+            "figures: static figures need kaleido and Chrome; install them with "
+            "`pip install 'hyperinterp[figures]'`, or leave --figures out"
+        )
+
+
+def named_figures(report: Report) -> Iterator[tuple[str, go.Figure]]:
+    """Every chart of a report at its first choices, with a file stem."""
+    for block in BLOCKS:
+        found = getattr(report, block)
+        for chart in () if found is None else charts(found):
+            variants = {key: None for key, _ in chart.variants()}
+            if variants:
+                keys = next(iter(variants)).split("|")
+                chosen = dict(zip((c.name for c in chart.choices), keys, strict=False))
+                yield f"{block}-{chart.name}", chart.figure(**chosen)
+
+
+def write_figures(report: Report, folder: Path, formats: tuple[str, ...]) -> list[str]:
+    """Write every figure in every format; returns names relative to the folder's parent.
+
+    Raises:
+        InputRefused: kaleido found no Chrome.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[str] = []
+    for stem, figure in named_figures(report):
+        figure.update_layout(paper_bgcolor=PAPER)
+        for name in formats:
+            path = folder / f"{re.sub(r'[^a-z0-9_-]', '-', stem)}.{name}"
+            try:
+                figure.write_image(path, width=WIDTH, scale=2 if name == "png" else 1)
+            except (RuntimeError, ValueError) as error:
+                first = str(error).strip().splitlines()[0]
+                raise InputRefused(f"figures: kaleido could not draw {stem}: {first}") from error
+            written.append(f"{folder.name}/{path.name}")
+    return written

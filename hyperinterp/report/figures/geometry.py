@@ -1,0 +1,186 @@
+"""C5: the dimension profile by depth, before the final norm, with the final norm apart."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hyperinterp.analyses.geometry import GeometryBlock, SiteGeometry
+from hyperinterp.analyses.results import Measured
+from hyperinterp.report.escape import label
+from hyperinterp.report.figures.chart import (
+    Chart,
+    Choice,
+    Reading,
+    bars,
+    curve,
+    depth_ticks,
+    dots,
+    ribbon,
+    scatter,
+)
+from hyperinterp.report.figures.geometry_more import more_charts
+from hyperinterp.report.figures.sketch import Sketch
+from hyperinterp.report.figures.theme import BASE, DELTA, FITTED, MUTED, SYMBOLS, faint
+from hyperinterp.report.numbers import hover
+
+METRICS = {
+    "pr_corrected": "participation ratio, corrected",
+    "pr": "participation ratio, naive",
+    "effective_rank": "effective rank",
+    "d90": "PCA dimension 90 %",
+    "d95": "PCA dimension 95 %",
+    "d99": "PCA dimension 99 %",
+}
+VARIANTS = {
+    "": "raw",
+    "standardised": "standardised",
+    "unit_norm": "unit norm",
+    "with_outliers": "with outliers",
+}
+SITES = {"stream": "block outputs", "attn": "attention", "mlp": "MLP"}
+
+
+def metric_name(key: str) -> str:
+    """Words for a measure with or without a variant suffix."""
+    name, _, variant = key.partition("@")
+    words = METRICS.get(name, name)
+    return f"{words}, {VARIANTS.get(variant, variant)}" if variant else words
+
+
+def _column(figure: Sketch, sites: Sequence[SiteGeometry], key: str, *, norm: bool) -> None:
+    x = [float(-1 if site.layer is None else site.layer) for site in sites]
+    names = [label(site.label) for site in sites]
+    for y, parts in (("y", (("base", BASE), ("fitted", FITTED))), ("y2", (("delta", DELTA),))):
+        for part, colour in parts:
+            figures: list[Measured] = [getattr(site.metrics[key], part) for site in sites]
+            words = "fitted minus base" if part == "delta" else part
+            if norm:
+                trace = _mark(x, figures, words, colour, names)
+                figure.data.append(trace | {"xaxis": "x2", "yaxis": y})
+                continue
+            figure.data.append(ribbon(x, figures, colour) | {"yaxis": y})
+            figure.data.append(curve(x, figures, words, colour, names, yaxis=y))
+
+
+def _mark(
+    x: list[float], figures: list[Measured], name: str, colour: str, labels: list[str]
+) -> dict[str, Any]:
+    return scatter(
+        x=x, y=[item.value for item in figures], mode="markers", name=name, showlegend=False,
+        marker={"color": colour, "size": 10, "symbol": SYMBOLS[colour]},
+        error_y=bars(figures, colour, 2),
+        customdata=[[text, hover(item)] for text, item in zip(labels, figures, strict=True)],
+        hovertemplate="%{customdata[0]}<br>%{fullData.name}: %{customdata[1]}<extra></extra>",
+    )  # fmt: skip
+
+
+def profile(block: GeometryBlock, measure: str, variant: str, kind: str) -> Sketch | None:
+    """Base and fitted above, their difference below; the final norm in its own column."""
+    key = f"{measure}@{variant}" if variant else measure
+    kinds = ("embed", "resid") if kind == "stream" else (kind,)
+    sites = [site for site in block.sites if site.kind in kinds and key in site.metrics]
+    if not sites:
+        return None
+    norm = [
+        site
+        for site in block.sites
+        if site.kind == "final_norm" and kind == "stream" and key in site.metrics
+    ]
+    figure = Sketch(f"{SITES[kind]} by block (pre-norm)", metric_name(measure))
+    _column(figure, sites, key, norm=False)
+    embedded = any(site.kind == "embed" for site in sites)
+    last = max(site.layer or 0 for site in sites)
+    figure.xaxis(
+        **depth_ticks(last, embedded=embedded), domain=[0, 0.85 if norm else 1], anchor="y2",
+        range=[-1.8 if embedded else -0.8, last + 0.8], zeroline=False, showgrid=False,
+    )  # fmt: skip
+    figure.yaxis(domain=[0.45, 1], rangemode="tozero")
+    figure.yaxis("yaxis2", domain=[0, 0.37], title={"text": "fitted − base"}, anchor="x")
+    if norm:
+        _column(figure, norm, key, norm=True)
+        figure.xaxis(
+            "xaxis2", domain=[0.88, 1], anchor="y2", range=[-2, 0], tickmode="array",
+            tickvals=[-1], ticktext=["final norm<br>(post-norm)"], showgrid=False, zeroline=False,
+        )  # fmt: skip
+        figure.rectangle(
+            x0=-2, x1=0, xref="x2", y0=0, y1=1, yref="paper", fillcolor=faint(MUTED, 0.08)
+        )
+    _mark_last(figure, block, kind)
+    return figure
+
+
+def _mark_last(figure: Sketch, block: GeometryBlock, kind: str) -> None:
+    last = next((site for site in block.sites if site.key == block.last_block), None)
+    if kind == "stream" and last is not None and last.layer is not None:
+        figure.layout["shapes"].append(
+            {
+                "type": "line", "x0": last.layer, "x1": last.layer, "xref": "x", "y0": 0, "y1": 1,
+                "yref": "y2 domain", "layer": "below",
+                "line": {"dash": "dot", "width": 1.2, "color": DELTA},
+            }
+        )  # fmt: skip
+
+
+def contrast(block: GeometryBlock) -> Sketch:
+    """Growth of the last block minus the largest other growth, on every measure."""
+    rows: list[tuple[str, Measured, str]] = [
+        (metric_name(block.primary) + " (decides)", block.contrast, FITTED)
+    ]
+    rows += [
+        (metric_name(key), item, BASE)
+        for key, item in block.contrast_variants.items()
+        if key != block.primary
+    ]
+    rows.append(("final norm's growth minus<br>the last block's", block.final_norm_gain, DELTA))
+    figure = Sketch("dimensions")
+    for row, (name, item, colour) in enumerate(rows):
+        figure.data.append(dots([row], [item], name, colour, [""], showlegend=False))
+    figure.level(0.0, "0", vertical=True)
+    figure.rows([name for name, _, _ in rows])
+    return figure
+
+
+def charts(block: GeometryBlock) -> tuple[Chart, ...]:
+    """The charts of this block."""
+    keys = {key for site in block.sites for key in site.metrics}
+    names = [name for name in METRICS if any(key.partition("@")[0] == name for key in keys)]
+    names.sort(key=lambda name: name != block.primary.partition("@")[0])
+    variants = [v for v in VARIANTS if any(key.partition("@")[2] == v for key in keys)]
+    kinds = {site.kind for site in block.sites}
+    sites = [(key, words) for key, words in SITES.items() if key == "stream" or key in kinds]
+    interval = block.intervals or "95 % over prompts, the same prompts for both models"
+    measure = Choice("measure", "Measure", tuple((name, METRICS[name]) for name in names))
+    variant = Choice("rows", "Rows", tuple((key or "raw", VARIANTS[key]) for key in variants))
+    return (
+        Chart(
+            "profile",
+            "Dimension by depth",
+            Reading(
+                "Above: dimension of the activations of base and fitted model at every depth. "
+                "Below: fitted minus base. The dotted line marks the last block. The final "
+                "norm's output is another quantity (post-norm) and stands apart.",
+                "The chosen measure, in dimensions (1 to the width of the model). Raw rows; each "
+                "dimension divided by the base's standard deviation; rows scaled to length 1; or "
+                "raw rows with position 0 and norm outliers kept.",
+                f"Bands and bars: {interval}.",
+                "A difference that is largest elsewhere than at the last block, or that depends "
+                "on the measure.",
+            ),
+            lambda name, kind, where: profile(block, name, "" if kind == "raw" else kind, where),
+            (measure, variant, Choice("site", "Sites", tuple(sites))),
+            height=520,
+        ),
+        Chart(
+            "contrast",
+            "Is the last block's growth the largest?",
+            Reading(
+                "Growth of the last block's output minus the largest growth of any other block, "
+                "on every measure that was computed; the first row decides the claim.",
+                "Dimensions.",
+                f"Bars: {interval}.",
+                "An interval that touches or lies below 0.",
+            ),
+            lambda: contrast(block),
+            height=90 + 32 * (len(block.contrast_variants) + 2),
+        ),
+        *more_charts(block),
+    )

@@ -1,0 +1,186 @@
+"""C5, beside the profile: spectra, how far the two models are apart, principal angles."""
+
+import itertools
+
+from hyperinterp.analyses.geometry import GeometryBlock, SiteGeometry
+from hyperinterp.report.escape import label
+from hyperinterp.report.figures.chart import Chart, Choice, Reading, depth_ticks, label_ticks
+from hyperinterp.report.figures.sketch import Sketch
+from hyperinterp.report.figures.theme import BASE, DELTA, FITTED, MUTED, SYMBOLS, faint, heat_scale
+from hyperinterp.report.numbers import number
+
+CHANGES = {
+    "drift": "mean relative L2 distance",
+    "cosine": "mean cosine of fitted and base rows",
+    "cka": "linear CKA of base and fitted rows",
+    "overlap": "mean squared cosine of the leading subspaces",
+    "outside": "variance outside the base's leading d90 dimensions",
+}
+
+
+def _site(block: GeometryBlock, key: str) -> SiteGeometry:
+    return next(site for site in block.sites if site.key == key)
+
+
+def stream(block: GeometryBlock) -> list[SiteGeometry]:
+    """Embedding and block outputs in order, then the final norm."""
+    main = [site for site in block.sites if site.kind in ("embed", "resid")]
+    return main + [site for site in block.sites if site.kind == "final_norm"]
+
+
+def spectrum(block: GeometryBlock, key: str, form: str) -> Sketch | None:
+    """Share of variance of the leading dimensions of one site."""
+    site = _site(block, key)
+    if not any(site.spectrum.values()):
+        return None
+    figure = Sketch("dimension, by variance", "share of variance")
+    for name, colour, dash in (("base", BASE, "solid"), ("fitted", FITTED, "dash")):
+        values = list(site.spectrum.get(name, ()))
+        if form == "cumulative":
+            values = list(itertools.accumulate(values))
+        figure.add(
+            "scatter",
+            x=list(range(1, len(values) + 1)), y=values, name=name, mode="lines",
+            line={"color": colour, "width": 2.2, "dash": dash},
+            hovertemplate="dimension %{x}<br>%{fullData.name}: %{y:.3g}<extra></extra>",
+        )  # fmt: skip
+    ticks = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
+    figure.xaxis(type="log", tickmode="array", tickvals=ticks)
+    if form == "cumulative":
+        figure.yaxis(title={"text": "cumulative share of variance"}, range=[0, 1.02])
+    else:
+        decades = [10.0**-power for power in range(7)]
+        texts = [f"{value:.10g}" for value in decades]
+        figure.yaxis(type="log", tickmode="array", tickvals=decades, ticktext=texts)
+    return figure
+
+
+def change(block: GeometryBlock, quantity: str) -> Sketch:
+    """One similarity of the two models by depth; the final norm set apart."""
+    figure = Sketch("block output (pre-norm)", CHANGES[quantity])
+    sites = stream(block)
+    last = max((site.layer for site in sites if site.layer is not None), default=0)
+    kinds = (("base", BASE), ("fitted", FITTED)) if quantity == "outside" else (("", DELTA),)
+    for part, colour in kinds:
+        points: dict[bool, list[tuple[float, float, str]]] = {True: [], False: []}
+        for site in sites:
+            value = site.outside.get(part) if part else getattr(site, quantity)
+            x = -1 if site.kind == "embed" else last + 3 if site.layer is None else site.layer
+            if value is not None:
+                points[site.pre_norm].append((float(x), value, site.label))
+        for pre_norm, rows in points.items():
+            figure.add(
+                "scatter",
+                x=[row[0] for row in rows], y=[row[1] for row in rows], name=part or "fitted",
+                mode="lines+markers" if pre_norm else "markers", line={"color": colour, "width": 2},
+                marker={"color": colour, "size": 6 if pre_norm else 10, "symbol": SYMBOLS[colour]},
+                showlegend=pre_norm and bool(part), legendgroup=part,
+                customdata=[[label(row[2]), number(row[1])] for row in rows],
+                hovertemplate="%{customdata[0]}<br>%{fullData.name}: %{customdata[1]}"
+                "<extra></extra>",
+            )  # fmt: skip
+    ticks = depth_ticks(last, embedded=True)
+    figure.xaxis(
+        tickmode="array", tickvals=[*ticks["tickvals"], last + 3], zeroline=False, showgrid=False,
+        ticktext=[*ticks["ticktext"], "final<br>norm"], range=[-1.8, last + 4.6], tickangle=0,
+    )  # fmt: skip
+    figure.rectangle(
+        x0=last + 1.4, x1=last + 4.6, y0=0, y1=1, yref="paper", fillcolor=faint(MUTED, 0.08)
+    )
+    figure.yaxis(rangemode="tozero")
+    return figure
+
+
+def angles(block: GeometryBlock) -> Sketch | None:
+    """Principal angles between the leading subspaces, by depth."""
+    sites = [site for site in stream(block) if site.angles]
+    if not sites:
+        return None
+    depth = max(len(site.angles) for site in sites)
+    grid = [
+        [site.angles[row] if row < len(site.angles) else None for site in sites]
+        for row in range(depth)
+    ]
+    names = [label(site.label) for site in sites]
+    figure = Sketch("after block", "principal angle, smallest first")
+    figure.add(
+        "heatmap",
+        z=grid, x=list(range(len(sites))), y=list(range(1, depth + 1)), colorscale=heat_scale(),
+        zmin=0, zmax=90, xgap=1, colorbar={"title": {"text": "degrees"}, "len": 0.9},
+        customdata=[names] * depth, hoverongaps=False,
+        hovertemplate="%{customdata}<br>angle %{y}: %{z:.1f}°<extra></extra>",
+    )  # fmt: skip
+    figure.xaxis(**label_ticks([site.label for site in sites]), showgrid=False, zeroline=False)
+    figure.yaxis(showgrid=False, zeroline=False, autorange="reversed")
+    return figure
+
+
+def more_charts(block: GeometryBlock) -> tuple[Chart, ...]:
+    """Spectra, change by depth, angles."""
+    with_spectrum = [site for site in stream(block) if any(site.spectrum.values())]
+    with_spectrum.sort(key=lambda site: site.key != block.last_block)
+    found: list[Chart] = []
+    if with_spectrum:
+        options = tuple((site.key, site.label) for site in with_spectrum)
+        forms = (("share", "share"), ("cumulative", "cumulative"))
+        found.append(
+            Chart(
+                "spectrum",
+                "Spectrum of one site",
+                Reading(
+                    "Variance of the leading dimensions, largest first; solid base, dashed "
+                    "fitted. A flatter curve fills more dimensions.",
+                    "Share of the total variance, per dimension or added up; logarithmic axes.",
+                    "None: the profile above carries the intervals.",
+                    "Two curves that lie on each other.",
+                ),
+                lambda key, form: spectrum(block, key, form),
+                (Choice("site", "Site", options, menu=True), Choice("form", "Form", forms)),
+                height=380,
+            )
+        )
+    found.append(
+        Chart(
+            "change",
+            "How far the two models are apart",
+            Reading(
+                "One figure per depth that compares the fitted model's rows with the base's on "
+                "the same positions; the final norm (post-norm) stands apart.",
+                "Distances relative to the base's row length; cosine, CKA and overlap between 0 "
+                "and 1 (1 is the same); variance outside as a share, beside the base's own.",
+                "None: averages over all positions, to describe and not to decide.",
+                "Nothing here decides the claim; a change that grows evenly with depth speaks "
+                "for accumulation, not for one block.",
+            ),
+            lambda key: change(block, key),
+            (Choice("quantity", "Quantity", _change_options()),),
+            height=360,
+        )
+    )
+    if any(site.angles for site in block.sites):
+        found.append(
+            Chart(
+                "angles",
+                "Principal angles between the leading subspaces",
+                Reading(
+                    "How far the leading subspace of the fitted model has turned away from the "
+                    "base's, angle by angle.",
+                    "Degrees: 0 is shared, 90 is orthogonal.",
+                    "None.",
+                    "Light columns at the last blocks: the space would not have turned.",
+                ),
+                lambda: angles(block),
+                height=360,
+            )
+        )
+    return tuple(found)
+
+
+def _change_options() -> tuple[tuple[str, str], ...]:
+    return (
+        ("drift", "drift"),
+        ("cosine", "cosine"),
+        ("cka", "CKA"),
+        ("overlap", "overlap"),
+        ("outside", "variance outside"),
+    )

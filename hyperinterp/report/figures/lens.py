@@ -1,0 +1,135 @@
+"""C4 by depth: overridden decisions through the logit lens of both models."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hyperinterp.analyses.ranks import LensProfile
+from hyperinterp.report.escape import clip, label, token, token_label, visible
+from hyperinterp.report.figures.chart import Chart, Choice, Reading, label_ticks, scatter
+from hyperinterp.report.figures.sketch import Sketch
+from hyperinterp.report.figures.theme import BASE, CONTROL, FITTED, MUTED, SYMBOLS
+from hyperinterp.report.numbers import number
+
+
+def _depth_axis(figure: Sketch, depths: Sequence[str]) -> None:
+    figure.xaxis(
+        **label_ticks(depths), title={"text": "after block"}, showgrid=False, zeroline=False,
+        range=[-0.8, len(depths) - 0.2],
+    )  # fmt: skip
+
+
+def _rank_axis(figure: Sketch) -> None:
+    figure.yaxis(
+        type="log", autorange="reversed", title={"text": "rank (1 is the top)"},
+        tickmode="array", tickvals=[1, 10, 100, 1000, 10_000, 100_000],
+        ticktext=["1", "10", "100", "1,000", "10,000", "100,000"],
+    )  # fmt: skip
+
+
+def _line(name: str, values: Sequence[float], colour: str, depths: Sequence[str]) -> dict[str, Any]:
+    return scatter(
+        x=list(range(len(values))), y=list(values), name=name, mode="lines+markers",
+        line={"color": colour, "width": 2, "dash": "dot" if colour == CONTROL else "solid"},
+        marker={"color": colour, "size": 5.5, "symbol": SYMBOLS.get(colour, "circle")},
+        customdata=[
+            [label(depth), number(value)] for depth, value in zip(depths, values, strict=True)
+        ],
+        hovertemplate="%{customdata[0]}<br>rank %{customdata[1]}<extra></extra>",
+    )  # fmt: skip
+
+
+def medians(lens: LensProfile) -> Sketch:
+    """Median rank of the fitted choice by depth, through both models."""
+    figure = Sketch()
+    figure.data.append(_line("through the base", lens.base_median_rank, BASE, lens.depths))
+    figure.data.append(
+        _line("through the fitted model", lens.fitted_median_rank, FITTED, lens.depths)
+    )
+    _depth_axis(figure, lens.depths)
+    _rank_axis(figure)
+    return figure
+
+
+def overtake(lens: LensProfile) -> Sketch:
+    """At which depth the fitted choice passes the base's choice for good."""
+    figure = Sketch("", "decisions")
+    count = len(lens.overtake)
+    figure.add("bar", 
+        x=list(range(count)), y=list(lens.overtake), width=0.8, showlegend=False,
+        marker={"color": [MUTED] * (count - 1) + [FITTED]},
+        customdata=[label(depth) for depth in lens.depths],
+        hovertemplate="%{customdata}: %{y}<extra></extra>",
+    )  # fmt: skip
+    _depth_axis(figure, lens.depths)
+    return figure
+
+
+def trajectory(lens: LensProfile, index: str) -> Sketch:
+    """One decision through the depth of both models."""
+    item = lens.trajectories[int(index)]
+    figure = Sketch()
+    fitted, base = token_label(item.fitted_token, 16), token_label(item.base_token, 16)
+    rows = (
+        (f"“{fitted}” in the base", item.base_rank_of_fitted, BASE),
+        (f"“{fitted}” in the fitted model", item.fitted_rank_of_fitted, FITTED),
+        (f"“{base}” (base's choice) in the fitted model", item.fitted_rank_of_base, CONTROL),
+    )
+    for name, values, colour in rows:
+        figure.data.append(_line(name, values, colour, lens.depths))
+    _depth_axis(figure, lens.depths)
+    _rank_axis(figure)
+    return figure
+
+
+def lens_charts(lens: LensProfile | None) -> tuple[Chart, ...]:
+    """The charts of the lens; none when nothing was overridden."""
+    if lens is None:
+        return ()
+    options = tuple(
+        (
+            str(index),
+            f"{clip(visible(item.prompt_id), 16)} @{item.position}: "
+            f"{clip(visible(item.context), 42, left=True)} → "
+            f"{token(item.fitted_token, 14)} (base: {token(item.base_token, 14)})",
+        )
+        for index, item in enumerate(lens.trajectories)
+    )
+    found = [
+        Chart(
+            "lens", "Where in depth the new choice rises",
+            Reading(
+                f"Median rank of the fitted model's choice over {lens.n_contexts} overridden "
+                "decisions, read through the logit lens after every block of either model.",
+                "Rank in the vocabulary, logarithmic, 1 at the top.",
+                "None: medians, to describe. The lens is least reliable in early blocks.",
+                "Two curves that part in the middle of the model: the last block would only "
+                "finish what began before.",
+            ),
+            lambda: medians(lens), height=400,
+        ),
+        Chart(
+            "overtake", "Where the new choice passes the old one for good",
+            Reading(
+                "Overridden decisions by the first depth from which on the fitted choice stays "
+                "above the base's choice, in the fitted model. The last depth is vermilion.",
+                f"Number of decisions; {lens.never} never do (rounding).", "None: counts.",
+                "Most decisions made before the last block.",
+            ),
+            lambda: overtake(lens), height=300,
+        ),
+    ]  # fmt: skip
+    if options:
+        found.append(
+            Chart(
+                "trajectory", "One decision through the depth",
+                Reading(
+                    "Ranks of the fitted model's choice in both models, and of the base's choice "
+                    "in the fitted model, after every block.",
+                    "Rank in the vocabulary, logarithmic, 1 at the top.", "None: one decision.",
+                    "Single decisions illustrate; they decide nothing.",
+                ),
+                lambda index: trajectory(lens, index),
+                (Choice("decision", "Decision", options, menu=True),), height=420,
+            )
+        )  # fmt: skip
+    return tuple(found)

@@ -1,0 +1,204 @@
+"""C4: whose token wins, from which base rank, and what that does to the ordering."""
+
+import math
+
+from hyperinterp.analyses.ranks import ContextRanks, RanksBlock, TokenShift
+from hyperinterp.analyses.results import Measured
+from hyperinterp.report.escape import label, token_label
+from hyperinterp.report.figures.chart import Chart, Choice, Reading, dots
+from hyperinterp.report.figures.lens import lens_charts
+from hyperinterp.report.figures.sketch import Sketch
+from hyperinterp.report.figures.theme import BASE, FITTED, MUTED, faint, heat_scale
+from hyperinterp.report.numbers import count, number
+
+BUCKETS = ("1", "2-10", "11-100", "101-1000", ">1000")
+_BUCKET_LABELS = ("1", "2–10", "11–100", "101–1000", "&gt;1000")
+
+
+def contexts(block: RanksBlock) -> dict[str, ContextRanks]:
+    """The kinds of context that were measured, by key."""
+    found = {"teacher": block.teacher_forced}
+    if block.on_policy is not None:
+        found["policy"] = block.on_policy
+    return found
+
+
+def buckets(item: ContextRanks) -> Sketch:
+    """Decisions by the base's rank of the fitted model's choice."""
+    total = max(sum(item.buckets), 1)
+    shares = [value / total for value in item.buckets]
+    figure = Sketch("base rank of the fitted model's choice", "share of decisions")
+    figure.add("bar", 
+        x=list(range(len(shares))), y=shares, width=0.72, showlegend=False,
+        marker={"color": [MUTED, BASE, FITTED, FITTED, FITTED][: len(shares)]},
+        text=[f"{100 * share:.1f} %" for share in shares], textposition="outside",
+        cliponaxis=False, customdata=[count(value) for value in item.buckets],
+        hovertemplate="%{customdata} decisions<extra></extra>",
+    )  # fmt: skip
+    figure.xaxis(
+        tickmode="array", tickvals=list(range(5)), ticktext=list(_BUCKET_LABELS), showgrid=False,
+        zeroline=False,
+    )  # fmt: skip
+    figure.yaxis(tickformat=".0%", range=[0, 1.12 * max(shares, default=1) or 1])
+    return figure
+
+
+def flow(item: ContextRanks, form: str) -> Sketch | None:
+    """Where the tokens of each base bucket end up in the fitted ordering."""
+    if not item.flow or not any(map(sum, item.flow)):
+        return None
+    shares = [[cell / max(sum(row), 1) for cell in row] for row in item.flow]
+    share = form == "share"
+    z = shares if share else [[math.log10(cell + 1) for cell in row] for row in item.flow]
+    text = [
+        [f"{100 * s:.1f} %" if share else count(cell) for s, cell in zip(a, b, strict=True)]
+        for a, b in zip(shares, item.flow, strict=True)
+    ]
+    figure = Sketch("rank bucket in the fitted model", "rank bucket in the base")
+    figure.add("heatmap", 
+        z=z, x=list(range(5)), y=list(range(5)), colorscale=heat_scale(), showscale=False,
+        text=text, texttemplate="%{text}", textfont={"size": 12}, xgap=2, ygap=2,
+        customdata=[[count(cell) for cell in row] for row in item.flow],
+        hovertemplate="%{customdata} token places<br>%{text}<extra></extra>",
+        zmin=0, zmax=1 if share else None,
+    )  # fmt: skip
+    ticks = {"tickmode": "array", "tickvals": list(range(5)), "ticktext": list(_BUCKET_LABELS)}
+    figure.xaxis(**ticks, showgrid=False, zeroline=False)
+    figure.yaxis(**ticks, showgrid=False, zeroline=False, autorange="reversed")
+    return figure
+
+
+def shares(item: ContextRanks) -> Sketch:
+    """Override rates and the similarity of the two orderings."""
+    halves = [Measured(value, n=item.n_contexts) for value in item.halves]
+    rows: list[tuple[str, Measured, str]] = [
+        ("decisions overridden", item.override_rate, FITTED),
+        ("beyond any static shift", item.after_static, FITTED),
+        ("first half of the prompts", halves[0], MUTED),
+        ("second half of the prompts", halves[1], MUTED),
+        ("overrides from base rank > 10", item.deep_share, FITTED),
+        ("Spearman correlation of ranks", item.spearman, BASE),
+        ("rank-biased overlap", item.rbo, BASE),
+    ]
+    rows += [(f"shared top {k} (Jaccard)", value, BASE) for k, value in item.jaccard.items()]
+    figure = Sketch("share, or correlation")
+    for row, (name, value, colour) in enumerate(rows):
+        figure.data.append(dots([row], [value], label(name), colour, [""], showlegend=False))
+    figure.level(0.05, "0.05", vertical=True)
+    figure.rows([label(name) for name, _, _ in rows])
+    figure.xaxis(range=[min([0.0, *(v.lo or 0.0 for _, v, _ in rows)]) - 0.02, 1.02])
+    return figure
+
+
+def classes(item: ContextRanks) -> Sketch | None:
+    """Promoted and demoted tokens per frequency class."""
+    if not item.classes:
+        return None
+    figure = Sketch("tokens in decisions", "frequency class")
+    names = list(item.classes)
+    for index, (name, colour) in enumerate((("promoted", FITTED), ("demoted", BASE))):
+        figure.add("bar", 
+            y=[row + (0.19 if index else -0.19) for row in range(len(names))], name=name,
+            x=[pair[index] for pair in item.classes.values()], orientation="h", width=0.36,
+            marker={
+                "color": faint(colour, 0.35) if index else colour,
+                "line": {"color": colour, "width": 1.2},
+            },
+            hovertemplate="%{fullData.name}: %{x:,}<extra></extra>",
+        )  # fmt: skip
+    figure.rows([label(name) for name in names])
+    return figure
+
+
+def tokens(item: ContextRanks, side: str) -> Sketch | None:
+    """The tokens most often promoted or demoted."""
+    found: tuple[TokenShift, ...] = (item.promoted if side == "promoted" else item.demoted)[:15]
+    if not found:
+        return None
+    figure = Sketch("decisions")
+    figure.add("bar", 
+        x=[shift.count for shift in found], y=list(range(len(found))), orientation="h", width=0.66,
+        marker={"color": FITTED if side == "promoted" else BASE}, showlegend=False,
+        customdata=[
+            [
+                token_label(shift.token, 60),
+                f"id {shift.token_id}, {label(shift.frequency_class)}",
+                f"median rank {number(shift.median_rank)} in the other model",
+                label("…" + shift.example[-60:], 64),
+            ]
+            for shift in found
+        ],
+        hovertemplate="%{customdata[0]} × %{x}<br>%{customdata[1]}<br>%{customdata[2]}"
+        "<br>%{customdata[3]}<extra></extra>",
+    )  # fmt: skip
+    figure.rows([token_label(shift.token, 22) for shift in found])
+    return figure
+
+
+def charts(block: RanksBlock) -> tuple[Chart, ...]:
+    """The charts of this block, with the logit lens last."""
+    known = contexts(block)
+    words = {"teacher": "held-out text", "policy": "the fitted model's own text"}
+    where = Choice("contexts", "Contexts", tuple((key, words[key]) for key in known))
+    sides = Choice("side", "Tokens", (("promoted", "promoted"), ("demoted", "demoted")))
+    forms = Choice("form", "Cells", (("share", "share of row"), ("counts", "counts (log colour)")))
+    interval = "Bars: intervals over prompts; without a bar: a single figure."
+    longest = max(
+        [len(i.promoted) for i in known.values()] + [len(i.demoted) for i in known.values()]
+    )
+    return (
+        Chart(
+            "buckets", "From which base rank do the fitted model's choices come?",
+            Reading(
+                "Every next-token decision, by the rank that the base gave to the token that the "
+                "fitted model puts first. Rank 1: both agree.",
+                "Share of decisions.", "None: all decisions counted.",
+                "Everything in the first two bars: then the fitted model only re-shuffles the "
+                "base's own favourites.",
+            ),
+            lambda key: buckets(known[key]), (where,), height=340,
+        ),
+        Chart(
+            "shares", "How often, and how different the orderings are",
+            Reading(
+                "Overrides with their controls (vermilion, grey) and the similarity of the two "
+                "orderings of the vocabulary (blue).",
+                "Shares of decisions; correlation or overlap between 0 and 1.", interval,
+                "Overrides beyond a static shift that touch 0.05, or that only one half of the "
+                "prompts shows.",
+            ),
+            lambda key: shares(known[key]), (where,), height=420,
+        ),
+        Chart(
+            "flow", "Rank flow over the whole vocabulary",
+            Reading(
+                "Each row is one bucket of base ranks; the cells say where its tokens are in the "
+                "fitted ordering. The diagonal stays, below the diagonal is promoted.",
+                "Share of the row, or token places summed over contexts.",
+                "None: sums over contexts.",
+                "All weight on the diagonal.",
+            ),
+            lambda key, form: flow(known[key], form), (where, forms), height=400,
+        ),
+        Chart(
+            "classes", "How frequent the promoted tokens are",
+            Reading(
+                "Tokens that overrides promote to the top and demote from it, by their frequency "
+                "class.", "Number of decisions.", "None: counts.",
+                "The same mix of classes in both.",
+            ),
+            lambda key: classes(known[key]), (where,), height=300,
+        ),
+        Chart(
+            "tokens", "Tokens most often promoted and demoted",
+            Reading(
+                "Tokens by the number of decisions in which they rise to the top or fall from "
+                "it. ␣ is a space; U+… are characters without a picture.",
+                "Number of decisions.", "None: counts.",
+                "The same few function words everywhere: a static shift would do that.",
+            ),
+            lambda key, side: tokens(known[key], side), (where, sides),
+            height=100 + 24 * min(longest, 15),
+        ),
+        *lens_charts(block.lens),
+    )  # fmt: skip

@@ -1,0 +1,171 @@
+"""C7, C8 and C9: other checkpoints beside the fitted one, and copying from the training text."""
+
+from hyperinterp.analyses.control import ControlBlock
+from hyperinterp.analyses.quotation import QuotationBlock
+from hyperinterp.analyses.results import Measured
+from hyperinterp.analyses.sufficiency import SufficiencyBlock
+from hyperinterp.report.escape import label
+from hyperinterp.report.figures.chart import Chart, Choice, Reading, bars, dots
+from hyperinterp.report.figures.diversity import measure_name
+from hyperinterp.report.figures.sketch import Sketch
+from hyperinterp.report.figures.theme import BASE, CONTROL, DELTA, EXTRA, FITTED, MUTED, SYMBOLS
+from hyperinterp.report.numbers import hover
+
+TWIN_MEASURES = (
+    ("ttr", "type-token ratio"),
+    ("rep_4", "repeated 4-grams"),
+    ("entropy", "entropy, nats"),
+    ("heldout_loss", "held-out loss, nats"),
+    ("last_delta", "growth at last block"),
+)
+_ROLES = {
+    "base": BASE,
+    "fitted": FITTED,
+    "late-stage": DELTA,
+    "sweep": EXTRA,
+    "control": CONTROL,
+}
+
+
+def twins(block: SufficiencyBlock, measure: str) -> Sketch:
+    """One row per twin."""
+    figure = Sketch(dict(TWIN_MEASURES)[measure])
+    names = [label(twin.name, 32) for twin in block.twins]
+    for role in dict.fromkeys(twin.role for twin in block.twins):
+        rows = [row for row, twin in enumerate(block.twins) if twin.role == role]
+        figures: list[Measured] = [getattr(block.twins[row], measure) for row in rows]
+        labels = [names[row] for row in rows]
+        figure.data.append(dots(rows, figures, label(role), _ROLES.get(role, MUTED), labels))
+    figure.rows(names)
+    return figure
+
+
+def apart(block: SufficiencyBlock) -> Sketch | None:
+    """Growth at the last block against diversity: do they go together?"""
+    known = [t for t in block.twins if t.last_delta.value is not None and t.ttr.value is not None]
+    if not known:
+        return None
+    figure = Sketch("growth at the last block (participation ratio)", "type-token ratio")
+    for twin in known:
+        colour = _ROLES.get(twin.role, MUTED)
+        figure.add(
+            "scatter",
+            x=[twin.last_delta.value], y=[twin.ttr.value], mode="markers+text",
+            name=label(twin.name, 24), text=[label(twin.name, 24)], textposition="top center",
+            textfont={"size": 11}, showlegend=False, cliponaxis=False,
+            marker={"color": colour, "size": 11, "symbol": SYMBOLS.get(colour, "circle")},
+            error_x=bars([twin.last_delta], colour), error_y=bars([twin.ttr], colour),
+            customdata=[[hover(twin.last_delta), hover(twin.ttr)]],
+            hovertemplate="%{fullData.name}<br>growth %{customdata[0]}"
+            "<br>diversity %{customdata[1]}<extra></extra>",
+        )  # fmt: skip
+    figure.yaxis(rangemode="tozero")
+    return figure
+
+
+def copying(block: QuotationBlock, quantity: str) -> Sketch:
+    """Copied share, longest span, or diversity without copies, for both models."""
+    words = {
+        "copied_share": f"share of generated {block.n}-grams in the training text",
+        "longest_span": "longest copied span, tokens",
+        "free_diversity": "type-token ratio of continuations without a copied n-gram",
+    }
+    pair = getattr(block, quantity)
+    rows = [("base", pair.base, BASE), ("fitted", pair.fitted, FITTED)]
+    if quantity == "copied_share":
+        rows.append(("held-out text itself", block.heldout_share, MUTED))
+    figure = Sketch(words[quantity])
+    for row, (name, item, colour) in enumerate(rows):
+        figure.data.append(dots([row], [item], name, colour, [""], showlegend=False))
+    figure.rows([name for name, _, _ in rows])
+    figure.xaxis(rangemode="tozero")
+    return figure
+
+
+def control(block: ControlBlock, quantity: str) -> Sketch:
+    """Base against the control checkpoint on one measure; or the gap to the fitted model."""
+    if quantity == "gain_gap":
+        figure = Sketch("type-token ratio, fitted minus control")
+        figure.data.append(dots([0], [block.gain_gap], "gap", FITTED, [""], showlegend=False))
+        figure.level(0.05, "0.05", vertical=True)
+        figure.rows(["fitted − control"])
+        figure.xaxis(rangemode="tozero")
+        return figure
+    pair = block.scores[quantity]
+    figure = Sketch(measure_name(quantity))
+    for row, (name, item, colour) in enumerate(
+        (("base", pair.base, BASE), ("control", pair.fitted, CONTROL))
+    ):
+        figure.data.append(dots([row], [item], name, colour, [""], showlegend=False))
+    figure.rows(["base", "control"])
+    figure.xaxis(rangemode="tozero")
+    return figure
+
+
+def sufficiency_charts(block: SufficiencyBlock) -> tuple[Chart, ...]:
+    """The charts of C7."""
+    return (
+        Chart(
+            "twins", "Twins side by side",
+            Reading(
+                "One row per checkpoint trained on the same text, by how much of it was trained.",
+                "The chosen measure.", "Bars: intervals over the same prompts.",
+                "A late-stage twin far below the twin trained in all layers at equal loss.",
+            ),
+            lambda key: twins(block, key), (Choice("measure", "Measure", TWIN_MEASURES),),
+            height=100 + 40 * len(block.twins),
+        ),
+        Chart(
+            "apart", "Do expansion and diversity go together?",
+            Reading(
+                "One point per checkpoint: growth of the last block's space against the "
+                "diversity of its text.",
+                "Corrected participation ratio, fitted minus base; type-token ratio.",
+                "Bars: intervals over prompts, both ways.",
+                "Points with equal growth and unequal diversity: the two come apart.",
+            ),
+            lambda: apart(block), height=380,
+        ),
+    )  # fmt: skip
+
+
+def quotation_charts(block: QuotationBlock) -> tuple[Chart, ...]:
+    """The charts of C8."""
+    options = (
+        ("copied_share", f"copied {block.n}-grams"),
+        ("longest_span", "longest span"),
+        ("free_diversity", "diversity without copies"),
+    )
+    return (
+        Chart(
+            "copying", "Copying from the training text",
+            Reading(
+                f"How much of the generated text occurs in the {block.training_passages} training "
+                "passages, beside the base and the true held-out text.",
+                "The chosen quantity.", "Bars: intervals over prompts.",
+                "A fitted share well above the base's; diversity that vanishes without the "
+                "copying continuations.",
+            ),
+            lambda key: copying(block, key), (Choice("quantity", "Quantity", options),), height=210,
+        ),
+    )  # fmt: skip
+
+
+def control_charts(block: ControlBlock) -> tuple[Chart, ...]:
+    """The charts of C9."""
+    options = (
+        ("gain_gap", "gap to fitted"),
+        *((key, measure_name(key)) for key in block.scores),
+    )
+    return (
+        Chart(
+            "control", "The control checkpoint",
+            Reading(
+                "The same recipe stopped at the least validation loss, beside the base; and how "
+                "much more diverse the fitted model is than this control.",
+                "The chosen measure.", "Bars: intervals over the same prompts.",
+                "A control as diverse as the fitted model: ordinary fine-tuning would do.",
+            ),
+            lambda key: control(block, key), (Choice("quantity", "Quantity", options),), height=180,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,169 @@
+"""`report.html`: one offline page; every script and style is allowed by its hash only."""
+
+import base64
+import hashlib
+import json
+import re
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from hyperinterp.analyses.results import Measured
+from hyperinterp.report import numbers, passages, pictures, summary
+from hyperinterp.report.escape import bdi, html_text, visible
+from hyperinterp.report.figures.chart import Chart
+from hyperinterp.report.figures.theme import swaps, template
+from hyperinterp.report.schema import Report
+from hyperinterp.report.sections import Section, sections
+
+# What plotly.js writes into style attributes and an empty style element; both harmless.
+_RUNTIME_ATTRIBUTES = ("", "font-size:70%")
+_RUNTIME_STYLE = re.compile(r"\.textContent='((?:[^'\\]|\\.)*)'")
+
+
+def render(report: Report) -> str:
+    """The whole page as text.
+
+    Model text is escaped by Jinja2's autoescape, shown through `bdi` and never a URL, an
+    attribute other than a title, or code. The page can request nothing: its policy allows no
+    source but itself.
+    """
+    environment = _environment()
+    pieces = {
+        "css": _source("style.css"),
+        "boot_js": _source("boot.js"),
+        "page_js": _source("page.js"),
+        "plotly_js": _plotly(),
+    }
+    found = sections(report)
+    return environment.get_template("page.html.j2").render(
+        **{name: Markup(text) for name, text in pieces.items()},
+        policy=policy(
+            scripts=[pieces["boot_js"], pieces["plotly_js"], pieces["page_js"]],
+            styles=[pieces["css"], *_RUNTIME_ATTRIBUTES, *_runtime_styles()],
+        ),
+        theme=embed({"light": template(), "dark": template(dark=True), "swaps": swaps()}),
+        report=report,
+        sections=found,
+        title=visible(summary.title(report)),
+        base=summary.checkpoint(report, "base"),
+        names=(summary.name_of(report, "fitted"), summary.name_of(report, "base")),
+        sentences=summary.sentences(report),
+        slowest=max(report.provenance.wall_seconds.values(), default=0.0) or 1.0,
+    )
+
+
+def policy(scripts: list[str], styles: list[str]) -> str:
+    """Content-Security-Policy: nothing but these inline scripts and styles, and own images.
+
+    `unsafe-hashes` lets a listed hash stand for a style attribute too; no script attribute is
+    among them, so event handlers stay dead.
+    """
+
+    def hashes(texts: list[str]) -> str:
+        return " ".join(f"'{_digest(text)}'" for text in dict.fromkeys(texts))
+
+    return (
+        f"default-src 'none'; script-src {hashes(scripts)}; "
+        f"style-src 'unsafe-hashes' {hashes(styles)}; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def embed(data: Any) -> Markup:
+    """JSON for a `<script type="application/json">`, with nothing that could end it."""
+    text = json.dumps(_rounded(data), separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _rounded(data: Any) -> Any:
+    """The same with floats of six significant digits."""
+    if isinstance(data, float):
+        return float(f"{data:.6g}")
+    if isinstance(data, dict):
+        return {key: _rounded(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_rounded(value) for value in data]
+    return data
+
+
+def _chart_data(chart: Chart) -> Markup:
+    return embed({"height": chart.height, "variants": dict(chart.variants())})
+
+
+def _chart_id(section: Section, chart: Chart) -> str:
+    return f"{section.id}-{chart.name}"
+
+
+def cell(value: object) -> Markup:
+    """Any value of a table cell."""
+    if value is None or value == numbers.DASH:
+        return Markup('<span class="none" title="not there">{}</span>').format(numbers.DASH)
+    if isinstance(value, Measured):
+        return measured(value)
+    if isinstance(value, float):
+        return Markup("{}").format(numbers.number(value))
+    if isinstance(value, int):
+        return Markup("{}").format(numbers.count(value))
+    return bdi(str(value))
+
+
+def measured(figure: Measured) -> Markup:
+    """A figure with its interval; without one a dash that says why."""
+    if figure.value is None:
+        return Markup(
+            '<span class="none" tabindex="0" title="{0}" aria-label="missing: {0}">{1}</span>'
+        ).format(visible(figure.reason), numbers.DASH)
+    ends = numbers.interval(figure.lo, figure.hi)
+    return Markup('<span class="figure" title="{}">{}{}</span>').format(
+        visible(f"n = {figure.n} {figure.unit}; {figure.method}") if ends else "",
+        numbers.number(figure.value),
+        Markup(' <span class="ends">{}</span>').format(ends) if ends else "",
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("hyperinterp.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        bdi=bdi, plain=html_text, visible=visible, cell=cell, number=numbers.number,
+        count=numbers.count, compact=numbers.compact, seconds=numbers.seconds,
+        marked=passages.marked, chart_data=_chart_data, effect_words=summary.effect_words,
+        required=summary.required, measured=measured, verdict_class=pictures.css_class,
+    )  # fmt: skip
+    environment.globals.update(
+        effect=pictures.effect, condition=pictures.condition, bar=pictures.bar,
+        share=passages.share, chart_id=_chart_id, icons=summary.ICONS,
+    )  # fmt: skip
+    return environment
+
+
+@cache
+def _source(name: str) -> str:
+    loader = _environment().loader
+    assert loader is not None
+    return loader.get_source(_environment(), name)[0].replace("\r\n", "\n")
+
+
+@cache
+def _plotly() -> str:
+    return get_plotlyjs().replace("\r\n", "\n").replace("</script", "<\\/script")
+
+
+@cache
+def _runtime_styles() -> tuple[str, ...]:
+    """Style texts that plotly.js adds when it starts."""
+    return tuple(_RUNTIME_STYLE.findall(_plotly()))

@@ -1,0 +1,164 @@
+"""What a notebook calls: `report.plot("geometry")`, `report.frame("geometry")`, `view(block)`.
+
+The blocks of `hyperinterp.analyses` stay plain data, since a layer imports only from layers to
+its left; `view` wraps any block, from a report or from an analysis that was called alone.
+"""
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+from markupsafe import Markup
+
+from hyperinterp.errors import InputRefused
+from hyperinterp.report import html, summary
+from hyperinterp.report.escape import bdi, html_text
+from hyperinterp.report.figures import Chart, charts
+from hyperinterp.report.schema import BLOCKS, Report
+from hyperinterp.report.tables import block_tables, claim_tables
+from hyperinterp.report.tables.table import Table
+from hyperinterp.report.views import VIEWS, View
+
+CELL = "text-align:left;vertical-align:top;padding:.25em .9em .25em 0"
+
+
+@dataclass(frozen=True)
+class BlockView:
+    """A block of figures with pictures and frames.
+
+    Attributes:
+        name: name of the block in a report, e.g. "geometry".
+        block: the frozen dataclass itself.
+    """
+
+    name: str
+    block: object
+
+    def __repr__(self) -> str:
+        figures = ", ".join(chart.name for chart in self.charts)
+        return f"<{self.name}: figures {figures}; .plot(figure, **choices), .to_frame(table)>"
+
+    @property
+    def charts(self) -> tuple[Chart, ...]:
+        """Every figure of the block, with its choices."""
+        return charts(self.block)
+
+    def plot(self, figure: str | None = None, **choices: str) -> go.Figure:
+        """One figure; the main one when no name is given.
+
+        Args:
+            figure: name of the figure, e.g. "profile".
+            choices: its switches, e.g. `measure="d90", rows="standardised"`.
+
+        Raises:
+            InputRefused: no such figure, choice or option; the message lists those there are.
+        """
+        known = {chart.name: chart for chart in self.charts}
+        if not known:
+            raise InputRefused(f"{self.name}: there is no figure in this block")
+        if figure is not None and figure not in known:
+            raise InputRefused(f"{self.name}: expected one of {list(known)}, found {figure!r}")
+        return known[figure or next(iter(known))].figure(**choices)
+
+    def to_frame(self, table: str | None = None) -> Any:
+        """One table as a pandas DataFrame; the main one when no name is given.
+
+        Raises:
+            InputRefused: no such table, or pandas is not installed.
+        """
+        prefix = f"{self.name}_"
+        known = {item.name.removeprefix(prefix): item for item in block_tables(self.block)}
+        if table is not None and table not in known:
+            raise InputRefused(f"{self.name}: expected one of {list(known)}, found {table!r}")
+        return frame_of(known[table or next(iter(known))])
+
+    def _repr_html_(self) -> str:
+        return str(Markup("").join(_grid(item) for item in VIEWS[self.name](self.block)))
+
+
+def view(block: object) -> BlockView:
+    """Any block with `.plot()`, `.to_frame()` and a notebook table.
+
+    Raises:
+        TypeError: not a block of a report.
+    """
+    charts(block)
+    stem = type(block).__name__.removesuffix("Block")
+    name = "".join(f"_{c.lower()}" if c.isupper() else c for c in stem).lstrip("_")
+    return BlockView(name, block)
+
+
+def report_view(report: Report, name: str) -> BlockView:
+    """The view of one block of a report, by name.
+
+    Raises:
+        InputRefused: no such block, or it is not in this report, with the reason.
+    """
+    if name not in BLOCKS:
+        raise InputRefused(f"block: expected one of {list(BLOCKS)}, found {name!r}")
+    block = getattr(report, name)
+    if block is None:
+        raise InputRefused(f"{name}: not in this report: {report.absent.get(name, 'not run')}")
+    return BlockView(name, block)
+
+
+def report_frame(report: Report, name: str, table: str | None) -> Any:
+    """A block's table, or "claims" and "conditions", as a DataFrame."""
+    own = {item.name: item for item in claim_tables(report.claims)}
+    return frame_of(own[name]) if name in own else report_view(report, name).to_frame(table)
+
+
+def frame_of(table: Table) -> Any:
+    """A table as a pandas DataFrame, text unchanged.
+
+    Raises:
+        InputRefused: pandas is not installed.
+    """
+    if importlib.util.find_spec("pandas") is None:
+        raise InputRefused(
+            "frames: pandas is not installed; install it with `pip install 'hyperinterp[frames]'`"
+        )
+    import pandas as pd
+
+    return pd.DataFrame(list(table.rows), columns=list(table.columns))
+
+
+def report_html(report: Report) -> str:
+    """Title, summary and claims as a fragment that needs no style sheet and no script."""
+    rows = [
+        (
+            claim.id,
+            f"{summary.ICONS[claim.verdict]} {claim.verdict}",
+            html_text(claim.statement),
+            summary.effect_words(claim),
+            summary.required(claim),
+        )
+        for claim in report.claims.values()
+    ]
+    head = Markup("<p><b>{} against {}</b></p><p>{}</p>").format(
+        bdi(summary.name_of(report, "fitted")),
+        bdi(summary.name_of(report, "base")),
+        " ".join(summary.sentences(report)),
+    )
+    return str(head + _table(("", "verdict", "claim", "effect", "required"), rows))
+
+
+def _grid(item: View) -> Markup:
+    rows = [tuple(html.cell(value) for value in row) for row in item.rows]
+    return Markup("<details{}><summary>{}</summary>{}</details>").format(
+        Markup("" if item.shut else " open"), html_text(item.title), _table(item.columns, rows)
+    )
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
+    def line(tag: str, cells: Sequence[str]) -> Markup:
+        cell = Markup('<{0} style="{1}">{2}</{0}>')
+        inner = Markup("").join(cell.format(Markup(tag), CELL, value) for value in cells)
+        return Markup("<tr>{}</tr>").format(inner)
+
+    body = Markup("").join(line("td", row) for row in rows)
+    return Markup("<table><thead>{}</thead><tbody>{}</tbody></table>").format(
+        line("th", columns), body
+    )

@@ -1,0 +1,77 @@
+"""Figures as words: one way of writing numbers, intervals, counts and times everywhere."""
+
+from hyperinterp.analyses.results import Measured
+
+MINUS = "−"
+DASH = "–"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """About three significant digits, without exponents between 0.001 and a million."""
+    if value is None:
+        return DASH
+    size = abs(value)
+    if size == 0:
+        return "0"
+    if size >= 1e6 or size < 1e-5:
+        text = f"{value:.1e}"
+    elif size < 10**-digits:
+        text = f"{value:.5f}".rstrip("0")
+    elif size >= 1000:
+        text = f"{value:,.0f}"
+    elif size >= 100:
+        text = f"{value:.{max(digits - 3, 0)}f}"
+    elif size >= 10:
+        text = f"{value:.{digits - 2}f}"
+    elif size >= 1:
+        text = f"{value:.{digits - 1}f}"
+    else:
+        text = f"{value:.{digits}f}"
+    return text.replace("-", MINUS)
+
+
+def signed(value: float | None) -> str:
+    """A difference: with its sign."""
+    text = number(value)
+    return f"+{text}" if value is not None and value > 0 else text
+
+
+def interval(lo: float | None, hi: float | None) -> str:
+    """`[lo, hi]`, or nothing."""
+    return "" if lo is None or hi is None else f"[{number(lo)}, {number(hi)}]"
+
+
+def words(figure: Measured) -> str:
+    """A figure with its interval, or a dash with the reason."""
+    if figure.value is None:
+        return f"{DASH} ({figure.reason})"
+    return f"{number(figure.value)} {interval(figure.lo, figure.hi)}".rstrip()
+
+
+def hover(figure: Measured) -> str:
+    """A figure for a hover label: value, interval, n."""
+    count = f" · n = {figure.n} {figure.unit}s" if figure.n and figure.unit else ""
+    return words(figure) + count
+
+
+def count(value: int | None) -> str:
+    """A whole number with separators."""
+    return DASH if value is None else f"{value:,}"
+
+
+def compact(value: int | None) -> str:
+    """A large number in a few characters, e.g. 134.5M."""
+    if value is None:
+        return DASH
+    for size, suffix in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if value >= size:
+            return f"{value / size:.1f}{suffix}"
+    return str(value)
+
+
+def seconds(value: float) -> str:
+    """A wall time."""
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest:02d} s"

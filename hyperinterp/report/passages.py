@@ -1,0 +1,47 @@
+"""Generated text as HTML: token spans that repeat or were copied, marked."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from markupsafe import Markup
+
+from hyperinterp.analyses.diversity import Continuation
+from hyperinterp.report.escape import html_text
+
+_TITLES = {
+    "rep": "occurred earlier in this continuation",
+    "cop": "occurs in the training text",
+    "rep cop": "occurred earlier, and occurs in the training text",
+}
+
+
+def _inside(length: int, spans: Sequence[tuple[int, int]]) -> list[bool]:
+    flags = [False] * length
+    for start, stop in spans:
+        for index in range(max(start, 0), min(stop, length)):
+            flags[index] = True
+    return flags
+
+
+def marked(item: Continuation) -> Markup:
+    """The continuation, token by token, with `<mark>` around repeated and copied spans."""
+    length = len(item.pieces)
+    repeated, copied = _inside(length, item.repeated), _inside(length, item.copied)
+    classes = [
+        " ".join(name for name, there in (("rep", rep), ("cop", cop)) if there)
+        for rep, cop in zip(repeated, copied, strict=True)
+    ]
+    parts: list[Markup] = []
+    for kind, group in groupby(zip(item.pieces, classes, strict=True), key=lambda pair: pair[1]):
+        text = html_text("".join(piece for piece, _ in group), keep_lines=True)
+        if kind:
+            text = Markup('<mark class="{}" title="{}">{}</mark>').format(kind, _TITLES[kind], text)
+        parts.append(text)
+    return Markup("").join(parts)
+
+
+def share(item: Continuation, which: str) -> float:
+    """Share of the tokens inside repeated or copied spans."""
+    spans = item.repeated if which == "repeated" else item.copied
+    flags = _inside(len(item.pieces), spans)
+    return sum(flags) / max(len(flags), 1)

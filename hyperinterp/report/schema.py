@@ -1,0 +1,183 @@
+"""The report as data: frozen dataclasses, JSON in both directions, and its JSON Schema."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import TypeAdapter, ValidationError
+
+from hyperinterp.analyses.control import ControlBlock
+from hyperinterp.analyses.diversity import DiversityBlock
+from hyperinterp.analyses.geometry import GeometryBlock
+from hyperinterp.analyses.quotation import QuotationBlock
+from hyperinterp.analyses.ranks import RanksBlock
+from hyperinterp.analyses.results import Claim
+from hyperinterp.analyses.static_bias import StaticBiasBlock
+from hyperinterp.analyses.sufficiency import SufficiencyBlock
+from hyperinterp.analyses.temperature import TemperatureBlock
+from hyperinterp.analyses.transplant import TransplantBlock
+from hyperinterp.errors import CorruptFile, InputRefused
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from hyperinterp.report.notebook import BlockView
+
+SCHEMA_VERSION = "1.0"
+
+
+@dataclass(frozen=True)
+class CheckpointFacts:
+    """One checkpoint of the comparison."""
+
+    name: str
+    role: str
+    fingerprint: str
+    architecture: str
+    parameters: int
+    layers: int
+    d_model: int
+    vocabulary: int
+    trained: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PromptFacts:
+    """The held-out text of the comparison."""
+
+    origin: str
+    sha256: str
+    used: int
+    duplicates: int
+    empty: int
+    short: int
+    prompt_tokens: int
+    context_tokens: int
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything needed to run it again, and what it cost."""
+
+    versions: dict[str, str]
+    git_hash: str | None
+    created: str
+    seed: int
+    device: str
+    dtype: str
+    preset: str
+    sizes: dict[str, Any]
+    checkpoints: tuple[CheckpointFacts, ...]
+    prompts: PromptFacts
+    wall_seconds: dict[str, float]
+    forwards: dict[str, int]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """Verdicts first, then one block per analysis.
+
+    Attributes:
+        schema_version: version of this layout.
+        claims: C1 to C9, each with a verdict.
+        provenance: versions, seeds, fingerprints, wall time.
+        absent: why a block below is None, by block name.
+    """
+
+    schema_version: str
+    claims: dict[str, Claim]
+    provenance: Provenance
+    diversity: DiversityBlock | None = None
+    temperature: TemperatureBlock | None = None
+    static_bias: StaticBiasBlock | None = None
+    ranks: RanksBlock | None = None
+    geometry: GeometryBlock | None = None
+    transplant: TransplantBlock | None = None
+    sufficiency: SufficiencyBlock | None = None
+    quotation: QuotationBlock | None = None
+    control: ControlBlock | None = None
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The report as JSON text; deterministic for equal figures."""
+        data = _ADAPTER.dump_python(self, mode="json")
+        return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @staticmethod
+    def from_json(text: str, origin: str = "report.json") -> "Report":
+        """Read a report back.
+
+        Raises:
+            CorruptFile: not JSON, or not of this layout.
+            InputRefused: a layout version that this hyperinterp does not know.
+        """
+        try:
+            version = json.loads(text).get("schema_version")
+        except (json.JSONDecodeError, AttributeError, RecursionError) as error:
+            raise CorruptFile(f"{origin}: expected a report, found {error}") from error
+        if version != SCHEMA_VERSION:
+            raise InputRefused(
+                f"{origin}: expected report layout {SCHEMA_VERSION}, found {version!r}"
+            )
+        try:
+            return _ADAPTER.validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise CorruptFile(f"{origin}: at {where}: {first['msg']}") from error
+
+    @staticmethod
+    def read(path: str | Path) -> "Report":
+        """Read `report.json`, or the one in a directory."""
+        path = Path(path)
+        path = path / "report.json" if path.is_dir() else path
+        if not path.is_file():
+            raise InputRefused(f"{path}: expected a report.json, found nothing there")
+        return Report.from_json(path.read_text(encoding="utf-8"), str(path))
+
+    def save(
+        self, out: str | Path, *, figures: tuple[str, ...] = (), force: bool = False
+    ) -> dict[str, Path]:
+        """Write all files of the report; see `hyperinterp.report.writing.save`."""
+        from hyperinterp.report.writing import save
+
+        return save(self, out, figures=figures, force=force)
+
+    def view(self, block: str) -> "BlockView":
+        """A block with `.plot()`, `.to_frame()` and a table for notebooks."""
+        from hyperinterp.report.notebook import report_view
+
+        return report_view(self, block)
+
+    def plot(self, block: str, figure: str | None = None, **choices: str) -> "go.Figure":
+        """One plotly figure, e.g. `report.plot("geometry", "profile", measure="d90")`."""
+        return self.view(block).plot(figure, **choices)
+
+    def frame(self, block: str, table: str | None = None) -> Any:
+        """One table as a pandas DataFrame: a block's, or "claims" and "conditions"."""
+        from hyperinterp.report.notebook import report_frame
+
+        return report_frame(self, block, table)
+
+    def _repr_html_(self) -> str:
+        from hyperinterp.report.notebook import report_html
+
+        return report_html(self)
+
+
+_ADAPTER: TypeAdapter[Report] = TypeAdapter(Report)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of `report.json`, generated from the dataclasses."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_ADAPTER.json_schema(mode="serialization"),
+    }
+
+
+BLOCKS: tuple[str, ...] = tuple(
+    name for name, item in Report.__dataclass_fields__.items() if type(None) in get_args(item.type)
+)

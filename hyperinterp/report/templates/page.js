@@ -1,0 +1,150 @@
+(() => {
+  "use strict";
+  const root = document.documentElement;
+  const themes = JSON.parse(document.getElementById("theme-data").textContent);
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+  const hovers = window.matchMedia("(hover: hover)").matches;
+  const charts = new Map();
+  let printing = false;
+
+  const dark = () => !printing && (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+
+  // Exchange whole colour values for their dark edition; text is never touched.
+  function recolour(value, key) {
+    if (typeof value === "string") return /color|scale/i.test(key) ? themes.swaps[value] || value : value;
+    if (Array.isArray(value)) return value.map((item) => recolour(item, key));
+    if (value && typeof value === "object") {
+      const copy = {};
+      for (const name of Object.keys(value)) {
+        copy[name] = recolour(value[name], typeof value[name] === "object" && /color|scale/i.test(key) ? key : name);
+      }
+      return copy;
+    }
+    return value;
+  }
+
+  // Row labels above their rows instead of beside them, where the page is narrow.
+  function labelsAbove(layout) {
+    const rows = layout.yaxis.ticktext;
+    layout.yaxis.showticklabels = false;
+    layout.yaxis.ticks = "";
+    layout.yaxis.range = [rows.length - 0.5, -0.75];
+    layout.height += 16 * rows.length;
+    layout.margin.l = 8;
+    rows.forEach((text, row) => layout.annotations.push({
+      x: 0, xref: "paper", xanchor: "left", y: row, yshift: 8, yanchor: "bottom", showarrow: false,
+      text: text.replaceAll("<br>", " "), font: { size: 11.5 },
+    }));
+  }
+
+  function draw(chart) {
+    const keys = chart.switches.map((part) => (part.select || part.inputs.find((input) => input.checked)).value);
+    const spec = chart.data.variants[keys.join("|")];
+    chart.none.hidden = Boolean(spec);
+    chart.plot.hidden = !spec;
+    chart.figure.dataset.drawn = spec ? keys.join("|") || "only" : "none";
+    if (!spec) return;
+    const night = dark();
+    const data = night ? recolour(spec.data, "") : structuredClone(spec.data);
+    const layout = night ? recolour(spec.layout, "") : structuredClone(spec.layout);
+    layout.template = themes[night ? "dark" : "light"];
+    layout.width = printing ? 660 : chart.plot.clientWidth;
+    layout.dragmode = hovers ? "zoom" : false;
+    const narrow = layout.width < 520;
+    if (narrow) {
+      layout.height += 40;
+      layout.margin = { l: 44, r: 8, t: 12, b: 44 };
+      if (layout.meta && layout.meta.rows) labelsAbove(layout);
+    }
+    const more = { displaylogo: false, typesetMath: false, showTips: false, modeBarButtons: [["toImage", "resetScale2d"]] };
+    more.displayModeBar = hovers ? "hover" : false;
+    more.toImageButtonOptions = { format: "svg", filename: chart.figure.id };
+    window.Plotly.react(chart.plot, data, layout, more);
+    chart.width = layout.width;
+  }
+
+  function prepare(figure) {
+    const chart = {
+      figure,
+      plot: figure.querySelector(".plot"),
+      none: figure.querySelector(".not-computed"),
+      data: JSON.parse(figure.querySelector("script").textContent),
+      switches: [...figure.querySelectorAll("[data-choice]")].map((part) => ({
+        select: part.querySelector("select"),
+        inputs: [...part.querySelectorAll("input")],
+      })),
+      drawn: false,
+    };
+    figure.addEventListener("change", () => { if (chart.drawn) draw(chart); });
+    charts.set(figure, chart);
+  }
+
+  function show(chart) {
+    if (chart.drawn) return;
+    chart.drawn = true;
+    draw(chart);
+  }
+
+  const again = () => charts.forEach((chart) => { if (chart.drawn) draw(chart); });
+
+  function choose(theme) {
+    if (theme) root.dataset.theme = theme;
+    else delete root.dataset.theme;
+    try {
+      if (theme) localStorage.setItem("hyperinterp-theme", theme);
+      else localStorage.removeItem("hyperinterp-theme");
+    } catch (_) { /* not kept */ }
+    document.querySelectorAll("[data-set-theme]").forEach((button) => {
+      button.setAttribute("aria-pressed", String(button.dataset.setTheme === (theme || "")));
+    });
+    again();
+  }
+
+  document.querySelectorAll("figure.chart").forEach(prepare);
+  document.querySelectorAll("[data-set-theme]").forEach((button) => {
+    button.setAttribute("aria-pressed", String(button.dataset.setTheme === (root.dataset.theme || "")));
+    button.addEventListener("click", () => choose(button.dataset.setTheme));
+  });
+  system.addEventListener("change", again);
+
+  const near = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      near.unobserve(entry.target);
+      show(charts.get(entry.target));
+    }
+  }, { rootMargin: "600px 0px" });
+  charts.forEach((_, figure) => near.observe(figure));
+
+  let timer = 0;
+  window.addEventListener("resize", () => {
+    if (printing) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => charts.forEach((chart) => {
+      if (chart.drawn && chart.width !== chart.plot.clientWidth) draw(chart);
+    }), 150);
+  });
+
+  const folded = [];
+  window.addEventListener("beforeprint", () => {
+    printing = true;
+    document.querySelectorAll("details:not([open])").forEach((part) => { part.open = true; folded.push(part); });
+    charts.forEach((chart) => { chart.drawn = true; draw(chart); });
+  });
+  window.addEventListener("afterprint", () => {
+    printing = false;
+    folded.splice(0).forEach((part) => { part.open = false; });
+    again();
+  });
+
+  const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
+  const here = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      links.forEach((link) => link.removeAttribute("aria-current"));
+      const link = links.get(entry.target.id);
+      if (link) link.setAttribute("aria-current", "true");
+    }
+  }, { rootMargin: "-15% 0px -75% 0px" });
+  document.querySelectorAll("main > section").forEach((section) => here.observe(section));
+})();

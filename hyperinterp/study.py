@@ -1,0 +1,348 @@
+"""One comparison in progress: the models, the held-out text, and the runs that analyses share.
+
+Every shared run happens at most once per study; `forwards` says how often each model ran.
+"""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from hyperinterp.capture import Contexts, PairRun, run_pair
+from hyperinterp.errors import InputRefused, MismatchedPair
+from hyperinterp.generation import GREEDY, Decoding, Generated, generate
+from hyperinterp.models import HookedModel
+from hyperinterp.sites import Site, part_sites, stream_sites
+from hyperinterp.text import Passages, TokenRows, shared_ngrams, tokenise
+
+
+Progress = Callable[[str, int, int], None]
+"""Told of work done: a task in words, units done so far, units in all."""
+
+
+def silent(task: str, done: int, total: int) -> None:
+    """Progress that nobody sees."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much each analysis looks at; printed in every report.
+
+    Attributes:
+        prompts: held-out passages used at most.
+        prompt_tokens: tokens given before generation.
+        new_tokens: tokens generated at most.
+        window: last generated tokens that are scored.
+        context_tokens: tokens of each passage that both models read.
+        contexts_per_prompt: next-token decisions per passage for ranks and divergences.
+        order_contexts: decisions on which whole orderings of the vocabulary are compared.
+        lens_contexts: overridden decisions followed through the depth.
+        parts: also measure the geometry of attention and MLP outputs.
+        variants: geometry variants with intervals, beside the raw one.
+        control_prompts: prompts of the generated control arms (C2, C3, C6).
+        seeds: seeds of every sampled arm.
+        sweep: temperatures of the diversity-over-entropy curve.
+        alphas: factors of the static biases; the generated ones beside 0.
+        bias_steps: optimiser steps of the fitted static bias.
+        transplant_prompts: passages read by every hybrid.
+        null_draws: random weight changes per block.
+        null_blocks: number of blocks that get random changes (the last one always).
+        hybrids: number of hybrids that write text.
+    """
+
+    prompts: int | None = 64
+    prompt_tokens: int = 32
+    new_tokens: int = 96
+    window: int = 96
+    context_tokens: int = 128
+    contexts_per_prompt: int | None = 32
+    order_contexts: int = 512
+    lens_contexts: int = 96
+    parts: bool = True
+    variants: tuple[str, ...] = ("standardised", "unit_norm")
+    control_prompts: int = 24
+    seeds: int = 2
+    sweep: tuple[float, ...] = (0.5, 0.7, 0.85, 1.15)
+    alphas: tuple[float, ...] = (0.5, 1.0, 2.0)
+    bias_steps: int = 60
+    transplant_prompts: int = 16
+    null_draws: int = 3
+    null_blocks: int = 4
+    hybrids: int = 6
+
+
+PRESETS: dict[str, Sizes] = {
+    "quick": Sizes(
+        prompts=24,
+        contexts_per_prompt=24,
+        order_contexts=128,
+        lens_contexts=48,
+        parts=False,
+        variants=("standardised",),
+        control_prompts=10,
+        seeds=1,
+        sweep=(0.7,),
+        alphas=(1.0,),
+        bias_steps=30,
+        transplant_prompts=8,
+        null_draws=2,
+        null_blocks=1,
+        hybrids=2,
+    ),
+    "default": Sizes(),
+    "full": Sizes(
+        prompts=None,
+        contexts_per_prompt=None,
+        order_contexts=2048,
+        lens_contexts=256,
+        control_prompts=64,
+        seeds=5,
+        sweep=(0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.3),
+        alphas=(0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0),
+        bias_steps=200,
+        transplant_prompts=64,
+        null_draws=8,
+        null_blocks=64,
+        hybrids=16,
+    ),
+}
+
+
+def check_pair(base: HookedModel, other: HookedModel) -> None:
+    """Refuse two models that cannot be compared.
+
+    Raises:
+        MismatchedPair: names every field that differs: family, blocks, width, vocabulary,
+            tokenizer.
+    """
+    fields = {
+        "family": (base.anatomy.family, other.anatomy.family),
+        "blocks": (base.n_layers, other.n_layers),
+        "width": (base.d_model, other.d_model),
+        "vocabulary": (base.vocab_size, other.vocab_size),
+    }
+    if base.tokenizer is not None and other.tokenizer is not None:
+        ours, theirs = base.tokenizer.get_vocab(), other.tokenizer.get_vocab()
+        if ours != theirs:
+            differing = sum(ours.get(token) != index for token, index in theirs.items())
+            fields["tokenizer"] = (f"{len(ours)} tokens", f"{differing} of {len(theirs)} differ")
+    wrong = [f"{name} {a} and {b}" for name, (a, b) in fields.items() if a != b]
+    if wrong:
+        raise MismatchedPair(
+            f"{base.name} and {other.name}: expected one architecture and tokenizer, found "
+            + ", ".join(wrong)
+        )
+
+
+@dataclass
+class Study:
+    """Models, text and sizes of one comparison, with the runs that its analyses share.
+
+    Attributes:
+        base: the model before.
+        fitted: the model after.
+        passages: held-out text.
+        sizes: how much is looked at.
+        seed: seeds every random choice.
+        batch_size: rows per forward pass.
+        control: checkpoint for claim C9.
+        late_stage: checkpoints trained in the last blocks only, for claim C7.
+        training: the passages that the fitted model was trained on, for claim C8.
+        frequencies: counts per token id, for the frequency classes of C4.
+        geometry: whether claim C5's moments are taken in the shared run.
+        progress: told of work done.
+        forwards: how often each model ran over the passages.
+        seconds: wall time per piece of work.
+        warnings: things the reader has to know.
+    """
+
+    base: HookedModel
+    fitted: HookedModel
+    passages: Passages
+    sizes: Sizes = field(default_factory=Sizes)
+    seed: int = 0
+    batch_size: int = 8
+    control: HookedModel | None = None
+    late_stage: tuple[HookedModel, ...] = ()
+    training: Passages | None = None
+    frequencies: Sequence[int] | None = None
+    geometry: bool = True
+    progress: Progress = silent
+    forwards: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    warnings: list[str] = field(default_factory=list)
+    _written: dict[str, Generated] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for other in (self.fitted, self.control, *self.late_stage):
+            if other is not None:
+                check_pair(self.base, other)
+        if self.base.tokenizer is None:
+            raise InputRefused(f"{self.base.name}: expected a tokenizer, found none")
+        self.passages = self.passages.head(self.sizes.prompts)
+
+    @property
+    def logit_precision(self) -> float:
+        """Logit differences up to this are rounding, for the dtype the models run in."""
+        return {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}.get(
+            self.base.dtype, 1e-6
+        )
+
+    # -- text ------------------------------------------------------------------------------
+
+    @property
+    def tokenizer(self) -> Any:
+        """The base's tokenizer (the pair shares it)."""
+        return self.base.tokenizer
+
+    @cached_property
+    def contexts_rows(self) -> TokenRows:
+        """Token rows of the passages that both models read."""
+        rows = tokenise(
+            self.tokenizer, self.passages, self.sizes.context_tokens, min_length=4
+        )
+        if rows.short:
+            self.warnings.append(
+                f"{rows.short} passages had fewer than 4 tokens and were left out."
+            )
+        return rows
+
+    @cached_property
+    def prompt_rows(self) -> TokenRows:
+        """The first tokens of the same passages, given before generation."""
+        rows = self.contexts_rows
+        length = self.sizes.prompt_tokens
+        return replace(rows, rows=tuple(row[:length] for row in rows.rows), length=length)
+
+    def prompts(self, count: int | None) -> TokenRows:
+        """The first `count` prompts."""
+        rows = self.prompt_rows
+        kept = rows.rows[:count]
+        return replace(rows, rows=kept, index=rows.index[: len(kept)])
+
+    def prompt_id(self, row: int) -> str:
+        """Identifier of the passage behind a token row."""
+        return self.passages.items[self.contexts_rows.index[row]].id
+
+    @cached_property
+    def training_rows(self) -> TokenRows | None:
+        """Token rows of the whole training passages, when they are known."""
+        if self.training is None:
+            return None
+        rows = tokenise(self.tokenizer, self.training, 1_000_000)
+        overlap = shared_ngrams(rows.rows, self.contexts_rows.rows, 8)
+        if overlap:
+            self.warnings.append(
+                f"{overlap} of {len(self.contexts_rows)} held-out passages share 8 tokens in a row "
+                "with the training text: figures on them are not held-out figures."
+            )
+        return rows
+
+    # -- shared runs -----------------------------------------------------------------------
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the wall time of the context to `seconds[name]`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - start
+
+    def ticker(self, task: str, total: int) -> Callable[[int], None]:
+        """A callback that adds up units done and reports progress."""
+        done = 0
+
+        def tick(count: int) -> None:
+            nonlocal done
+            done += count
+            self.progress(task, done, total)
+
+        self.progress(task, 0, total)
+        return tick
+
+    @cached_property
+    def geometry_sites(self) -> tuple[Site, ...]:
+        """Where moments are taken."""
+        if not self.geometry:
+            return ()
+        layers = self.base.n_layers
+        return stream_sites(layers) + (part_sites(layers) if self.sizes.parts else ())
+
+    @cached_property
+    def pair_run(self) -> PairRun:
+        """Both models over the passages, once: moments at every site, and contexts."""
+        rows = self.contexts_rows
+        with self.timed("shared run over the passages"):
+            run = run_pair(
+                self.base,
+                self.fitted,
+                rows,
+                sites=self.geometry_sites,
+                unit_norm="unit_norm" in self.sizes.variants,
+                contexts_per_row=self.sizes.contexts_per_prompt,
+                batch_size=self.batch_size,
+                tick=self.ticker("both models read the passages", len(rows)),
+            )
+        self.forwards["base over the passages"] += 1
+        self.forwards["fitted over the passages"] += 1
+        return run
+
+    @property
+    def contexts(self) -> Contexts:
+        """Teacher-forced next-token decisions of both models."""
+        return self.pair_run.contexts
+
+    def write(
+        self,
+        model: HookedModel,
+        arms: Sequence[Decoding] = (GREEDY,),
+        *,
+        count: int | None = None,
+        task: str = "",
+        match_entropy_of: HookedModel | None = None,
+    ) -> dict[str, Generated]:
+        """Continuations of the first `count` prompts by one model under some arms."""
+        prompts = self.prompts(count)
+        tokens = len(prompts) * len(arms)
+        with self.timed("generation"):
+            written = generate(
+                model,
+                prompts,
+                arms,
+                new_tokens=self.sizes.new_tokens,
+                batch_size=max(self.batch_size, 64),
+                match_entropy_of=match_entropy_of,
+                tick=self.ticker(task or f"{model.name} writes", tokens),
+            )
+        self.forwards["continuations generated"] += tokens
+        return written
+
+    def greedy(self, role: str) -> Generated:
+        """Greedy continuations of all prompts by `base`, `fitted` or another model; kept.
+
+        Args:
+            role: "base", "fitted", "control", or "late-stage 0", "late-stage 1", ...
+        """
+        if role not in self._written:
+            written = self.write(self.model(role), task=f"{role} writes")
+            self._written[role] = written[GREEDY.name]
+        return self._written[role]
+
+    def model(self, role: str) -> HookedModel:
+        """The model in a role (see `greedy`)."""
+        if role.startswith("late-stage"):
+            return self.late_stage[int(role.rpartition(" ")[2] or 0)]
+        model = {"base": self.base, "fitted": self.fitted, "control": self.control}[role]
+        if model is None:
+            raise InputRefused(f"{role}: expected a checkpoint, found none")
+        return model
+
+    def described(self) -> dict[str, Any]:
+        """The sizes as plain data for the report."""
+        return asdict(self.sizes)

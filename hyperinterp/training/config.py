@@ -1,0 +1,173 @@
+"""What a training run is asked to do, and nothing that depends on a model."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+from hyperinterp.errors import InputRefused
+
+METHODS = ("full", "lora", "late-stage")
+SCHEDULES = ("constant", "linear", "cosine")
+DTYPES = ("float32", "bfloat16")
+_DEFAULT_LR = {"full": 1e-4, "lora": 2e-3, "late-stage": 2e-3}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A hyperfitting recipe. Dropout is always 0: every module stays in evaluation mode.
+
+    Attributes:
+        method: `full` (all weights), `lora` (all linear maps of all blocks) or `late-stage`
+            (the last `layers` blocks only).
+        layers: how many last blocks `late-stage` trains.
+        late_stage_weights: train the full weights of those blocks instead of LoRA.
+        rank: LoRA rank.
+        alpha: LoRA alpha; None means twice the rank.
+        lr: peak learning rate; None means 1e-4 for `full`, 2e-3 otherwise.
+        epochs: at most this many passes over the data.
+        max_steps: at most this many optimiser steps.
+        max_seconds: at most this much training time (resumed runs count the earlier time).
+        target_loss: stop after the first epoch whose token-weighted mean loss is at most this,
+            in nats; None never stops for the loss.
+        batch_size: passages per forward pass.
+        grad_accum: forward passes per optimiser step.
+        seq_len: tokens kept of each passage; longer ones are cut, nothing is packed.
+        seed: of the adapter's first weights and of the order of the data.
+        dtype: `float32`, or `bfloat16` for bf16 compute with fp32 master weights.
+        weight_decay: of AdamW.
+        max_grad_norm: gradients are scaled down to this norm; 0 leaves them alone.
+        schedule: of the learning rate: `constant`, `linear` or `cosine`.
+        warmup: steps of linear warm-up.
+        prefix_cache: run frozen blocks once per passage when only the last blocks train.
+        prefix_budget_bytes: above this the cached stream is memory-mapped on disk.
+        gradient_checkpointing: recompute each block in the backward pass.
+        eval_every: evaluate after every so many epochs; None never.
+        save_at: loss levels; the first epoch at or below each leaves a checkpoint.
+        save_epochs: epochs that leave a checkpoint.
+        keep_control: keep the checkpoint of least held-out loss (claim C9).
+        resume_every: seconds between resume points; 0 writes one at every step.
+        report_to: `none`, or a tracker that transformers knows (`tensorboard`, ...).
+
+    Raises:
+        InputRefused: a value outside its range.
+    """
+
+    method: str = "late-stage"
+    layers: int = 5
+    late_stage_weights: bool = False
+    rank: int = 32
+    alpha: float | None = None
+    lr: float | None = None
+    epochs: int = 40
+    max_steps: int | None = None
+    max_seconds: float | None = None
+    target_loss: float | None = 0.05
+    batch_size: int = 8
+    grad_accum: int = 1
+    seq_len: int = 128
+    seed: int = 0
+    dtype: str = "float32"
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    schedule: str = "constant"
+    warmup: int = 0
+    prefix_cache: bool = True
+    prefix_budget_bytes: int = 2_000_000_000
+    gradient_checkpointing: bool = False
+    eval_every: int | None = None
+    save_at: tuple[float, ...] = ()
+    save_epochs: tuple[int, ...] = ()
+    keep_control: bool = False
+    resume_every: float = 60.0
+    report_to: str = "none"
+
+    def __post_init__(self) -> None:
+        _one_of("method", self.method, METHODS)
+        _one_of("schedule", self.schedule, SCHEDULES)
+        _one_of("dtype", self.dtype, DTYPES)
+        for name in ("layers", "rank", "epochs", "batch_size", "grad_accum"):
+            _at_least(name, getattr(self, name), 1)
+        _at_least("seq_len", self.seq_len, 2)
+        for name in ("seed", "warmup", "prefix_budget_bytes"):
+            _at_least(name, getattr(self, name), 0)
+        if self.seed >= 2**32:
+            raise InputRefused(f"seed: expected a number below 2**32, found {self.seed}")
+        for name in ("max_steps", "eval_every"):
+            if getattr(self, name) is not None:
+                _at_least(name, getattr(self, name), 1)
+        for name in ("alpha", "lr", "max_seconds", "target_loss"):
+            if getattr(self, name) is not None:
+                _positive(name, getattr(self, name))
+        for name in ("weight_decay", "resume_every", "max_grad_norm"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise InputRefused(f"{name}: expected a number of at least 0, found {value}")
+        for level in _each("save_at", self.save_at):
+            _positive("save_at", level)
+        for epoch in _each("save_epochs", self.save_epochs):
+            _at_least("save_epochs", epoch, 1)
+        if self.late_stage_weights and self.method != "late-stage":
+            raise InputRefused(
+                "late_stage_weights: expected the method late-stage, found " + self.method
+            )
+
+    @property
+    def learning_rate(self) -> float:
+        """The peak learning rate, with the method's default filled in."""
+        return _DEFAULT_LR[self.method] if self.lr is None else self.lr
+
+    @property
+    def lora_alpha(self) -> float:
+        """LoRA's alpha, twice the rank by default."""
+        return 2.0 * self.rank if self.alpha is None else self.alpha
+
+    @property
+    def uses_lora(self) -> bool:
+        """Whether the result is a PEFT adapter rather than whole weights."""
+        return self.method != "full" and not self.late_stage_weights
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields as plain JSON values."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
+
+# What may differ between a run and its resumption: it changes no weight.
+FREE_FIELDS = frozenset(
+    {"resume_every", "prefix_budget_bytes", "report_to", "max_seconds", "eval_every"}
+)
+
+
+def differing_fields(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """`name: stored -> wanted` for every field that would change the result of a run."""
+    return [
+        f"{name}: {stored.get(name)!r} -> {wanted.get(name)!r}"
+        for name in sorted({*stored, *wanted} - FREE_FIELDS)
+        if stored.get(name) != wanted.get(name)
+    ]
+
+
+def _each(name: str, values: Any) -> Iterable[Any]:
+    if not isinstance(values, tuple):
+        raise InputRefused(f"{name}: expected a tuple of numbers, found {values!r}")
+    return values
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InputRefused(f"{name}: expected one of {', '.join(allowed)}, found {value!r}")
+
+
+def _at_least(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputRefused(f"{name}: expected a whole number of at least {least}, found {value!r}")
+
+
+def _positive(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, get_args(int | float)):
+        raise InputRefused(f"{name}: expected a number, found {value!r}")
+    if not (math.isfinite(value) and value > 0):
+        raise InputRefused(f"{name}: expected a number above 0, found {value}")

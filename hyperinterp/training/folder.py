@@ -1,0 +1,115 @@
+"""The run directory: where an unfinished run lives, and who may continue or discard it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from hyperinterp.checkpoints import verify_directory, write_file
+from hyperinterp.checkpoints.files import translate_io_errors
+from hyperinterp.errors import InputRefused
+from hyperinterp.training.config import differing_fields
+from hyperinterp.training.resume import ResumePoint, newest_point, run_directory
+
+RECIPE_NAME, RESULT_NAME = "run.json", "training.json"
+_CHECKPOINT_MARKS = ("hyperinterp-manifest.json", "config.json", "adapter_config.json")
+
+
+class RunFolder:
+    """Files of one run.
+
+    Attributes:
+        out: the directory to be made.
+        path: `OUT.run`, where the run keeps its files until then.
+        force: whether `out` may be replaced.
+        resume: whether an unfinished run is to be continued.
+        recipe: what determines the weights.
+    """
+
+    def __init__(self, out: Path, *, force: bool, resume: bool) -> None:
+        self.out = out
+        self.path = run_directory(out)
+        self.force = force
+        self.resume = resume
+        self.recipe: dict[str, Any] = {}
+
+    def begin(self, recipe: dict[str, Any]) -> dict[str, Any] | None:
+        """Make or re-enter the run directory.
+
+        Returns:
+            The stored result when the same run is already finished, else None.
+
+        Raises:
+            InputRefused: the run to be resumed had another recipe or other data.
+        """
+        self.recipe = recipe
+        stored = self._stored() if self.resume else None
+        if stored is not None:
+            _refuse_other(self.path, stored["recipe"], recipe)
+            self.force = self.force or stored["force"]
+            return None
+        if self.resume and self.out.exists() and not self.force:
+            return self._finished(recipe)
+        with translate_io_errors(self.path):
+            shutil.rmtree(self.path, ignore_errors=True)
+            self.path.mkdir(parents=True)
+            document = json.dumps({"recipe": recipe, "force": self.force}, indent=2)
+            write_file(self.path / RECIPE_NAME, document.encode())
+        return None
+
+    def newest(self) -> ResumePoint | None:
+        """The resume point to continue from; None at the beginning."""
+        return newest_point(self.path) if self.resume else None
+
+    def close(self) -> None:
+        """Remove the run directory of a finished run."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _stored(self) -> dict[str, Any] | None:
+        path = self.path / RECIPE_NAME
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    def _finished(self, recipe: dict[str, Any]) -> dict[str, Any]:
+        verify_directory(self.out)
+        path = self.out / RESULT_NAME
+        if not path.is_file():
+            raise InputRefused(f"{self.out}: expected a run to resume, found something else")
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        _refuse_other(self.out, stored["recipe"], recipe)
+        return stored["result"]
+
+
+def _refuse_other(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+    different = differing_fields(stored, wanted)
+    if different:
+        raise InputRefused(
+            f"{path}: expected the same recipe and data to resume, found {'; '.join(different)}"
+        )
+
+
+def open_run(out: Path, *, force: bool, resume: bool) -> RunFolder:
+    """Check, before any work, that `out` may be made.
+
+    Raises:
+        InputRefused: `out` or an unfinished run is there and neither `resume` nor `force` is
+            given; or what is there is not ours to replace.
+    """
+    folder = RunFolder(out, force=force, resume=resume)
+    if out.exists() and not (resume or force):
+        raise InputRefused(f"{out}: already exists; name another --out, or pass --force")
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise InputRefused(f"{out}: exists and is not a plain directory")
+    filled = out.is_dir() and any(out.iterdir())
+    if force and filled and not any((out / name).is_file() for name in _CHECKPOINT_MARKS):
+        raise InputRefused(f"{out}: holds files but no checkpoint; it will not be replaced")
+    if not folder.path.exists():
+        return folder
+    if not folder.path.is_dir() or (
+        any(folder.path.iterdir()) and not (folder.path / RECIPE_NAME).is_file()
+    ):
+        raise InputRefused(f"{folder.path}: expected an unfinished run, found something else")
+    if not (resume or force):
+        raise InputRefused(
+            f"{folder.path}: an unfinished run is there; --resume continues it, --force discards it"
+        )
+    return folder

@@ -1,0 +1,98 @@
+"""From a trained module to directories that plain transformers and peft load as they are."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperinterp.checkpoints import save_adapter, save_checkpoint, write_directory
+from hyperinterp.models import HookedModel
+from hyperinterp.training.card import machine, model_card, versions
+from hyperinterp.training.config import TrainConfig
+from hyperinterp.training.data import DataSummary
+from hyperinterp.training.targets import Trainable
+
+MANIFEST = "hyperinterp-manifest.json"
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes checkpoints of one run.
+
+    Attributes:
+        model: the model in training.
+        chosen: what trains.
+        config: the recipe.
+        data: what is trained on.
+        base_name: how the base model was named.
+        base_fingerprint: digest of the base's weights before training.
+        folder: the run directory.
+    """
+
+    model: HookedModel
+    chosen: Trainable
+    config: TrainConfig
+    data: DataSummary
+    base_name: str
+    base_fingerprint: str
+    folder: Path
+
+    def provenance(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """What a checkpoint's manifest says about where it came from."""
+        return {
+            "kind": "hyperfitted",
+            "base_name": self.base_name,
+            "base_fingerprint": self.base_fingerprint,
+            "config": self.config.as_json(),
+            "data": dict(vars(self.data)),
+            "seed": self.config.seed,
+            "trainable": self.chosen.trainable,
+            "versions": versions(),
+            "machine": machine(self.model.device),
+            **facts,
+        }
+
+    def save(self, name: str, facts: dict[str, Any]) -> Path:
+        """Write the present weights below the run directory, replacing an earlier one there."""
+        out, provenance = self.folder / name, self.provenance(facts)
+        tokenizer = self.model.tokenizer
+        if self.chosen.peft is not None:
+            return save_adapter(self.chosen.peft, tokenizer, out, provenance=provenance, force=True)
+        return save_checkpoint(self.model.hf, tokenizer, out, provenance=provenance, force=True)
+
+    def publish(
+        self, out: Path, facts: dict[str, Any], extra: Callable[[Path], None], *, force: bool
+    ) -> Path:
+        """Make `out`: the present weights, the card, the log and the checkpoints on the way.
+
+        It appears complete or not at all; until then everything stays in the run directory.
+        """
+        final = self.save("final", facts)
+        library = "transformers" if self.chosen.peft is None else "peft"
+        card = model_card(self.base_name, self.config, self.data, facts, library)
+
+        def fill(partial: Path) -> None:
+            link_tree(final, partial)
+            (partial / MANIFEST).unlink()
+            for name in ("checkpoints", "control"):
+                if (self.folder / name).is_dir():
+                    link_tree(self.folder / name, partial / name)
+            (partial / "README.md").write_text(card, encoding="utf-8")
+            extra(partial)
+
+        return write_directory(out, fill, provenance=self.provenance(facts), force=force)
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """Hard links of all files below `source`; copies where the file system has no links."""
+    for path in sorted(source.rglob("*")):
+        if not path.is_file():
+            continue
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, place)
+        except OSError:
+            shutil.copy2(path, place)

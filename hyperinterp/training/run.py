@@ -1,0 +1,318 @@
+"""`train`: hyperfit a model, from a name and passages to a directory."""
+
+import copy
+import json
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hyperinterp.errors import InputRefused
+from hyperinterp.models import HookedModel, load
+from hyperinterp.text import Passages, TokenRows, tokenise
+from hyperinterp.training.config import TrainConfig
+from hyperinterp.training.data import DataSummary, prepare_rows
+from hyperinterp.training.evaluation import Evaluator
+from hyperinterp.training.folder import RESULT_NAME, RunFolder, open_run
+from hyperinterp.training.log import LOG_NAME, TrainingLog
+from hyperinterp.training.module import LossModule
+from hyperinterp.training.output import Writer
+from hyperinterp.training.prefix import PrefixCache, build_prefix, text_free
+from hyperinterp.training.quiet import faults_named, own_randomness, quiet_trainer
+from hyperinterp.training.targets import Trainable, check_method, trainable
+from hyperinterp.training.tracker import Progress, Tally, Tracker
+from hyperinterp.training.trainer import HyperfitTrainer
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run made.
+
+    Attributes:
+        out: the checkpoint directory.
+        method: `full`, `lora` or `late-stage`.
+        epochs: whole epochs run.
+        steps: optimiser steps run.
+        loss: token-weighted mean loss of the last whole epoch, nats; None if none was whole.
+        stop: `target loss`, `epochs`, `max steps` or `max seconds`.
+        trainable: trained parameters.
+        total: all parameters, an adapter's included.
+        tokens: token ids seen, over all epochs.
+        seconds: time spent in training (earlier parts of a resumed run included).
+        tokens_per_second: tokens / seconds.
+        prefix: where the frozen blocks' stream was kept: `memory`, `mapped` or `none`.
+        control: checkpoint of least held-out loss, or None.
+        log: the training log.
+    """
+
+    out: Path
+    method: str
+    epochs: int
+    steps: int
+    loss: float | None
+    stop: str
+    trainable: int
+    total: int
+    tokens: int
+    seconds: float
+    tokens_per_second: float
+    prefix: str
+    control: Path | None
+    log: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values, paths relative to `out`."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        found.update(out=".", log=LOG_NAME, control="control" if self.control else None)
+        return found
+
+    @classmethod
+    def of_json(cls, out: Path, stored: dict[str, Any]) -> "TrainResult":
+        """A result that `as_json` wrote, for the directory where it lies now."""
+        control = out / stored["control"] if stored["control"] else None
+        return cls(**{**stored, "out": out, "log": out / LOG_NAME, "control": control})
+
+
+def train(
+    model: str | Path | HookedModel,
+    passages: Passages,
+    out: str | Path,
+    config: TrainConfig | None = None,
+    *,
+    heldout: Passages | None = None,
+    base: str | Path | None = None,
+    revision: str | None = None,
+    device: str = "auto",
+    force: bool = False,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> TrainResult:
+    """Hyperfit a causal language model.
+
+    Each passage is one row, cut to `config.seq_len` tokens; nothing is packed. The run keeps its
+    files in `OUT.run` beside `out`, and `out` appears complete or not at all.
+
+    Args:
+        model: a name that `hyperinterp.models.load` takes, or a hooked model in float32, which
+            is left as it was.
+        passages: what to learn by heart.
+        out: directory to make: a PEFT adapter (LoRA) or a `save_pretrained` directory.
+        config: the recipe; late-stage LoRA on the last five blocks by default.
+        heldout: passages for the evaluation and the control checkpoint.
+        base: what an adapter given as `model` sits on.
+        revision: Hub revision of `model`.
+        device: `auto`, `cpu`, `cuda`, ...
+        force: replace `out`, and discard an unfinished run.
+        resume: continue the unfinished run of the same recipe and data; the weights come out
+            bit-identical. A finished one is returned as it is.
+        on_progress: called after every step.
+
+    Raises:
+        InputRefused: an option, text or directory cannot be used; nothing was written.
+        NumericalFault: a loss, gradient or weight became NaN or infinite; nothing is saved.
+        OutOfResources: memory or disk ran out.
+        KeyboardInterrupt: with a hint how to resume; the last resume point stays.
+    """
+    config, out = config or TrainConfig(), Path(out)
+    if config.keep_control and heldout is None:
+        raise InputRefused("keep_control: expected held-out passages to choose it by, found none")
+    if config.eval_every is not None and heldout is None:
+        raise InputRefused("eval_every: expected held-out passages to evaluate on, found none")
+    folder = open_run(out, force=force, resume=resume)
+    hooked = _hooked(model, config, base=base, revision=revision, device=device)
+    check_method(hooked, config)
+    rows, data = prepare_rows(_tokenizer(hooked), passages, config.seq_len)
+    held = None if heldout is None else tokenise(_tokenizer(hooked), heldout, config.seq_len)
+    recipe = _recipe(hooked, config, data, heldout)
+    finished = folder.begin(recipe)
+    if finished is not None:
+        return TrainResult.of_json(out, finished)
+    with quiet_trainer(), own_randomness(config.seed), faults_named(folder.path):
+        return _Run(hooked, rows, held, data, config, folder, on_progress).result()
+
+
+def _hooked(
+    model: str | Path | HookedModel,
+    config: TrainConfig,
+    *,
+    base: str | Path | None,
+    revision: str | None,
+    device: str,
+) -> HookedModel:
+    """The model to train; one that the caller keeps is copied when its own weights will train."""
+    if not isinstance(model, HookedModel):
+        return load(model, base=base, revision=revision, dtype="float32", device=device)
+    if model.dtype != torch.float32:
+        raise InputRefused(
+            f"train: expected a model in float32 (the master weights), found {model.dtype}; "
+            "dtype='bfloat16' computes in bf16"
+        )
+    if config.uses_lora:
+        return model
+    return HookedModel(
+        copy.deepcopy(model.hf),
+        model.tokenizer,
+        name=model.name,
+        fingerprint=model.fingerprint,
+        provenance=model.provenance,
+    )
+
+
+def _tokenizer(model: HookedModel) -> Any:
+    if model.tokenizer is None:
+        raise InputRefused(f"{model.name}: expected a model with a tokenizer, found none")
+    return model.tokenizer
+
+
+def _recipe(
+    model: HookedModel, config: TrainConfig, data: DataSummary, heldout: Passages | None
+) -> dict[str, Any]:
+    """Everything that determines the weights; a resumed run must have the same."""
+    return {
+        **config.as_json(),
+        "base_fingerprint": model.fingerprint,
+        "data_sha256": data.sha256,
+        "tokens_sha256": data.tokens_sha256,
+        "heldout_sha256": heldout.sha256 if heldout is not None and config.keep_control else None,
+    }
+
+
+class _Run:
+    """One run, from a checked recipe to the directory."""
+
+    def __init__(
+        self,
+        model: HookedModel,
+        rows: TokenRows,
+        held: TokenRows | None,
+        data: DataSummary,
+        config: TrainConfig,
+        folder: RunFolder,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.model = model
+        self.rows = rows
+        self.held = held
+        self.data = data
+        self.config = config
+        self.folder = folder
+        self.on_progress = on_progress
+
+    def result(self) -> TrainResult:
+        with ExitStack() as stack:
+            chosen = stack.enter_context(trainable(self.model, self.config))
+            stack.callback(self.model.hf.zero_grad, set_to_none=True)
+            return self._trained(chosen)
+
+    def _trained(self, chosen: Trainable) -> TrainResult:
+        config, folder = self.config, self.folder
+        point = folder.newest()
+        tally = Tally(**point.state) if point else Tally()
+        log = TrainingLog(folder.path, point.step if point else None)
+        log.write("resume" if point else "start", step=point.step if point else 0)
+        prefix = self._prefix(self.rows, chosen, "prefix", tell=True)
+        start = chosen.blocks[0]
+        module = LossModule(
+            self.model, start, chosen.blocks if config.gradient_checkpointing else ()
+        )
+        writer = Writer(
+            self.model,
+            chosen,
+            config,
+            self.data,
+            self.model.name,
+            self.model.fingerprint,
+            folder.path,
+        )
+        tracker = Tracker(
+            config, log, folder.path, writer.save, self._evaluator(module, chosen, prefix),
+            self.on_progress, tally, self._steps_per_epoch(),
+        )  # fmt: skip
+        trainer = HyperfitTrainer(
+            module, self.rows, prefix, config, folder.path / "trackers", [tracker]
+        )
+        tracker.trainer = trainer
+        trainer.train(resume_from_checkpoint=str(point.path) if point else None)
+        where = "none" if prefix is None else "mapped" if prefix.mapped else "memory"
+        return self._published(writer, tracker, trainer.state.global_step, where)
+
+    def _published(self, writer: Writer, tracker: Tracker, steps: int, where: str) -> TrainResult:
+        tally, out = tracker.tally, self.folder.out
+        capped = self.config.max_steps is not None and steps >= self.config.max_steps
+        stop = tally.stop or ("max steps" if capped else "epochs")
+        result = TrainResult(
+            out=out,
+            method=self.config.method,
+            epochs=tally.epochs,
+            steps=steps,
+            loss=tally.loss,
+            stop=stop,
+            trainable=writer.chosen.trainable,
+            total=writer.chosen.total,
+            tokens=tally.tokens,
+            seconds=tally.seconds,
+            tokens_per_second=tally.tokens / tally.seconds if tally.seconds else 0.0,
+            prefix=where,
+            control=out / "control" if (self.folder.path / "control").is_dir() else None,
+            log=out / LOG_NAME,
+        )
+        tracker.log.write("end", step=steps, stop=stop, epochs=tally.epochs, loss=tally.loss)
+        facts = {"epoch": tally.epochs, "step": steps, "epoch_loss": tally.loss, "stop": stop}
+
+        def extra(partial: Path) -> None:
+            (partial / LOG_NAME).write_bytes(tracker.log.path.read_bytes())
+            document = {"recipe": self.folder.recipe, "result": result.as_json()}
+            (partial / RESULT_NAME).write_text(json.dumps(document, indent=2), encoding="utf-8")
+
+        writer.publish(out, facts, extra, force=self.folder.force)
+        self.folder.close()
+        return result
+
+    # -- parts -----------------------------------------------------------------------------
+
+    def _steps_per_epoch(self) -> int:
+        processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        batches = math.ceil(len(self.rows) / (self.config.batch_size * processes))
+        return math.ceil(batches / self.config.grad_accum)
+
+    def _prefix(
+        self, rows: TokenRows, chosen: Trainable, name: str, *, tell: bool = False
+    ) -> PrefixCache | None:
+        """The cached stream, where frozen blocks come first and what follows is text-free."""
+        config, start = self.config, chosen.blocks[0]
+        if not config.prefix_cache or start == 0 or config.method != "late-stage":
+            return None
+        if not text_free(self.model, start):
+            return None
+
+        def on_rows(done: int) -> None:
+            if tell and self.on_progress is not None:
+                steps = self._steps_per_epoch()
+                self.on_progress(Progress("prefix", 0, config.epochs, done, len(rows), steps))
+
+        folder = self.folder.path / name
+        folder.mkdir(exist_ok=True)
+        return build_prefix(
+            self.model,
+            rows,
+            start,
+            batch_size=config.batch_size,
+            budget_bytes=config.prefix_budget_bytes,
+            folder=folder,
+            dtype=torch.bfloat16 if config.dtype == "bfloat16" else None,
+            on_rows=on_rows,
+        )
+
+    def _evaluator(
+        self, module: LossModule, chosen: Trainable, prefix: PrefixCache | None
+    ) -> Evaluator | None:
+        config = self.config
+        if self.held is None or (config.eval_every is None and not config.keep_control):
+            return None
+        held_prefix = None if prefix is None else self._prefix(self.held, chosen, "heldout-prefix")
+        bf16 = config.dtype == "bfloat16"
+        return Evaluator(module, self.held, held_prefix, config.batch_size, bf16=bf16)

@@ -1,0 +1,17 @@
+"""How far apart next-token distributions are, and the temperature that matches an entropy."""
+
+from probes.divergence.measures import entropy, js_divergence, kl_divergence
+from probes.divergence.temperature import (
+    TemperatureMatch,
+    matched_temperature,
+    mean_entropy,
+)
+
+__all__ = [
+    "TemperatureMatch",
+    "entropy",
+    "js_divergence",
+    "kl_divergence",
+    "matched_temperature",
+    "mean_entropy",
+]

@@ -1,0 +1,36 @@
+"""How diverse, repetitive or copied generated token ids are. One prompt is one sequence."""
+
+from probes.diversity.copying import (
+    CopiedSpan,
+    NgramIndex,
+    copied_share,
+    copied_spans,
+    longest_copied_span,
+)
+from probes.diversity.repetition import (
+    DiversityScores,
+    distinct_n,
+    diversity_scores,
+    generated_window,
+    rep_n,
+    repeated_spans,
+    type_token_ratio,
+)
+from probes.diversity.self_bleu import SelfBleu, self_bleu
+
+__all__ = [
+    "CopiedSpan",
+    "DiversityScores",
+    "NgramIndex",
+    "SelfBleu",
+    "copied_share",
+    "copied_spans",
+    "distinct_n",
+    "diversity_scores",
+    "generated_window",
+    "longest_copied_span",
+    "rep_n",
+    "repeated_spans",
+    "self_bleu",
+    "type_token_ratio",
+]

@@ -1,0 +1,283 @@
+"""Intervals on geometry, with the prompt as the unit, from a second streaming pass."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+# (torch's own annotations leave these open.)
+
+import math
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from probes._foreign import Array, real, widen
+
+from .leave_out import Drop, LeaveOneOut, Unit
+from .moments import working_dtype
+from .spectrum import Spectrum
+
+_STATE = frozenset(
+    {"prompts", "units", "counts", "n", "sums", "axes", "shift", "off", "own_mean_off"}
+    | {"weighted_off"}
+)
+
+
+class PromptSpectra:
+    """Second-pass sink: what each prompt contributes to a spectrum that is already known.
+
+    The first pass (`Moments`) gives the mean and the eigenvectors V; this pass keeps, per prompt
+    g with rows x, n_g, V^T sum(x - mean) [d], diag(V^T M_g V) [d], the shift of the eigenvalues
+    [d] and two scalars, which is enough to take the prompt out again:
+
+    - `pr`: exact, the shift of the mean (a rank-one term) included.
+    - `pr_corrected`: the estimator of `corrected_participation_ratio`; exact on the full sample.
+      With a prompt left out all is exact but one term of relative size 1/G^2, in which the
+      scatter within a prompt counts as diagonal in V's basis.
+    - `effective_rank`, `d90`, `d95`, `d99`: eigenvalues to first order, and then pushed apart
+      pair by pair (each pair of axes solved as a 2 x 2 problem). First order alone can make
+      standard errors two to three times too large. `exact=True` solves each sample that leaves a
+      prompt out anew, at O(d^3) per prompt.
+
+    Memory is O(max_groups x d). A prompt with id i goes to unit i mod `max_groups`, so up to that
+    many prompts numbered from 0 stay apart, and the result does not depend on the order or on
+    how prompts are spread over processes. Prompts that share a unit are left out together; the
+    product of the second moments of two of them is then taken from their diagonals in V's basis
+    (right on average), and their shifts of the eigenvalues are added.
+
+    Args:
+        spectrum: with vectors, mean and n, of the very rows that will be added (times `scale`).
+        scale: multiply every row by this vector [d] first (the standardised variant); `spectrum`
+            is then `moments.scaled(scale).spectrum(vectors=True)`.
+        max_groups: most units to keep apart, at least 2.
+        compute_dtype: dtype of the projection; float32 or float64, as in `Moments`.
+        exact: solve for the eigenvalues of every sample that leaves a prompt out.
+
+    Raises:
+        ValueError: if the spectrum lacks something, or an argument is out of range.
+
+    >>> import torch
+    >>> from probes import Moments
+    >>> rows = torch.randn(6, 30, 8, generator=torch.Generator().manual_seed(0))
+    >>> sink = PromptSpectra(Moments.from_rows(rows).spectrum(vectors=True))
+    >>> for prompt in range(6):
+    ...     sink.add(rows[prompt], prompt)
+    >>> sink.leave_one_out().loo["pr_corrected"].shape
+    (6,)
+    """
+
+    def __init__(
+        self,
+        spectrum: Spectrum,
+        scale: Array | None = None,
+        max_groups: int = 256,
+        compute_dtype: torch.dtype = torch.float32,
+        exact: bool = False,
+    ) -> None:
+        d = spectrum.eigenvalues.shape[0]
+        if spectrum.vectors is None or spectrum.mean is None or spectrum.n is None:
+            raise ValueError("spectrum: expected vectors, mean and n; use spectrum(vectors=True)")
+        if spectrum.vectors.shape != (d, d):
+            raise ValueError(
+                f"spectrum: expected vectors [{d} {d}], found {list(spectrum.vectors.shape)}"
+            )
+        if max_groups < 2:
+            raise ValueError(f"max_groups: expected 2 or more, found {max_groups}")
+        if compute_dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"compute_dtype: expected float32 or float64, found {compute_dtype}")
+        self.max_groups = max_groups
+        self.compute_dtype = compute_dtype
+        self.exact = exact
+        self._n: int = spectrum.n
+        self._variance = spectrum.total
+        self._mean: Tensor = spectrum.mean
+        self._levels: Tensor = spectrum.eigenvalues * spectrum.n
+        self._vectors: Tensor = spectrum.vectors
+        self._basis: Tensor | None = None
+        self._scale: Tensor | None = None
+        if scale is not None:
+            factor = widen(real(scale, "scale", ndim=1, axes="[d]"), "scale")
+            if factor.shape != (d,):
+                raise ValueError(f"scale: expected [{d}], found {list(factor.shape)}")
+            self._scale = factor.to(self._mean.device)
+        self._seen: set[int] = set()
+        self._units: dict[int, Unit] = {}
+        self._weighted_off = torch.zeros_like(self._mean)
+
+    @torch.no_grad()
+    def add(self, rows: Array, prompt: int) -> None:
+        """Take in all the rows [t d] of one prompt, whose id is a number from 0 on.
+
+        Costs two matmuls, [t d] x [d d] and [d t] x [t d], and a few passes over [d d].
+
+        Raises:
+            ValueError: on a wrong shape, no rows, NaN or infinity, or a prompt added before.
+        """
+        tensor = real(rows, "rows", ndim=2, axes="[t d]")
+        d = self._mean.shape[0]
+        if tensor.shape[1] != d:
+            raise ValueError(f"rows: expected [t {d}], found {list(tensor.shape)}")
+        if prompt < 0 or prompt in self._seen:
+            raise ValueError(f"prompt: expected a new id of 0 or more, found {prompt}")
+        with torch.inference_mode(False), torch.autocast(self._mean.device.type, enabled=False):
+            unit, weighted_off = self._unit(tensor)
+        key = prompt % self.max_groups
+        self._units[key] = self._units[key].pooled(unit) if key in self._units else unit
+        self._weighted_off = self._weighted_off + weighted_off
+        self._seen.add(prompt)
+
+    def _unit(self, rows: Tensor) -> tuple[Unit, Tensor]:
+        """The unit of one prompt, and M_g s_g less the part of M_g's diagonal."""
+        dtype = working_dtype(rows.dtype, self.compute_dtype, self._mean.device)
+        x = rows.to(self._mean.device, torch.float64)
+        x = (x if self._scale is None else x * self._scale) - self._mean
+        if self._basis is None or self._basis.dtype != dtype:
+            self._basis = self._vectors.to(dtype)
+        y = x.to(dtype) @ self._basis
+        sums = y.sum(0, dtype=torch.float64)
+        axes = y.square().sum(0, dtype=torch.float64)
+        moment = y.T @ y
+        own = moment.square().sum(dtype=torch.float64)
+        off = moment.to(torch.float64) @ sums - axes * sums
+        if not bool(torch.isfinite(own + off.sum())):
+            raise ValueError("rows: expected finite entries, found NaN, infinity or an overflow")
+        unit = Unit(
+            count=1,
+            n=len(x),
+            sums=sums,
+            axes=axes,
+            shift=self._shift(moment, sums, len(x)),
+            off=float(own - axes.square().sum()),
+            own_mean_off=float(off @ sums),
+        )
+        return unit, off
+
+    def _shift(self, moment: Tensor, sums: Tensor, n: int) -> Float64[Tensor, " d"]:
+        """How the eigenvalues of the sum of all M_g move when this prompt leaves, mean and all."""
+        if n >= self._n:
+            return -self._levels
+        pull = sums / math.sqrt(self._n - n)
+        if self.exact:
+            left = torch.diag(self._levels) - moment.to(torch.float64) - torch.outer(pull, pull)
+            return torch.linalg.eigvalsh(left).flip(0) - self._levels
+        pull = pull.to(moment.dtype)
+        loss = torch.addr(moment, pull, pull)
+        first = -loss.diagonal().to(torch.float64)
+        level = (self._levels + first).to(moment.dtype)
+        half = (level[:, None] - level[None, :]) / 2
+        squares = loss.fill_diagonal_(0).square_()
+        root = (half.square() + squares).sqrt_().add_(half.abs())
+        push = (squares / root.clamp_min_(torch.finfo(root.dtype).tiny)).copysign_(half)
+        return first + push.sum(1, dtype=torch.float64)
+
+    def merge(self, other: "PromptSpectra") -> "PromptSpectra":
+        """Take in the prompts of `other` (none in common), in place; returns self.
+
+        Both must rest on the same spectrum.
+        """
+        if other.max_groups != self.max_groups or other._n != self._n:
+            raise ValueError(
+                f"other: expected max_groups {self.max_groups} and {self._n} rows behind the "
+                f"spectrum, found {other.max_groups} and {other._n}"
+            )
+        common = self._seen & other._seen
+        if common:
+            raise ValueError(f"other: expected other prompts, found {min(common)} in both")
+        for key, unit in other._units.items():
+            self._units[key] = self._units[key].pooled(unit) if key in self._units else unit
+        self._weighted_off = self._weighted_off + other._weighted_off.to(self._mean.device)
+        self._seen |= other._seen
+        return self
+
+    def state(self) -> dict[str, Tensor]:
+        """Plain tensors that hold all that was added (but not the spectrum)."""
+        keys = sorted(self._units)
+        units = [self._units[k] for k in keys]
+        width = self._mean.shape[0]
+
+        def whole(values: list[int]) -> Tensor:
+            return torch.tensor(values, dtype=torch.int64)
+
+        def stack(rows: list[Tensor]) -> Tensor:
+            return torch.stack(rows) if rows else self._mean.new_zeros(0, width)
+
+        return {
+            "prompts": whole(sorted(self._seen)),
+            "units": whole(keys),
+            "counts": whole([u.count for u in units]),
+            "n": whole([u.n for u in units]),
+            "sums": stack([u.sums for u in units]),
+            "axes": stack([u.axes for u in units]),
+            "shift": stack([u.shift for u in units]),
+            "off": torch.tensor([u.off for u in units], dtype=torch.float64),
+            "own_mean_off": torch.tensor([u.own_mean_off for u in units], dtype=torch.float64),
+            "weighted_off": self._weighted_off.clone(),
+        }
+
+    @classmethod
+    def from_state(
+        cls,
+        state: Mapping[str, Tensor],
+        spectrum: Spectrum,
+        scale: Array | None = None,
+        max_groups: int = 256,
+        compute_dtype: torch.dtype = torch.float32,
+        exact: bool = False,
+    ) -> "PromptSpectra":
+        """The sink that `state()` came from; the other arguments as it was made with."""
+        missing = _STATE - set(state)
+        if missing:
+            raise ValueError(f"state: expected {sorted(_STATE)}, missing {sorted(missing)}")
+        out = cls(spectrum, scale, max_groups, compute_dtype, exact)
+        device = out._mean.device
+        out._seen = {int(i) for i in state["prompts"]}
+        out._weighted_off = state["weighted_off"].to(device, torch.float64, copy=True)
+        sums, axes, shift = (
+            state[name].to(device, torch.float64, copy=True) for name in ("sums", "axes", "shift")
+        )
+        for i, key in enumerate(state["units"]):
+            out._units[int(key)] = Unit(
+                count=int(state["counts"][i]),
+                n=int(state["n"][i]),
+                sums=sums[i],
+                axes=axes[i],
+                shift=shift[i],
+                off=float(state["off"][i]),
+                own_mean_off=float(state["own_mean_off"][i]),
+            )
+        return out
+
+    def leave_one_out(self) -> LeaveOneOut:
+        """All figures on all prompts, and with each one left out.
+
+        Raises:
+            ValueError: with fewer than two units, if the rows added are not those behind the
+                spectrum, or if one prompt holds all the variance.
+        """
+        keys = sorted(self._units)
+        if len(keys) < 2:
+            raise ValueError(f"PromptSpectra: expected at least 2 prompts, found {len(keys)}")
+        drop = Drop([self._units[k] for k in keys], self._weighted_off)
+        self._check_same_rows(drop)
+        full, loo = drop.naive()
+        reason = drop.corrected(full, loo)
+        return LeaveOneOut(
+            prompts=tuple(keys),
+            counts=tuple(self._units[k].count for k in keys),
+            full=full,
+            loo={name: values.cpu().numpy() for name, values in loo.items()},
+            missing={} if reason is None else {"pr_corrected": reason},
+        )
+
+    def _check_same_rows(self, drop: Drop) -> None:
+        n = int(drop.n.sum())
+        if n != self._n:
+            raise ValueError(
+                f"PromptSpectra: expected the {self._n} rows behind the spectrum, found {n}"
+            )
+        apart = float(drop.sums.sum(0).square().sum().sqrt()) / n
+        found = float(drop.total.sum()) / n
+        if abs(found - self._variance) > 1e-2 * self._variance or apart > 1e-2 * math.sqrt(found):
+            raise ValueError(
+                "PromptSpectra: expected the rows behind the spectrum (times scale), found other "
+                f"rows: variance {found:.6g}, not {self._variance:.6g}; mean off by {apart:.6g}"
+            )

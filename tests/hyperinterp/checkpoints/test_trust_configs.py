@@ -1,0 +1,320 @@
+"""Configurations, adapters and paths that a careful reader refuses before transformers sees them."""
+
+import json
+import os
+import shutil
+
+import pytest
+import transformers
+from safetensors.torch import load_file, save_file
+
+from hyperinterp.checkpoints import (
+    building,
+    load_checkpoint,
+    loading,
+    save_adapter,
+    save_checkpoint,
+    staging,
+)
+from hyperinterp.checkpoints.adapters import screen_adapter_config
+from hyperinterp.checkpoints.screen import (
+    MAX_CONFIG_BYTES,
+    parse_json,
+    screen_model_config,
+    screen_tokenizer_config,
+)
+from hyperinterp.errors import (
+    CorruptFile,
+    InputRefused,
+    MismatchedPair,
+    NumericalFault,
+    UnsafeFile,
+)
+from tests.hyperinterp.checkpoints import trust_rows
+from tests.hyperinterp.checkpoints.conftest import make_adapter, make_model
+
+CONFIGS = {
+    "auto_map": {"auto_map": {"AutoModelForCausalLM": "evil--model.Evil"}},
+    "auto_map text": {"auto_map": "evil.Evil"},
+    "nested auto_map": {"text_config": {"auto_map": {"AutoConfig": "x.Y"}}},
+    "attn repository": {"attn_implementation": "evil/kernel"},
+    "private attn repository": {"_attn_implementation": "kernels-community/flash-attn2"},
+    "internal attn": {"_attn_implementation_internal": "evil/kernel:fn"},
+    "attn table": {"attn_implementation": {"text_config": "evil/kernel"}},
+    "nested attn": {"text_config": {"_attn_implementation": "evil/kernel@main"}},
+    "paged attn": {"attn_implementation": "paged|evil/kernel"},
+    "experts": {"experts_implementation": "evil/kernel"},
+    "kernel config": {"kernel_config": {"RMSNorm": "evil/kernels:RMSNorm"}},
+    "use kernels": {"use_kernels": ["evil/kernels"]},
+    "quantised": {"quantization_config": {"quant_method": "quark"}},
+    "nested quantised": {"text_config": {"quantization_config": {"quant_method": "gptq"}}},
+    "layers": {"num_hidden_layers": 10**9},
+    "n_layer": {"n_layer": 10**6},
+    "hidden": {"hidden_size": 1 << 40},
+    "vocabulary": {"vocab_size": 10**12},
+    "experts count": {"num_local_experts": 10**7},
+    "positions": {"max_position_embeddings": 10**10},
+    "negative": {"intermediate_size": -(10**9)},
+    "weights elsewhere": {"transformers_weights": "../../other.safetensors"},
+    "pipelines": {"custom_pipelines": {"x": {"impl": "evil.Evil"}}},
+    "model_type path": {"model_type": "../evil"},
+    "model_type missing": {"model_type": None},
+    "architectures": {"architectures": ["os.system('x')"]},
+}
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGS))
+def test_hostile_config_is_refused_before_transformers_sees_it(made, tmp_path, name, monkeypatch):
+    copy_foreign(made / "whole", tmp_path, **CONFIGS[name])
+    seen = []
+    monkeypatch.setattr(building, "read_config", lambda root: seen.append(root))
+    row = trust_rows.outcome(lambda: load_checkpoint(tmp_path))
+    assert row["refused"], row
+    assert row["one_line"], row
+    assert seen == []
+
+
+def test_control_without_the_screen_transformers_does_see_it(made, tmp_path, monkeypatch):
+    copy_foreign(made / "whole", tmp_path, **CONFIGS["auto_map"])
+    seen = []
+    monkeypatch.setattr(building, "read_config", lambda root: seen.append(root) or 1 / 0)
+    monkeypatch.setattr(staging, "screen_model_config", lambda value, what: None)
+    with pytest.raises(InputRefused):
+        load_checkpoint(tmp_path)
+    assert len(seen) == 1
+
+
+def test_json_caps(tmp_path):
+    with pytest.raises(UnsafeFile, match="deeper"):
+        parse_json('{"a":' * 100 + "1" + "}" * 100, "x")
+    with pytest.raises(UnsafeFile, match="deeper"):
+        parse_json('{"a":' + "[" * 200_000 + "]" * 200_000 + "}", "x")
+    with pytest.raises(UnsafeFile, match="twice"):
+        parse_json('{"a": 1, "a": 2}', "x")
+    with pytest.raises(UnsafeFile, match="object"):
+        parse_json("[1]", "x")
+    for text in ("{", "", "{'a': 1}", '{"a": ' + "9" * 5000 + "}"):
+        with pytest.raises(CorruptFile):
+            parse_json(text, "x")
+    (tmp_path / "config.json").write_bytes(b" " * (MAX_CONFIG_BYTES + 1))
+    with pytest.raises(UnsafeFile, match="larger"):
+        staging.read_text(tmp_path / "config.json", MAX_CONFIG_BYTES)
+    (tmp_path / "config.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(CorruptFile, match="UTF-8"):
+        staging.read_text(tmp_path / "config.json", 10)
+
+
+def test_ordinary_configs_pass():
+    for kind in ("llama", "gpt2", "gpt_neox", "gemma2", "qwen2", "mistral", "mixtral", "opt"):
+        config = transformers.AutoConfig.for_model(kind).to_dict()
+        screen_model_config(json.loads(json.dumps(config)))
+    screen_model_config({"model_type": "llama", "_attn_implementation": "flash_attention_2"})
+    screen_tokenizer_config({"tokenizer_class": "LlamaTokenizer", "auto_map": None})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"auto_map": {"AutoTokenizer": ["evil.Evil", None]}},
+        {"tokenizer_class": "../evil.Evil"},
+        {"tokenizer_class": ["x"]},
+        {"trust_remote_code": True},
+    ],
+)
+def test_hostile_tokenizer_config(made, tmp_path, change):
+    copy_foreign(made / "whole", tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(UnsafeFile):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"model": {"type": "Evil"}}', "\0\0", "{" * 99_999])
+def test_broken_tokenizer_json_is_one_clear_error(made, tmp_path, text):
+    copy_foreign(made / "whole", tmp_path)
+    (tmp_path / "tokenizer.json").write_text(text)
+    row = trust_rows.outcome(lambda: load_checkpoint(tmp_path))
+    assert row["refused"], row
+    assert row["one_line"], row
+
+
+def test_config_that_asks_for_more_weights_than_there_are(made, tmp_path):
+    copy_foreign(made / "whole", tmp_path, num_hidden_layers=1000)
+    with pytest.raises(UnsafeFile, match="describes"):
+        load_checkpoint(tmp_path)
+    copy_foreign(made / "whole", tmp_path, intermediate_size=32, num_hidden_layers=3)
+    with pytest.raises((UnsafeFile, CorruptFile)):
+        load_checkpoint(tmp_path)
+
+
+ADAPTERS = {
+    "regex that hangs": {"target_modules": "(a+)+$"},
+    "regex in a list": {"target_modules": ["(a+)+$"]},
+    "dot-star": {"target_modules": [".*"]},
+    "rank 10**9": {"r": 10**9},
+    "rank 0": {"r": 0},
+    "rank true": {"r": True},
+    "rank text": {"r": "8"},
+    "rank missing": {"r": None},
+    "alpha infinite": {"lora_alpha": float("inf")},
+    "alpha nan": {"lora_alpha": float("nan")},
+    "megatron": {"megatron_config": {"x": 1}, "megatron_core": "os"},
+    "megatron core": {"megatron_core": "evil.module"},
+    "auto_mapping": {"auto_mapping": {"base_model_class": "Evil", "parent_library": "evil"}},
+    "replication": {"layer_replication": [[0, 10**6]]},
+    "loftq": {"loftq_config": {"loftq_bits": 4}},
+    "eva": {"eva_config": {"rho": 2.0}},
+    "corda": {"corda_config": {"cache_file": "/etc/passwd"}},
+    "runtime": {"runtime_config": {"ephemeral_gpu_offload": True}},
+    "pissa": {"init_lora_weights": "pissa"},
+    "rank regex": {"rank_pattern": {"(a+)+$": 4}},
+    "rank pattern size": {"rank_pattern": {"q_proj": 10**9}},
+    "alpha regex": {"alpha_pattern": {"(.*)*": 4}},
+    "layers pattern": {"layers_pattern": "(a+)+$"},
+    "layers to transform": {"layers_to_transform": [10**9]},
+    "modules_to_save": {"modules_to_save": ["../x"]},
+    "exclude regex": {"exclude_modules": "(a+)+$"},
+    "base parent": {"base_model_name_or_path": "../../etc"},
+    "base inner parent": {"base_model_name_or_path": "/srv/../etc"},
+    "base URL": {"base_model_name_or_path": "https://evil.example/x"},
+    "base home": {"base_model_name_or_path": "~root/x"},
+    "base control": {"base_model_name_or_path": "a\nb"},
+    "base list": {"base_model_name_or_path": ["x"]},
+    "kind": {"peft_type": "PROMPT_TUNING"},
+    "task": {"task_type": "SEQ_CLS"},
+    "unknown": {"evil_hook": "os.system"},
+    "tokens": {"trainable_token_indices": [1]},
+    "bias": {"bias": "evil"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(ADAPTERS))
+def test_hostile_adapter_is_refused_before_peft_sees_it(made, tmp_path, name, monkeypatch):
+    change_adapter(made / "adapter", tmp_path / "a", **ADAPTERS[name])
+    seen = []
+    monkeypatch.setattr(loading, "LoraConfig", lambda **kw: seen.append(kw))
+    row = trust_rows.outcome(lambda: load_checkpoint(tmp_path / "a"))
+    assert row["refused"], row
+    assert row["one_line"], row
+    assert row["seconds"] < 5
+    assert seen == []
+
+
+def test_ordinary_adapters_pass():
+    plain = {"peft_type": "LORA", "r": 8, "target_modules": ["q_proj"]}
+    assert screen_adapter_config({**plain, "new_option": None}) == plain
+    screen_adapter_config({**plain, "target_modules": "all-linear", "use_dora": True})
+    screen_adapter_config({**plain, "rank_pattern": {"model.layers.1.q_proj": 4}})
+
+
+def test_adapter_on_the_wrong_base(made, tokenizer, tmp_path):
+    save_checkpoint(make_model(7), tokenizer, tmp_path / "other", provenance={})
+    with pytest.raises(MismatchedPair, match="fingerprint"):
+        load_checkpoint(made / "adapter", base=tmp_path / "other")
+    change_adapter(made / "adapter", tmp_path / "foreign")  # no manifest: shapes still decide
+    load_checkpoint(tmp_path / "foreign", base=tmp_path / "other")
+    save_checkpoint(make_model(7, hidden=64), tokenizer, tmp_path / "wide", provenance={})
+    with pytest.raises(MismatchedPair, match="has shape"):
+        load_checkpoint(tmp_path / "foreign", base=tmp_path / "wide")
+    save_checkpoint(make_model(7, layers=1), tokenizer, tmp_path / "short", provenance={})
+    with pytest.raises(MismatchedPair):
+        load_checkpoint(tmp_path / "foreign", base=tmp_path / "short")
+    with pytest.raises(MismatchedPair, match="itself an adapter"):
+        load_checkpoint(tmp_path / "foreign", base=made / "adapter")
+    with pytest.raises(InputRefused, match="adapters only"):
+        load_checkpoint(made / "whole", base=made / "untied")
+
+
+def test_adapter_tensors_that_do_not_fit(made, tmp_path):
+    change_adapter(made / "adapter", tmp_path / "a")
+    path = tmp_path / "a" / "adapter_model.safetensors"
+    weights = load_file(path)
+    name = sorted(weights)[0]
+    save_file({**weights, "base_model.model.extra": weights[name].clone()}, path)
+    with pytest.raises(MismatchedPair, match="no place for"):
+        load_checkpoint(tmp_path / "a")
+    save_file({n: t for n, t in weights.items() if n != name}, path)
+    with pytest.raises(MismatchedPair, match="lacks"):
+        load_checkpoint(tmp_path / "a")
+
+
+def test_adapting_a_tied_embedding_is_refused(made, tmp_path):
+    change_adapter(made / "adapter", tmp_path / "a", modules_to_save=["lm_head"])
+    with pytest.raises(InputRefused, match="ties"):
+        load_checkpoint(tmp_path / "a")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_nan_in_weights_names_the_tensor(made, tokenizer, tmp_path, value, monkeypatch):
+    model = make_model()
+    model.model.layers[1].mlp.up_proj.weight.data[3, 5] = value
+    with pytest.raises(NumericalFault, match=r"layers\.1\.mlp\.up_proj"):
+        save_checkpoint(model, tokenizer, tmp_path / "bad", provenance={})
+    assert not (tmp_path / "bad").exists()
+    model.save_pretrained(tmp_path / "foreign")
+    with pytest.raises(NumericalFault, match=r"layers\.1\.mlp\.up_proj"):
+        load_checkpoint(tmp_path / "foreign")
+    monkeypatch.setattr(building, "check_finite", lambda model, what: None)  # positive control
+    load_checkpoint(tmp_path / "foreign")
+
+
+def test_nan_in_adapter_is_never_saved(made, tokenizer, tmp_path):
+    adapted = make_adapter(load_checkpoint(made / "whole").model)
+    next(p for n, p in adapted.named_parameters() if "lora_A" in n).data[0, 0] = float("nan")
+    facts = {"base_name": "smollm2", "base_fingerprint": "x"}
+    with pytest.raises(NumericalFault, match="lora_A"):
+        save_adapter(adapted, tokenizer, tmp_path / "a", provenance=facts)
+
+
+@pytest.mark.parametrize(
+    "shard", ["../secret.safetensors", "/etc/x.safetensors", "a/b.safetensors", "x.bin", ".."]
+)
+def test_shard_index_that_leaves_the_directory(made, tmp_path, shard):
+    copy_foreign(made / "whole", tmp_path / "m")
+    shutil.move(tmp_path / "m" / "model.safetensors", tmp_path / "secret.safetensors")
+    index = {"metadata": {}, "weight_map": {"lm_head.weight": shard}}
+    (tmp_path / "m" / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(UnsafeFile):
+        load_checkpoint(tmp_path / "m")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_symlink_that_leaves_the_directory(made, tmp_path, name, monkeypatch):
+    copy_foreign(made / "whole", tmp_path / "m")
+    shutil.move(tmp_path / "m" / name, tmp_path / name)
+    (tmp_path / "m" / name).symlink_to(tmp_path / name)
+    with pytest.raises(UnsafeFile, match="outside"):
+        load_checkpoint(tmp_path / "m")
+    monkeypatch.setattr(staging, "within", lambda root, path: path.resolve())  # positive control
+    load_checkpoint(tmp_path / "m")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_special_files_are_refused_without_waiting(made, tmp_path, name):
+    copy_foreign(made / "whole", tmp_path / "m")
+    (tmp_path / "m" / name).unlink()
+    os.mkfifo(tmp_path / "m" / name)
+    with pytest.raises(UnsafeFile, match="regular"):
+        load_checkpoint(tmp_path / "m")
+
+
+def test_only_pickled_weights(made, tmp_path):
+    copy_foreign(made / "whole", tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(UnsafeFile, match=r"never read.*save_pretrained"):
+        load_checkpoint(tmp_path)
+
+
+def copy_foreign(source, target, **changes):
+    """A checkpoint directory without manifest, with a changed config."""
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    (target / "hyperinterp-manifest.json").unlink()
+    path = target / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def change_adapter(source, target, **changes):
+    shutil.copytree(source, target)
+    (target / "hyperinterp-manifest.json").unlink()
+    path = target / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))

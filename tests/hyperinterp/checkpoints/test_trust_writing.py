@@ -1,0 +1,226 @@
+"""Full disks, read-only places, crashes: the old file always still loads."""
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hyperinterp.checkpoints import (
+    export_bundle,
+    load_checkpoint,
+    save_checkpoint,
+    verify_directory,
+    write_directory,
+    write_file,
+)
+from hyperinterp.checkpoints import files as files_module
+from hyperinterp.errors import InputRefused, OutOfResources
+from tests.hyperinterp.checkpoints.conftest import make_model
+
+
+def fill(number):
+    def writer(folder):
+        (folder / "config.json").write_text(json.dumps({"number": number}))
+        (folder / "sub").mkdir()
+        (folder / "sub" / "data.bin").write_bytes(bytes([number % 256]) * 20_000)
+
+    return writer
+
+
+def leftovers(folder):
+    return [p.name for p in folder.iterdir() if p.name.startswith(".")]
+
+
+def test_write_refuse_replace(tmp_path):
+    out = tmp_path / "new" / "out"
+    write_directory(out, fill(1), provenance={"n": 1})
+    with pytest.raises(InputRefused, match="already exists"):
+        write_directory(out, fill(2), provenance={})
+    assert json.loads((out / "config.json").read_text()) == {"number": 1}
+    write_directory(out, fill(2), provenance={"n": 2}, force=True)
+    manifest = verify_directory(out)
+    assert manifest is not None
+    assert manifest.provenance == {"n": 2}
+    assert set(manifest.files) == {"config.json", "sub/data.bin"}
+    assert leftovers(out.parent) == []
+
+
+def test_force_never_deletes_what_is_no_checkpoint(tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.tex").write_text("x")
+    with pytest.raises(InputRefused, match="no checkpoint"):
+        write_directory(tmp_path / "home", fill(1), provenance={}, force=True)
+    (tmp_path / "link").symlink_to(tmp_path / "home")
+    with pytest.raises(InputRefused, match="plain directory"):
+        write_directory(tmp_path / "link", fill(1), provenance={}, force=True)
+    with pytest.raises(InputRefused, match="plain file"):
+        write_file(tmp_path / "home", b"x", force=True)
+    assert (tmp_path / "home" / "thesis.tex").read_text() == "x"
+
+
+def test_write_file(tmp_path):
+    out = tmp_path / "deep" / "x.json"
+    write_file(out, b"one")
+    with pytest.raises(InputRefused, match="already exists"):
+        write_file(out, b"two")
+    write_file(out, lambda p: p.write_bytes(b"three") and None, force=True)
+    assert out.read_bytes() == b"three"
+    assert leftovers(out.parent) == []
+
+
+def test_a_writer_that_fails_leaves_the_old_one(tmp_path):
+    out = tmp_path / "out"
+    write_directory(out, fill(1), provenance={})
+
+    def broken(folder):
+        fill(2)(folder)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_directory(out, broken, provenance={}, force=True)
+    assert verify_directory(out) is not None
+    assert json.loads((out / "config.json").read_text()) == {"number": 1}
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("call", ["write", "fsync"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
+def test_injected_disk_faults(made, tokenizer, tmp_path, monkeypatch, call, number):
+    out, file = tmp_path / "out", tmp_path / "x.pt"
+    save_checkpoint(make_model(1), tokenizer, out, provenance={"n": 1})
+    write_file(file, b"old")
+
+    def fail(*args):
+        raise OSError(number, os.strerror(number))
+
+    expected = OutOfResources if number in (errno.ENOSPC, errno.EDQUOT) else InputRefused
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        with pytest.raises(expected) as caught:
+            save_checkpoint(make_model(2), tokenizer, out, provenance={}, force=True)
+        assert caught.value.exit_code == (3 if expected is OutOfResources else 2)
+        with pytest.raises(expected):
+            write_file(file, b"new", force=True)
+    assert load_checkpoint(out).provenance["n"] == 1
+    assert file.read_bytes() == b"old"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_file_in_place_of_the_parent_directory(tokenizer, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputRefused):
+        save_checkpoint(make_model(), tokenizer, tmp_path / "file" / "out", provenance={})
+    with pytest.raises(InputRefused):
+        write_file(tmp_path / "file" / "x.json", b"x")
+
+
+_FULL_DISK = """
+import json, resource, signal, sys
+from pathlib import Path
+from hyperinterp.checkpoints import (export_bundle, load_checkpoint, save_checkpoint, write_file,
+                                     verify_directory)
+made, folder = Path(sys.argv[1]), Path(sys.argv[2])
+whole = load_checkpoint(made / "whole")
+save_checkpoint(whole.model, whole.tokenizer, folder / "out", provenance={"n": 1})
+export_bundle(made / "whole", folder / "x.pt")
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+rows = {}
+for name, action in {
+    "directory": lambda: save_checkpoint(whole.model, whole.tokenizer, folder / "out",
+                                         provenance={}, force=True),
+    "bundle": lambda: export_bundle(made / "whole", folder / "x.pt", force=True),
+    "file": lambda: write_file(folder / "y.json", b"x" * 50_000),
+}.items():
+    try:
+        action()
+        rows[name] = "written"
+    except Exception as error:
+        rows[name] = [type(error).__name__, getattr(error, "exit_code", None)]
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+rows["old directory"] = load_checkpoint(folder / "out").fingerprint == whole.fingerprint
+rows["old bundle"] = load_checkpoint(folder / "x.pt").fingerprint == whole.fingerprint
+rows["left"] = sorted(p.name for p in folder.iterdir())
+print(json.dumps(rows))
+"""
+
+
+def test_a_disk_that_is_really_full(made, tmp_path):
+    """RLIMIT_FSIZE makes the kernel refuse writes in the middle of the weights."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL_DISK, str(made), str(tmp_path)],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = json.loads(done.stdout.splitlines()[-1])
+    assert rows.pop("left") == ["out", "x.pt"]
+    assert rows.pop("old directory") is True
+    assert rows.pop("old bundle") is True
+    assert rows == dict.fromkeys(["directory", "bundle", "file"], ["OutOfResources", 3])
+
+
+def kill_rows(folder, kills, seed=0):
+    """Kill a process that keeps replacing a directory; what is there afterwards always verifies."""
+    out = folder / "out"
+    write_directory(out, fill(0), provenance={"n": 0})
+    generator, seen = random.Random(seed), []
+    for _ in range(kills):
+        child = os.fork()
+        if child == 0:
+            number = 1
+            while True:
+                write_directory(out, fill(number), provenance={"n": number}, force=True)
+                number += 1
+        time.sleep(generator.uniform(0.0, 0.05))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        manifest = verify_directory(out)
+        assert manifest is not None
+        number = manifest.provenance["n"]
+        assert json.loads((out / "config.json").read_text()) == {"number": number}
+        seen.append(number)
+    return seen
+
+
+def test_kill_at_any_moment_leaves_a_complete_directory(tmp_path):
+    seen = kill_rows(tmp_path, 20)
+    assert len(seen) == 20
+    write_directory(tmp_path / "out", fill(1), provenance={}, force=True)
+    assert leftovers(tmp_path) == []  # what the killed ones left is swept
+
+
+def test_without_renameat2_a_replacement_still_works(tmp_path, monkeypatch):
+    monkeypatch.setattr(files_module, "_renameat2", lambda old, new, flags: False)
+    write_directory(tmp_path / "out", fill(1), provenance={"n": 1})
+    with pytest.raises(InputRefused, match="already exists"):
+        write_directory(tmp_path / "out", fill(2), provenance={})
+    write_directory(tmp_path / "out", fill(2), provenance={"n": 2}, force=True)
+    manifest = verify_directory(tmp_path / "out")
+    assert manifest is not None
+    assert manifest.provenance == {"n": 2}
+    assert leftovers(tmp_path) == []
+
+
+def test_provenance_must_be_plain_json(tmp_path):
+    for bad in ({"x": float("nan")}, {"x": {1, 2}}):
+        with pytest.raises(InputRefused, match="provenance"):
+            write_directory(tmp_path / "out", fill(1), provenance=bad)
+    assert not (tmp_path / "out").exists()
+
+
+def test_export_refuses_other_names_and_existing_files(made, tmp_path):
+    with pytest.raises(InputRefused, match=r"\.pt"):
+        export_bundle(made / "whole", tmp_path / "x.bin")
+    (tmp_path / "x.pt").write_bytes(b"precious")
+    with pytest.raises(InputRefused, match="already exists"):
+        export_bundle(made / "adapter", tmp_path / "x.pt")
+    assert (tmp_path / "x.pt").read_bytes() == b"precious"

@@ -1,0 +1,155 @@
+"""Every family: hooks read what Hugging Face computes, replay and readout are exact."""
+
+import pytest
+import torch
+
+
+from hyperinterp.errors import MismatchedPair, UnsupportedModel
+from hyperinterp.models import Part, PartKind, blocks, perturbed, self_check, transplanted
+from hyperinterp.models.surgery import path_of
+from hyperinterp.sites import Site, SiteKind, block_outputs, part_sites, stream_sites
+
+
+def ids_for(model, rows=2, length=9):
+    generator = torch.Generator().manual_seed(3)
+    return torch.randint(3, model.vocab_size, (rows, length), generator=generator)
+
+
+def test_self_check_passes(tiny, family):
+    found = self_check(tiny(family))
+    assert max(found.final_norm, found.readout, found.lens, found.replay) < 1e-6
+    assert found.residual < 1e-5
+
+
+def test_sites_agree_with_hidden_states_of_transformers(tiny, family):
+    model = tiny(family)
+    ids = ids_for(model)
+    with torch.no_grad():
+        states = model.hf(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states
+    found = model.activations(ids, stream_sites(model.n_layers))
+    assert torch.allclose(found[Site(SiteKind.EMBED)], states[0], atol=1e-6)
+    for site in block_outputs(model.n_layers - 1):
+        assert torch.allclose(found[site], states[site.layer + 1], atol=1e-6)
+    assert torch.allclose(found[Site(SiteKind.FINAL_NORM)], states[-1], atol=1e-6)
+
+
+def test_parts_add_up_to_the_stream(tiny, family):
+    model = tiny(family)
+    self_check(model)
+    ids = ids_for(model)
+    found = model.activations(ids, [*stream_sites(3), *part_sites(3)])
+    before = found[Site(SiteKind.EMBED)]
+    for layer in range(3):
+        after = found[Site(SiteKind.RESID, layer)]
+        total = before + found[Site(SiteKind.ATTN, layer)] + found[Site(SiteKind.MLP, layer)]
+        assert torch.allclose(total, after, atol=1e-5)
+        before = after
+
+
+def test_replay_from_any_block_equals_the_forward_pass(tiny, family):
+    model = tiny(family)
+    ids = ids_for(model)
+    recording = model.record(ids)
+    last = model.activations(ids, [Site(SiteKind.RESID, 2)])[Site(SiteKind.RESID, 2)]
+    for start in range(3):
+        with torch.no_grad():
+            assert torch.equal(model.replay(recording, start), last)
+    with torch.no_grad():
+        logits = model.readout(model.normalise(last))
+    assert torch.allclose(logits, model.logits(ids), atol=1e-5)
+
+
+def test_record_can_stop_early(tiny, family):
+    model = tiny(family)
+    ids = ids_for(model)
+    full = model.record(ids)
+    partial = model.record(ids, keep=(), stop_at=2)
+    assert set(partial.inputs) == {2}
+    assert torch.equal(partial.inputs[2], full.inputs[2])
+    assert len(partial.kwargs) == 3
+
+
+@pytest.mark.parametrize("kind", [PartKind.BLOCK, PartKind.ATTN, PartKind.MLP])
+def test_transplant_computes_the_donors_function_and_restores(tiny, family, kind):
+    recipient, donor = tiny(family, 0), tiny(family, 1)
+    ids = ids_for(recipient)
+    before = recipient.logits(ids)
+    part = Part(kind, 1)
+    original = recipient.hf.get_submodule(path_of(recipient, part))
+    with transplanted(recipient, donor, [part]):
+        assert not torch.allclose(recipient.logits(ids), before, atol=1e-4)
+    assert recipient.hf.get_submodule(path_of(recipient, part)) is original
+    assert torch.equal(recipient.logits(ids), before)
+
+
+def test_transplanting_everything_gives_the_donor(tiny, family):
+    recipient, donor = tiny(family, 0), tiny(family, 1)
+    ids = ids_for(recipient)
+    stream = donor.record(ids, keep=[0]).inputs[0]
+    parts = [*blocks(range(3)), Part(PartKind.FINAL_NORM), Part(PartKind.UNEMBED)]
+    recording = recipient.record(ids)
+    with transplanted(recipient, donor, parts), torch.no_grad():
+        last = recipient.replay(recording, 0, stream)
+        logits = recipient.readout(recipient.normalise(last))
+    assert torch.allclose(logits, donor.logits(ids), atol=1e-4)
+
+
+def test_the_model_is_restored_after_an_error(tiny):
+    recipient, donor = tiny(), tiny("llama", 1)
+    ids = ids_for(recipient)
+    before = recipient.logits(ids)
+    with pytest.raises(RuntimeError, match="inside"), transplanted(recipient, donor, blocks([0])):
+        raise RuntimeError("inside")
+    assert torch.equal(recipient.logits(ids), before)
+    assert not any(module._forward_hooks for module in recipient.hf.modules())
+
+
+def test_a_random_change_has_the_size_it_was_given(tiny):
+    recipient, donor = tiny(), tiny("llama", 1)
+    part = blocks([1])[0]
+    before = {name: p.clone() for name, p in recipient.blocks[1].named_parameters()}
+    with perturbed(recipient, donor, part, torch.zeros_like):
+        for name, parameter in recipient.blocks[1].named_parameters():
+            assert torch.equal(parameter, before[name])
+    with perturbed(recipient, donor, part, lambda difference: difference):
+        for name, parameter in recipient.blocks[1].named_parameters():
+            theirs = donor.blocks[1].get_parameter(name)
+            assert torch.allclose(parameter, theirs, atol=1e-6)
+
+
+def test_models_of_other_shape_are_refused(tiny):
+    wider = tiny()
+    wider.hf.resize_token_embeddings(98)
+    with (
+        pytest.raises(MismatchedPair, match="blocks, width and vocabulary"),
+        transplanted(tiny(), wider, blocks([0])),
+    ):
+        pass
+
+
+
+
+def test_the_self_check_catches_a_planted_error(tiny, family):
+    model = tiny(family)
+    honest = model.readout
+
+    def dishonest(hidden):
+        return honest(hidden) + 0.5
+
+    model.readout = dishonest
+    with pytest.raises(UnsupportedModel, match=r"readout.*expected.*found"):
+        self_check(model)
+
+
+def test_a_wrong_residual_is_caught(tiny, family):
+    model = tiny(family)
+    self_check(model)
+    reader = model._hooks
+
+    def shifted(site, read):
+        off = 0.5 if site.kind is SiteKind.ATTN and site.layer == 1 else 0.0
+        return reader(site, lambda where, tensor: read(where, tensor + off))
+
+    model._hooks = shifted
+    with pytest.raises(UnsupportedModel, match="block 1"):
+        self_check(model)

@@ -1,0 +1,46 @@
+import pytest
+
+from hyperinterp.errors import InputRefused
+from hyperinterp.training import TrainConfig
+from hyperinterp.training.config import differing_fields
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("method", "late"), ("schedule", "step"), ("dtype", "float16"), ("layers", 0),
+        ("rank", 0), ("rank", 2.5), ("rank", True), ("alpha", 0.0), ("lr", -1.0),
+        ("lr", float("nan")), ("lr", float("inf")), ("epochs", 0), ("max_steps", 0),
+        ("max_seconds", 0.0), ("target_loss", 0.0), ("batch_size", 0), ("grad_accum", 0),
+        ("seq_len", 1), ("seed", -1), ("seed", 2**32), ("weight_decay", -0.1), ("warmup", -1),
+        ("eval_every", 0), ("save_at", (0.0,)), ("save_at", [1.0]), ("save_epochs", (0,)),
+        ("resume_every", -1.0), ("max_grad_norm", float("nan")), ("prefix_budget_bytes", -1),
+    ],
+)  # fmt: skip
+def test_a_value_out_of_range_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(InputRefused, match=rf"^{field}: expected .*, found ") as refusal:
+        TrainConfig(**{field: value})
+    assert "\n" not in str(refusal.value)
+
+
+def test_full_weights_of_the_last_blocks_belong_to_late_stage() -> None:
+    with pytest.raises(InputRefused, match="late_stage_weights"):
+        TrainConfig(method="lora", late_stage_weights=True)
+
+
+def test_defaults_depend_on_the_method() -> None:
+    assert TrainConfig(method="full").learning_rate == 1e-4
+    assert TrainConfig(method="lora").learning_rate == 2e-3
+    assert TrainConfig(lr=0.5).learning_rate == 0.5
+    assert TrainConfig(rank=7).lora_alpha == 14.0
+    assert TrainConfig(rank=7, alpha=3.0).lora_alpha == 3.0
+    assert not TrainConfig(late_stage_weights=True).uses_lora
+
+
+def test_only_fields_that_change_weights_keep_a_run_from_resuming() -> None:
+    stored = TrainConfig().as_json()
+    assert differing_fields(stored, TrainConfig(resume_every=1.0, eval_every=3).as_json()) == []
+    assert differing_fields(stored, TrainConfig(seed=1, lr=0.1).as_json()) == [
+        "lr: None -> 0.1",
+        "seed: 0 -> 1",
+    ]

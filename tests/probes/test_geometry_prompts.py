@@ -1,0 +1,222 @@
+"""Leaving prompts out: against brute force, pooled, merged, scaled."""
+
+import numpy as np
+import pytest
+import torch
+
+from probes import (
+    LeaveOneOut,
+    Moments,
+    PromptSpectra,
+    Spectrum,
+    corrected_participation_ratio,
+    jackknife,
+    participation_ratio,
+)
+
+
+def prompts_of(
+    count: int, tokens: int, d: int, *, vary: bool = False, seed: int = 0
+) -> list[torch.Tensor]:
+    """Rows that share a part and a scale within a prompt, about a mean of 2, in float64."""
+    rng = np.random.default_rng(seed)
+    sd = np.exp(-np.arange(d) / (d / 2))
+    turn = np.linalg.qr(rng.standard_normal((d, d)))[0]
+    out: list[torch.Tensor] = []
+    for _ in range(count):
+        n = int(rng.integers(tokens // 2, tokens + 1)) if vary else tokens
+        common = (rng.standard_normal(d) * sd) @ turn
+        own = rng.standard_normal((n, d)) * sd
+        scale = np.exp(0.3 * rng.standard_normal())
+        out.append(torch.from_numpy(2 + scale * (0.5 * common + 0.85 * own)))
+    return out
+
+
+def sink_of(
+    rows: list[torch.Tensor], max_groups: int = 256, *, exact: bool = False
+) -> PromptSpectra:
+    moments = Moments.from_rows(torch.cat(rows))
+    sink = PromptSpectra(moments.spectrum(vectors=True), max_groups=max_groups, exact=exact)
+    for i, prompt in enumerate(rows):
+        sink.add(prompt, i)
+    return sink
+
+
+def brute(rows: list[torch.Tensor], drop: set[int]) -> dict[str, float]:
+    kept = [r for i, r in enumerate(rows) if i not in drop]
+    x = torch.cat(kept)
+    ids = torch.cat([torch.full((len(r),), i) for i, r in enumerate(kept)])
+    values = torch.linalg.eigvalsh(torch.cov(x.T, correction=0)).flip(0).clamp_min(0)
+    spectrum = Spectrum(values)
+    return {
+        "pr": participation_ratio(x),
+        "pr_corrected": corrected_participation_ratio(x, ids),
+        "effective_rank": spectrum.effective_rank,
+        "d90": float(spectrum.pca_dimension(0.90, interpolate=True)),
+        "d95": float(spectrum.pca_dimension(0.95, interpolate=True)),
+        "d99": float(spectrum.pca_dimension(0.99, interpolate=True)),
+    }
+
+
+def without_each(rows: list[torch.Tensor]) -> dict[str, np.ndarray]:
+    each = [brute(rows, {g}) for g in range(len(rows))]
+    return {name: np.array([e[name] for e in each]) for name in each[0]}
+
+
+def se(loo: np.ndarray) -> float:
+    return jackknife(0.0, loo).se
+
+
+@pytest.mark.parametrize("vary", [False, True])
+@pytest.mark.parametrize(("tokens", "d"), [(40, 24), (10, 40)])
+def test_full_figures_and_naive_pr_are_exact(vary: bool, tokens: int, d: int) -> None:
+    rows = prompts_of(14, tokens, d, vary=vary)
+    found = sink_of(rows).leave_one_out()
+    for name, wanted in brute(rows, set()).items():
+        assert found.full[name] == pytest.approx(wanted, rel=1e-9), name
+    np.testing.assert_allclose(found.loo["pr"], without_each(rows)["pr"], rtol=1e-9)
+    assert found.prompts == tuple(range(14))
+    assert set(found.counts) == {1}
+    assert not found.missing
+
+
+@pytest.mark.parametrize("vary", [False, True])
+def test_corrected_pr_without_a_prompt_is_close(vary: bool) -> None:
+    rows = prompts_of(20, 40, 32, vary=vary)
+    found, wanted = sink_of(rows).leave_one_out().loo, without_each(rows)
+    np.testing.assert_allclose(found["pr_corrected"], wanted["pr_corrected"], rtol=0.01)
+    assert np.corrcoef(found["pr_corrected"], wanted["pr_corrected"])[0, 1] > 0.99
+    assert se(found["pr_corrected"]) == pytest.approx(se(wanted["pr_corrected"]), rel=0.06)
+
+
+def test_exact_eigenvalues_are_exact() -> None:
+    rows = prompts_of(8, 30, 16)
+    found, wanted = sink_of(rows, exact=True).leave_one_out().loo, without_each(rows)
+    for name in ("effective_rank", "d90", "d95", "d99"):
+        np.testing.assert_allclose(found[name], wanted[name], rtol=1e-8)
+
+
+def test_shifted_eigenvalues_give_usable_errors() -> None:
+    """Mean ratio of standard errors to brute force near 1, and never wildly off."""
+    ratios: dict[str, list[float]] = {"effective_rank": [], "d90": [], "d95": [], "d99": []}
+    for seed in range(4):
+        rows = prompts_of(20, 48, 48, seed=seed)
+        found, wanted = sink_of(rows).leave_one_out().loo, without_each(rows)
+        for name, ratio in ratios.items():
+            ratio.append(se(found[name]) / se(wanted[name]))
+    for name, ratio in ratios.items():
+        assert 0.75 < np.mean(ratio) < 1.6, (name, ratio)
+
+
+def test_scale_is_as_if_the_rows_were_scaled() -> None:
+    rows, scale = prompts_of(9, 20, 12), torch.linspace(0.1, 4, 12)
+    wanted = sink_of([r * scale for r in rows]).leave_one_out()
+    moments = Moments.from_rows(torch.cat(rows)).scaled(scale)
+    sink = PromptSpectra(moments.spectrum(vectors=True), scale=scale)
+    for i, prompt in enumerate(rows):
+        sink.add(prompt, i)
+    assert_same(sink.leave_one_out(), wanted)
+
+
+def assert_same(a: LeaveOneOut, b: LeaveOneOut, rtol: float = 1e-7) -> None:
+    assert (a.prompts, a.counts, set(a.full)) == (b.prompts, b.counts, set(b.full))
+    for name in a.full:
+        assert a.full[name] == pytest.approx(b.full[name], rel=rtol)
+        np.testing.assert_allclose(a.loo[name], b.loo[name], rtol=rtol)
+
+
+@pytest.mark.parametrize("max_groups", [256, 5])
+def test_order_processes_and_storage_do_not_matter(max_groups: int) -> None:
+    rows = prompts_of(13, 12, 10, vary=True)
+    wanted = sink_of(rows, max_groups).leave_one_out()
+    spectrum = Moments.from_rows(torch.cat(rows)).spectrum(vectors=True)
+    shards = [PromptSpectra(spectrum, max_groups=max_groups) for _ in range(3)]
+    for i in reversed(range(13)):
+        shards[i % 3].add(rows[i], i)
+    again = [PromptSpectra.from_state(s.state(), spectrum, None, max_groups) for s in shards]
+    merged = PromptSpectra(spectrum, max_groups=max_groups)
+    for shard in again:
+        merged.merge(shard)
+    assert_same(merged.leave_one_out(), wanted)
+
+
+def test_pooled_groups_are_left_out_together() -> None:
+    rows = prompts_of(48, 24, 32)
+    found = sink_of(rows, max_groups=16).leave_one_out()
+    assert found.counts == (3,) * 16
+    each = [brute(rows, {g, g + 16, g + 32}) for g in range(16)]
+    for name, rtol, apart in (("pr", 0.003, 0.1), ("pr_corrected", 0.01, 0.15)):
+        wanted = np.array([e[name] for e in each])
+        np.testing.assert_allclose(found.loo[name], wanted, rtol=rtol)
+        assert se(found.loo[name]) == pytest.approx(se(wanted), rel=apart)
+    # Fewer units, same standard error in expectation.
+    apart = sink_of(rows).leave_one_out()
+    assert se(found.loo["pr"]) == pytest.approx(se(apart.loo["pr"]), rel=0.5)
+    assert found.full["pr_corrected"] == pytest.approx(apart.full["pr_corrected"], rel=0.01)
+
+
+def test_memory_is_bounded() -> None:
+    rows = prompts_of(40, 4, 6)
+    sink = sink_of(rows, max_groups=4)
+    assert sink.state()["sums"].shape == (4, 6)
+    assert sink.state()["prompts"].tolist() == list(range(40))
+
+
+def test_float32_rows_are_good_to_six_digits() -> None:
+    rows = prompts_of(10, 30, 20)
+    assert_same(
+        sink_of([r.float() for r in rows]).leave_one_out(), sink_of(rows).leave_one_out(), 1e-5
+    )
+
+
+def test_inference_mode_leaves_a_usable_sink() -> None:
+    rows = prompts_of(6, 10, 5)
+    spectrum = Moments.from_rows(torch.cat(rows)).spectrum(vectors=True)
+    with torch.inference_mode():
+        sink = PromptSpectra(spectrum)
+        for i in range(3):
+            sink.add(rows[i], i)
+    for i in range(3, 6):
+        sink.add(rows[i], i)
+    assert_same(sink.leave_one_out(), sink_of(rows).leave_one_out())
+
+
+def test_too_few_prompts_leave_a_reason() -> None:
+    found = sink_of(prompts_of(4, 10, 5)).leave_one_out()
+    assert "at least 5 prompts" in found.missing["pr_corrected"]
+    assert "pr_corrected" not in found.loo
+    assert np.isfinite(found.loo["pr"]).all()
+
+
+def test_refusals() -> None:
+    rows = prompts_of(5, 10, 4)
+    moments = Moments.from_rows(torch.cat(rows))
+    with pytest.raises(ValueError, match="vectors, mean and n"):
+        PromptSpectra(moments.spectrum())
+    spectrum = moments.spectrum(vectors=True)
+    with pytest.raises(ValueError, match="max_groups"):
+        PromptSpectra(spectrum, max_groups=1)
+    sink = PromptSpectra(spectrum)
+    sink.add(rows[0], 0)
+    with pytest.raises(ValueError, match="new id"):
+        sink.add(rows[1], 0)
+    with pytest.raises(ValueError, match=r"\[t 4\]"):
+        sink.add(torch.zeros(3, 5), 1)
+    with pytest.raises(ValueError, match="finite"):
+        sink.add(torch.full((3, 4), float("nan")), 1)
+    with pytest.raises(ValueError, match="at least 2 prompts"):
+        sink.leave_one_out()
+    with pytest.raises(ValueError, match="in both"):
+        sink.merge(sink)
+    sink.add(rows[1], 1)
+    with pytest.raises(ValueError, match="the 50 rows behind the spectrum, found 20"):
+        sink.leave_one_out()
+
+
+def test_other_rows_than_those_behind_the_spectrum_are_noticed() -> None:
+    rows = prompts_of(5, 10, 4)
+    sink = PromptSpectra(Moments.from_rows(torch.cat(rows)).spectrum(vectors=True))
+    for i, prompt in enumerate(rows):
+        sink.add(prompt * 1.5, i)
+    with pytest.raises(ValueError, match="found other rows"):
+        sink.leave_one_out()
