@@ -24,15 +24,15 @@ from typing import Any
 
 import peft
 import torch
-import transformers
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from hyperinterp.models import HookedModel, load
 from hyperinterp.text import TokenRows, builtin_passages
 from hyperinterp.training import TrainConfig
-from hyperinterp.training.data import IGNORED, EpochSampler, prepare_rows
+from hyperinterp.training.card import versions
+from hyperinterp.training.data import EpochSampler, prepare_rows
 from hyperinterp.training.module import LossModule
-from hyperinterp.training.prefix import build_prefix
+from hyperinterp.training.prefix import PrefixCache, build_prefix
 from hyperinterp.training.targets import lora_config, trainable
 from hyperinterp.training.trainer import HyperfitTrainer, arguments
 
@@ -85,18 +85,22 @@ def count_operations(model: HookedModel, config: TrainConfig) -> Operations:
 
 
 class Stopwatch(TrainerCallback):
-    """Seconds of each step, the first of each round left out."""
+    """Wall and processor seconds of each step, the first of each round left out."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
-        self._began = 0.0
+        self.processor: list[float] = []
+        self._began = self._processor_began = 0.0
 
     def on_step_begin(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
-        self._began = time.perf_counter()
+        """Look at the clocks."""
+        self._began, self._processor_began = time.perf_counter(), time.process_time()
 
     def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        """Look at the clocks again."""
         if state.global_step > 1:
             self.seconds.append(time.perf_counter() - self._began)
+            self.processor.append(time.process_time() - self._processor_began)
 
 
 class OrderedTrainer(Trainer):
@@ -127,8 +131,13 @@ class Losses(TrainerCallback):
         self.found: list[float] = []
 
     def on_step_end(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+        """Keep the loss."""
         assert self.trainer is not None
         self.found.append(self.trainer.figures.loss)
+
+
+def _cache(model: HookedModel, rows: TokenRows, start: int, folder: Path) -> PrefixCache:
+    return build_prefix(model, rows, start, batch_size=8, budget_bytes=1 << 40, folder=folder)
 
 
 def speed(rounds: int, steps: int) -> dict[str, Any]:
@@ -143,7 +152,7 @@ def speed(rounds: int, steps: int) -> dict[str, Any]:
         plain = plain_trainer(rows, steps, folder, watches["plain"])
         began = time.perf_counter()
         start = model.n_layers - CONFIG.layers
-        cache = build_prefix(model, rows, start, batch_size=8, budget_bytes=1 << 40, folder=folder)
+        cache = _cache(model, rows, start, folder)
         prefix_seconds = time.perf_counter() - began
         torch.manual_seed(CONFIG.seed)
         stack.enter_context(trainable(model, CONFIG))
@@ -161,14 +170,19 @@ def speed(rounds: int, steps: int) -> dict[str, Any]:
     tokens = CONFIG.batch_size * CONFIG.seq_len
     medians = {name: statistics.median(watch.seconds) for name, watch in watches.items()}
     ratio = medians["plain"] / medians["cached"]
+    busy = {name: statistics.median(watch.processor) for name, watch in watches.items()}
+    busy_ratio = busy["plain"] / busy["cached"]
     return {
         "tokens_per_step": tokens,
         "seconds_per_step": {name: watch.seconds for name, watch in watches.items()},
         "tokens_per_second": {name: tokens / median for name, median in medians.items()},
+        "processor_seconds_per_step": {name: w.processor for name, w in watches.items()},
         "ratio_of_medians": ratio,
+        "ratio_of_processor_medians": busy_ratio,
         "ratio_per_round": ratios,
         "operations_per_token": asdict(counted),
         "share_of_limit": ratio / counted.ratio,
+        "share_of_limit_by_processor_time": busy_ratio / counted.ratio,
         "prefix_seconds_once": prefix_seconds,
         "prefix_bytes": cache.nbytes,
     }
@@ -186,7 +200,7 @@ def agreement(steps: int) -> dict[str, Any]:
         plain.train()
         expected = [line["loss"] for line in plain.state.log_history if "loss" in line]
         start = model.n_layers - CONFIG.layers
-        cache = build_prefix(model, rows, start, batch_size=8, budget_bytes=1 << 40, folder=folder)
+        cache = _cache(model, rows, start, folder)
         torch.manual_seed(CONFIG.seed)
         stack.enter_context(trainable(model, CONFIG))
         losses = Losses()
@@ -208,9 +222,7 @@ def peak(method: str) -> None:
         folder, start = Path(name), chosen.blocks[0]
         cache = None
         if start:
-            cache = build_prefix(
-                model, rows, start, batch_size=8, budget_bytes=1 << 40, folder=folder
-            )
+            cache = _cache(model, rows, start, folder)
         HyperfitTrainer(LossModule(model, start), rows, cache, config, folder, []).train()
     print(json.dumps({"before": before, "peak": _status("VmHWM")}))
 
@@ -237,6 +249,25 @@ def memory() -> dict[str, Any]:
     }
 
 
+def machine(threads: int) -> dict[str, Any]:
+    """Where and beside what load this was measured."""
+    processor = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    load_average = [round(value, 2) for value in os.getloadavg()]
+    return {
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "load_average_at_start": load_average,
+    }
+
+
 def main() -> None:
     """Run and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -253,20 +284,18 @@ def main() -> None:
         peak(given.peak)
         return
     found: dict[str, Any] = {
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "threads": given.threads,
-                    "load_average": os.getloadavg()},
-        "versions": {"python": platform.python_version(), "torch": torch.__version__,
-                     "transformers": transformers.__version__, "peft": peft.__version__},
+        "machine": machine(given.threads),
+        "versions": versions(),
         "job": CONFIG.as_json(),
         "speed": speed(given.rounds, given.steps),
-    }  # fmt: skip
+    }
     if given.agreement_steps:
         found["agreement"] = agreement(given.agreement_steps)
     if not given.skip_memory:
         found["memory"] = memory()
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    told = {name: value for name, value in found["speed"].items() if name != "seconds_per_step"}
+    told = {name: value for name, value in found["speed"].items() if "seconds_per" not in name}
     print(json.dumps({**told, "memory": found.get("memory")}, indent=2))
 
 

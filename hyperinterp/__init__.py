@@ -34,7 +34,7 @@ _WHERE = {
     "train": "hyperinterp.training",
 }
 
-__all__ = [*sorted(_WHERE), "__version__"]  # noqa: PLE0604  # pyright: ignore
+__all__ = [*sorted(_WHERE), "__version__"]  # pyright: ignore
 
 
 def __getattr__(name: str) -> Any:

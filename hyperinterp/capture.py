@@ -45,9 +45,7 @@ class SiteSums:
     @staticmethod
     def empty(d_model: int) -> "SiteSums":
         """Sums of nothing."""
-        return SiteSums(
-            {}, CrossMoments(d_model, d_model), DriftSums(), {"base": 0, "fitted": 0}
-        )
+        return SiteSums({}, CrossMoments(d_model, d_model), DriftSums(), {"base": 0, "fitted": 0})
 
     def add(self, name: str, rows: Float[Tensor, "n d"]) -> None:
         """Add rows to the moments called `name`."""

@@ -210,9 +210,7 @@ def _lacking(study: Study) -> dict[str, str]:
         if rows < least:
             lacking[claim] = f"needs at least {least} held-out prompts, found {rows}."
     if rows < 2:
-        lacking |= {
-            claim: f"needs at least 2 held-out prompts, found {rows}." for claim in RULES
-        }
+        lacking |= dict.fromkeys(RULES, f"needs at least 2 held-out prompts, found {rows}.")
     return lacking
 
 
@@ -226,7 +224,7 @@ def _run(
     for claim, (block, module) in ANALYSES.items():
         reason = lacking.get(claim)
         if claim not in wanted:
-            reason = "not asked for (--claims)."
+            reason = f"not asked for (--claims); needs {RULES[claim].needs}."
         if reason is not None:
             claims[claim] = not_tested(claim, reason)
             absent[block] = reason

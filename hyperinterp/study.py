@@ -20,7 +20,6 @@ from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, part_sites, stream_sites
 from hyperinterp.text import Passages, TokenRows, shared_ngrams, tokenise
 
-
 Progress = Callable[[str, int, int], None]
 """Told of work done: a task in words, units done so far, units in all."""
 
@@ -79,12 +78,12 @@ class Sizes:
 PRESETS: dict[str, Sizes] = {
     "quick": Sizes(
         prompts=24,
-        contexts_per_prompt=24,
+        contexts_per_prompt=16,
         order_contexts=128,
         lens_contexts=48,
         parts=False,
         variants=("standardised",),
-        control_prompts=10,
+        control_prompts=8,
         seeds=1,
         sweep=(0.7,),
         alphas=(1.0,),
@@ -203,9 +202,7 @@ class Study:
     @cached_property
     def contexts_rows(self) -> TokenRows:
         """Token rows of the passages that both models read."""
-        rows = tokenise(
-            self.tokenizer, self.passages, self.sizes.context_tokens, min_length=4
-        )
+        rows = tokenise(self.tokenizer, self.passages, self.sizes.context_tokens, min_length=4)
         if rows.short:
             self.warnings.append(
                 f"{rows.short} passages had fewer than 4 tokens and were left out."
@@ -221,9 +218,16 @@ class Study:
 
     def prompts(self, count: int | None) -> TokenRows:
         """The first `count` prompts."""
+        return self.chosen_prompts(range(len(self.prompt_rows))[:count])
+
+    def chosen_prompts(self, numbers: Sequence[int]) -> TokenRows:
+        """The prompts with these numbers."""
         rows = self.prompt_rows
-        kept = rows.rows[:count]
-        return replace(rows, rows=kept, index=rows.index[: len(kept)])
+        return replace(
+            rows,
+            rows=tuple(rows.rows[number] for number in numbers),
+            index=tuple(rows.index[number] for number in numbers),
+        )
 
     def prompt_id(self, row: int) -> str:
         """Identifier of the passage behind a token row."""
@@ -304,11 +308,21 @@ class Study:
         arms: Sequence[Decoding] = (GREEDY,),
         *,
         count: int | None = None,
+        rows: Sequence[int] | None = None,
         task: str = "",
         match_entropy_of: HookedModel | None = None,
     ) -> dict[str, Generated]:
-        """Continuations of the first `count` prompts by one model under some arms."""
-        prompts = self.prompts(count)
+        """Continuations of some prompts by one model under some arms.
+
+        Args:
+            model: the model that writes.
+            arms: decodings with distinct names.
+            count: the first so many prompts; all by default.
+            rows: these prompts instead, by number.
+            task: what to call it while it runs.
+            match_entropy_of: see `hyperinterp.generation.generate`.
+        """
+        prompts = self.prompts(count) if rows is None else self.chosen_prompts(rows)
         tokens = len(prompts) * len(arms)
         with self.timed("generation"):
             written = generate(

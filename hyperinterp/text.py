@@ -298,9 +298,7 @@ def tokenise(
 
 def shared_ngrams(first: Sequence[Sequence[int]], second: Sequence[Sequence[int]], n: int) -> int:
     """How many rows of `second` contain an n-gram of token ids that occurs in `first`."""
-    known = {
-        tuple(row[start : start + n]) for row in first for start in range(len(row) - n + 1)
-    }
+    known = {tuple(row[start : start + n]) for row in first for start in range(len(row) - n + 1)}
     return sum(
         any(tuple(row[start : start + n]) in known for start in range(len(row) - n + 1))
         for row in second

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from hyperinterp.capture import Contexts, paired_logits
@@ -36,7 +36,7 @@ def mean_shift(study: Study, contexts: Contexts) -> Float[Tensor, " v"]:
     return (total / len(contexts)).float()
 
 
-def rank_gainers(study: Study, contexts: Contexts, count: int) -> Float[Tensor, " count"]:
+def rank_gainers(study: Study, contexts: Contexts, count: int) -> Int[Tensor, " count"]:
     """The tokens whose rank improves most from base to fitted: largest mean fall of log rank.
 
     Measured on an even choice of at most `sizes.order_contexts` contexts.

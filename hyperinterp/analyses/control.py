@@ -37,7 +37,7 @@ def analyse(study: Study) -> tuple[ControlBlock, Claim]:
         scores = {role: window_scores(text, study.sizes.window) for role, text in written.items()}
         keep = together(scores["base"], scores["control"])
         pairs = {
-            name: pair_of(*(values(scores[role], name, keep) for role in ("base", "control")))
+            name: pair_of(values(scores["base"], name, keep), values(scores["control"], name, keep))
             for name in ("ttr", "rep_4")
         }
         pairs |= _predictions(study)

@@ -11,7 +11,8 @@ from hyperinterp.study import Study
 from hyperinterp.text import TokenRows
 
 INTO_BASE, INTO_FITTED = "fitted into base", "base into fitted"
-TOKENS_PER_CONTEXT = 2
+CONTEXTS = 16  # per passage at most: passages, not contexts, make the intervals narrow
+TOKENS_PER_CONTEXT = 2  # tokens between contexts cost every hybrid and tell nothing
 
 Key = tuple[Part, ...]
 
@@ -118,9 +119,15 @@ def null_layers(changed: frozenset[Part], layers: int, count: int) -> tuple[int,
     return (*last[:count], *even)
 
 
+def contexts_per_passage(study: Study) -> int | None:
+    """How many decisions of each passage are looked at, at most; None for all of them."""
+    wanted = study.sizes.contexts_per_prompt
+    return None if wanted is None else min(wanted, CONTEXTS)
+
+
 def passages(study: Study) -> TokenRows:
-    """The first passages, cut to two tokens per context: tokens between cost and tell nothing."""
-    rows, per_row = study.contexts_rows, study.sizes.contexts_per_prompt
-    length = rows.length if per_row is None else max(4, TOKENS_PER_CONTEXT * per_row)
+    """The first passages, cut to two tokens per context that is looked at."""
+    rows, count = study.contexts_rows, contexts_per_passage(study)
+    length = rows.length if count is None else max(4, TOKENS_PER_CONTEXT * count)
     kept = tuple(row[:length] for row in rows.rows[: study.sizes.transplant_prompts])
     return replace(rows, rows=kept, index=rows.index[: len(kept)], length=min(length, rows.length))

@@ -122,9 +122,7 @@ def analyse(study: Study) -> tuple[GeometryBlock, Claim]:
     by_key = {site.key: site for site in sites}
     last_delta = by_key[last.key].metrics[PRIMARY].delta
     contrast = _contrast(profiles, "", PRIMARY, last, others)
-    growth = {
-        site.key: by_key[site.key].metrics[PRIMARY].delta.value for site in [*others, last]
-    }
+    growth = {site.key: by_key[site.key].metrics[PRIMARY].delta.value for site in [*others, last]}
     found = {key: value for key, value in growth.items() if value is not None}
     block = GeometryBlock(
         sites=sites,
@@ -158,9 +156,7 @@ def _profiles(study: Study, run: PairRun) -> dict[Site, Profile]:
     """Second run: per site and variant, leave-one-prompt-out figures of base and fitted."""
     sides = [_left_out(study, run, role) for role in ("base", "fitted")]
     return {
-        site: {
-            name: (sides[0][site][name], sides[1][site][name]) for name in sides[0][site]
-        }
+        site: {name: (sides[0][site][name], sides[1][site][name]) for name in sides[0][site]}
         for site in run.sites
     }
 
@@ -214,9 +210,7 @@ def _contrast(
         columns.append(pseudo_values(fitted.full[name], fitted.loo[name]) - ours)
     if not others:
         return missing("the model has one block only")
-    return measured(
-        bootstrap_contrast(np.stack(columns, axis=1), 0, list(range(1, len(columns))))
-    )
+    return measured(bootstrap_contrast(np.stack(columns, axis=1), 0, list(range(1, len(columns)))))
 
 
 def _variants(

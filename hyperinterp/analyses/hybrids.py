@@ -74,7 +74,7 @@ def planned_hybrids(layers: int, largest: int) -> tuple[Hybrid, ...]:
         (INTO_FITTED, every[:-late]),
         (INTO_FITTED, [largest]),
         (INTO_BASE, every[:-1]),
-        (INTO_BASE, every[-2 * late :]),
+        (INTO_BASE, every[third:]),
         (INTO_BASE, every[: layers // 2]),
         (INTO_BASE, every[layers // 2 :]),
     ]

@@ -54,9 +54,7 @@ def _ratio(numerators: np.ndarray, denominators: np.ndarray) -> tuple[float, np.
     return float(numerators.sum() / total), (numerators.sum() - numerators) / left
 
 
-def ratio_of(
-    numerators: Values, denominators: Values, unit: str = "prompt"
-) -> Measured:
+def ratio_of(numerators: Values, denominators: Values, unit: str = "prompt") -> Measured:
     """Ratio of sums over prompts with its jackknife interval.
 
     Missing (with the reason) when the denominator vanishes, also with any one prompt left out.

@@ -67,7 +67,8 @@ def analyse(study: Study) -> tuple[QuotationBlock, Claim]:
         copied = {role: _copied(text.rows, index) for role, text in written.items()}
         share = _ratio_pair(copied["base"], copied["fitted"])
         spans = {
-            role: [index.longest(row).length for row in text.rows] for role, text in written.items()
+            role: [float(index.longest(row).length) for row in text.rows]
+            for role, text in written.items()
         }
         block = QuotationBlock(
             training_passages=len(training),
@@ -105,12 +106,14 @@ def _ratio_pair(base: Copied, fitted: Copied) -> Pair:
     totals = [side.grams.sum() - side.grams for side in sides]
     if any(share.value is None for share in shares) or len(base.grams) < 2:
         gap = missing(f"too few continuations of {COPY_LENGTH} or more tokens")
-        return Pair(*shares, gap)
+        return Pair(shares[0], shares[1], gap)
     full = [float(side.copied.sum() / side.grams.sum()) for side in sides]
     left = [
         (side.copied.sum() - side.copied) / total for side, total in zip(sides, totals, strict=True)
     ]
-    return Pair(*shares, measured(paired_jackknife(full[0], left[0], full[1], left[1])))
+    return Pair(
+        shares[0], shares[1], measured(paired_jackknife(full[0], left[0], full[1], left[1]))
+    )
 
 
 def _heldout(study: Study, index: NgramIndex) -> Measured:
@@ -130,7 +133,8 @@ def _free(study: Study, written: dict[str, Generated], copied: dict[str, Copied]
     if not keep.any():
         gap = missing(f"every prompt has a copied {COPY_LENGTH}-gram in one of the two texts")
         return Pair(gap, gap, gap)
-    return pair_of(*(values(item, "ttr", keep) for item in scores))
+    base, fitted = (values(item, "ttr", keep) for item in scores)
+    return pair_of(base, fitted)
 
 
 def _examples(

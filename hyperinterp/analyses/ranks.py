@@ -176,7 +176,6 @@ JACCARD_AT = (5, 20, 100)
 CHUNK = 128
 
 
-
 def analyse(study: Study) -> tuple[RanksBlock, Claim]:
     """Overrides and orderings on held-out and on self-written text, and their verdict."""
     contexts = study.contexts
@@ -232,9 +231,7 @@ def on_policy_contexts(study: Study) -> Contexts | None:
     """Decisions of both models along the fitted model's own greedy text."""
     written = study.greedy("fitted")
     prompts = study.prompt_rows
-    rows = tuple(
-        prompt + text for prompt, text in zip(prompts.rows, written.rows, strict=True)
-    )
+    rows = tuple(prompt + text for prompt, text in zip(prompts.rows, written.rows, strict=True))
     if not any(written.rows):
         return None
     count = study.sizes.contexts_per_prompt
@@ -265,9 +262,7 @@ def _mean_shift(study: Study, contexts: Contexts) -> Tensor:
     return (total / max(len(contexts), 1)).float()
 
 
-def _found_overrides(
-    study: Study, contexts: Contexts, bias: Tensor | None = None
-) -> Overrides:
+def _found_overrides(study: Study, contexts: Contexts, bias: Tensor | None = None) -> Overrides:
     parts = []
     for _, ours, theirs in paired_logits(study.base, study.fitted, contexts, CHUNK):
         shifted = ours if bias is None else ours + bias.to(ours)
@@ -282,9 +277,7 @@ def _rate(flags: Tensor, row: Tensor) -> Measured:
     return context_mean(flags.float(), row)
 
 
-def _context_ranks(
-    study: Study, name: str, contexts: Contexts, frequencies: Tensor
-) -> _Ranked:
+def _context_ranks(study: Study, name: str, contexts: Contexts, frequencies: Tensor) -> _Ranked:
     found = _found_overrides(study, contexts)
     over = found.overridden
     rows = contexts.row.unique().tolist()
@@ -423,9 +416,7 @@ def lens_profile(study: Study, contexts: Contexts) -> LensProfile | None:
     }
     layers = study.base.n_layers
     sites = [Site(SiteKind.EMBED), *block_outputs(layers)]
-    streams = {
-        role: _streams(study, study.model(role), some, sites) for role in ("base", "fitted")
-    }
+    streams = {role: _streams(study, study.model(role), some, sites) for role in ("base", "fitted")}
     read: dict[tuple[str, str], list[LensReadout]] = defaultdict(list)
     for role, token_role in (("base", "fitted"), ("fitted", "fitted"), ("fitted", "base")):
         model = study.model(role)

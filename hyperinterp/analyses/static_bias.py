@@ -24,7 +24,7 @@ from hyperinterp.analyses.intervals import context_mean, mean_of, remaining_shar
 from hyperinterp.analyses.results import Claim, Measured, missing
 from hyperinterp.analyses.scoring import mean_score, together, values, window_scores
 from hyperinterp.capture import Contexts, paired_logits
-from hyperinterp.generation import Decoding, Generated, generate
+from hyperinterp.generation import Decoding, Generated
 from hyperinterp.study import Study
 from hyperinterp.text import split_half
 from hyperinterp.verdicts import judge, not_tested
@@ -242,22 +242,7 @@ def _texts(
         if name != NONE and (alpha == 1.0 if name in WRITTEN_ONCE else alpha in wanted)
     ]
     arms = [Decoding(label(key), bias=biases[key[0]], alpha=key[1]) for key in writing]
-    prompts = replace(
-        study.prompt_rows,
-        rows=tuple(study.prompt_rows.rows[row] for row in rows),
-        index=tuple(study.prompt_rows.index[row] for row in rows),
-    )
-    count = len(prompts) * len(arms)
-    with study.timed("generation"):
-        written = generate(
-            study.base,
-            prompts,
-            arms,
-            new_tokens=study.sizes.new_tokens,
-            batch_size=max(study.batch_size, 64),
-            tick=study.ticker("base writes with static biases", count),
-        )
-    study.forwards["continuations generated"] += count
+    written = study.write(study.base, arms, rows=rows, task="base writes with static biases")
     window = study.sizes.window
     scores: Texts = {key: window_scores(written[label(key)], window) for key in writing}
     for role in ("base", "fitted"):

@@ -76,8 +76,10 @@ def analyse(study: Study) -> tuple[SufficiencyBlock, Claim]:
         raise InputRefused("claim C7: expected a late-stage checkpoint, found none")
     roles = ["base", "fitted", *(f"late-stage {index}" for index in range(len(study.late_stage)))]
     scores = {role: window_scores(study.greedy(role), study.sizes.window) for role in roles}
+    last = Site(SiteKind.RESID, study.base.n_layers - 1)
+    shared = study.pair_run if last in study.geometry_sites else None
     with study.timed("sufficiency"):
-        twins = _twins(study, scores)
+        twins = _twins(study, scores, last, shared)
         first = "late-stage 0"
         keep = together(scores["base"], scores["fitted"], scores[first])
         base, fitted, late = (values(scores[role], "ttr", keep) for role in roles[:3])
@@ -90,14 +92,15 @@ def analyse(study: Study) -> tuple[SufficiencyBlock, Claim]:
     return block, judge("C7", {"share": block.gain_share})
 
 
-def _twins(study: Study, scores: Mapping[str, DiversityScores]) -> tuple[Twin, ...]:
-    last = Site(SiteKind.RESID, study.base.n_layers - 1)
+def _twins(
+    study: Study, scores: Mapping[str, DiversityScores], last: Site, shared: PairRun | None
+) -> tuple[Twin, ...]:
     twins: list[Twin] = []
     ours: LeaveOneOut | None = None
     for role in scores:
         if role == "base":
             continue
-        run = _run(study, role, last)
+        run = shared if shared is not None and role == "fitted" else _run(study, role, last)
         if ours is None:
             ours = _left_out(study, "base", run, last)
             twins.append(_twin(study, "base", scores["base"], _reading(study.base, run, "base")))
@@ -108,9 +111,7 @@ def _twins(study: Study, scores: Mapping[str, DiversityScores]) -> tuple[Twin, .
 
 
 def _run(study: Study, role: str, last: Site) -> PairRun:
-    """Base and twin over the passages; the shared run when it has what is needed."""
-    if role == "fitted" and last in study.geometry_sites:
-        return study.pair_run
+    """Base and twin over the passages, with the moments of the last block's output only."""
     run = run_pair(
         study.base,
         study.model(role),

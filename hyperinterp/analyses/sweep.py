@@ -18,6 +18,7 @@ from hyperinterp.analyses.exchanges import (
     INTO_FITTED,
     Exchange,
     Key,
+    contexts_per_passage,
     differing,
     null_layers,
     passages,
@@ -129,17 +130,17 @@ def sweep(study: Study) -> Sweep:
         if key := reduced(item.parts, changed):
             plan.setdefault(key, item.kind)
     nulls = null_layers(changed, base.n_layers, sizes.null_blocks)
-    rows = passages(study)
+    rows, per_passage = passages(study), contexts_per_passage(study)
     distinct = 2 * len(plan) + len(nulls) * sizes.null_draws
     tick = study.ticker("functions are exchanged", distinct * len(rows))
-    longest = len(chosen_positions(max(map(len, rows.rows)), sizes.contexts_per_prompt))
+    longest = len(chosen_positions(max(map(len, rows.rows)), per_passage))
     size = max(1, min(study.batch_size, KEPT_ENTRIES // (longest * base.vocab_size)))
     parts: dict[str, list[Outcome]] = {INTO_BASE: [], INTO_FITTED: []}
     row: list[Tensor] = []
     with _counted(base, fitted) as count:
         for numbers, ids in rows.batches(size):
             count.rows = len(numbers)
-            where = torch.tensor(chosen_positions(ids.shape[1], sizes.contexts_per_prompt))
+            where = torch.tensor(chosen_positions(ids.shape[1], per_passage))
             row.append(torch.tensor(numbers).repeat_interleave(len(where)))
             sides = [_Side(model, model.record(ids), where) for model in (base, fitted)]
             for direction, (recipient, donor) in zip(parts, (sides, sides[::-1]), strict=True):

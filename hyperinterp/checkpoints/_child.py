@@ -15,7 +15,7 @@ import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
-CPU_SECONDS, WALL_SECONDS, SECONDS_PER_BYTE = 3.0, 6.0, 1 / 20e6
+CPU_SECONDS, WALL_SECONDS, SECONDS_PER_BYTE = 3.0, 8.0, 1 / 20e6
 SPARE_BYTES = 1 << 30
 KEYS = {"format", "format_version", "kind", "meta", "texts", "tensors"}
 

@@ -111,7 +111,7 @@ def write_bundle(
         "texts": dict(texts),
         "tensors": share_equal(tensors, meta["digests"]),
     }
-    torch.save(payload, handle)
+    torch.save(payload, cast(Any, handle))
     seal(handle)
 
 

@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from hyperinterp.checkpoints.building import quiet_transformers
 from hyperinterp.checkpoints.saving import save_checkpoint
 from hyperinterp.checkpoints.screen import screen_model_config
+from hyperinterp.checkpoints.staging import private_directory
 from hyperinterp.errors import CorruptFile, UnsafeFile
 
 _SCALARS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
@@ -67,19 +68,26 @@ def convert_gguf(path: Path, out: Path, *, provenance: dict[str, Any]) -> Path:
         InputRefused: The file is damaged, hostile, or of a family that transformers cannot read.
     """
     screen_gguf(path)
-    where: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
-    # transformers draws this one progress bar on stderr whatever its settings say
-    with contextlib.redirect_stderr(io.StringIO()), quiet_transformers(str(path)):
-        config = AutoConfig.from_pretrained(path.parent, **where)
-        screen_model_config(
-            {k: v for k, v in config.to_dict().items() if k != "quantization_config"}, str(path)
-        )
-        model = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **where)
-        tokenizer = AutoTokenizer.from_pretrained(path.parent, **where)
+    model, tokenizer = _dequantise(path)
     _forget_quantizer(model)
     for key in ("local_files_only", "is_local"):
         tokenizer.init_kwargs.pop(key, None)
     return save_checkpoint(model, tokenizer, out, provenance=provenance)
+
+
+def _dequantise(path: Path) -> tuple[PreTrainedModel, Any]:
+    """Let transformers read the file from a directory where it lies alone."""
+    where: dict[str, Any] = {"gguf_file": "model.gguf", "local_files_only": True}
+    # transformers draws one progress bar on stderr here, whatever its settings say
+    quiet = contextlib.redirect_stderr(io.StringIO())
+    with private_directory() as root, quiet, quiet_transformers(str(path)):
+        (root / "model.gguf").symlink_to(path.resolve())
+        config = AutoConfig.from_pretrained(root, **where)
+        screen_model_config(
+            {k: v for k, v in config.to_dict().items() if k != "quantization_config"}, str(path)
+        )
+        model = AutoModelForCausalLM.from_pretrained(root, dtype=torch.float32, **where)
+        return model, AutoTokenizer.from_pretrained(root, **where)
 
 
 def _forget_quantizer(model: PreTrainedModel) -> None:

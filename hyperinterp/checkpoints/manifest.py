@@ -83,12 +83,16 @@ def verify_directory(path: str | Path) -> Manifest | None:
         CorruptFile: A file is missing or differs, the manifest itself was altered, or a file
             that a loader would read has appeared beside those recorded.
     """
-    root = Path(path)
+    return verify_files(Path(path))
+
+
+def verify_files(root: Path, *, partial: bool = False) -> Manifest | None:
+    """`verify_directory`; with `partial`, files that were not fetched may be missing."""
     if not (root / MANIFEST_NAME).is_file():
         return None
     manifest = read_manifest(root)
     for name, entry in manifest.files.items():
-        _check_file(root, name, entry)
+        _check_file(root, name, entry, partial=partial)
     for extra in sorted(root.rglob("*")):
         name = extra.relative_to(root).as_posix()
         known = name == MANIFEST_NAME or name in manifest.files
@@ -152,12 +156,14 @@ def _entry(path: Path) -> FileEntry:
         return FileEntry(path.stat().st_size, file_sha256(path))
 
 
-def _check_file(root: Path, name: str, entry: FileEntry) -> None:
+def _check_file(root: Path, name: str, entry: FileEntry, *, partial: bool) -> None:
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name:
         raise CorruptFile(f"{root}: the manifest names {name!r}, which is not below the directory")
     path = root / pure
     if not path.is_file():
+        if partial and not path.exists():
+            return
         raise CorruptFile(f"{root}: {name} is missing; the manifest lists it")
     size = path.stat().st_size
     if size != entry.size:

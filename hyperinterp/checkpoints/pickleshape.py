@@ -9,11 +9,11 @@ import pickletools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from hyperinterp.errors import UnsafeFile
 
-MAX_OPCODES = 20_000_000
+OPCODES_PER_RECORD, SPARE_OPCODES = 100, 100_000
 KEYS = {"format", "format_version", "kind", "meta", "texts", "tensors"}
 _ITEM_BYTES = {
     "torch FloatStorage": 4, "torch DoubleStorage": 8, "torch HalfStorage": 2,
@@ -58,24 +58,25 @@ def check_pickle(content: bytes, sizes: Mapping[str, int], path: object) -> None
             dense, contiguous and exactly as large as its record.
     """
     try:
-        _check_payload(_follow(content), sizes)
+        limit = SPARE_OPCODES + OPCODES_PER_RECORD * len(sizes)
+        _check_payload(_follow(content, limit), sizes)
     except UnsafeFile as error:
         raise UnsafeFile(f"{path}: {error}") from error
     except Exception as error:  # genops and the follower raise many kinds on malformed input
         raise UnsafeFile(f"{path}: its pickle is malformed ({type(error).__name__})") from error
 
 
-def _follow(content: bytes) -> Any:
+def _follow(content: bytes, limit: int) -> Any:
     stack: list[Any] = []
     memo: dict[int, Any] = {}
-    for count, (opcode, argument, position) in enumerate(pickletools.genops(content)):
-        name = opcode.name
+    for count, step in enumerate(pickletools.genops(content)):
+        name, argument, position = step[0].name, cast(Any, step[1]), step[2] or 0
         if name == "STOP":
             if position + 1 != len(content) or len(stack) != 1:
                 raise UnsafeFile("bytes follow the end of its pickle")
             return stack[0]
-        if count > MAX_OPCODES:
-            raise UnsafeFile(f"its pickle has more than {MAX_OPCODES} opcodes")
+        if count > limit:
+            raise UnsafeFile(f"its pickle has more than {limit} opcodes, too many for its tensors")
         if name in ("BINPUT", "LONG_BINPUT"):
             memo[argument] = stack[-1]
         elif name in ("BINGET", "LONG_BINGET"):
@@ -206,5 +207,5 @@ def _check_tensor(name: str, tensor: Any, sizes: Mapping[str, int]) -> None:
     held = sizes.get(str(key), -1)
     if len(shape) > 8 or not dense or count * item != held or elements * item != held:
         raise UnsafeFile(
-            f"{name!r:.80} needs {elements * item} bytes, the file holds {max(held, 0)} for it"
+            f"{name!r:.80} claims {max(elements, count) * item} bytes, the file holds {held}"
         )

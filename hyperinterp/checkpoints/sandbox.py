@@ -18,8 +18,8 @@ _FULL = {28, 122, 27}
 def convert_untrusted(path: Path, folder: Path) -> None:
     """Read a bundle in a child process; leaves `tensors.safetensors` and `texts.json` in `folder`.
 
-    The child may use time and memory in proportion to the file's size (3 s of CPU plus 1 s per 20 MB;
-    1 GiB plus twice the file beyond what torch itself maps).
+    The child may use time and memory in proportion to the file's size: 3 s of CPU plus 1 s per
+    20 MB, and 1 GiB plus twice the file beyond what torch itself maps.
 
     Raises:
         UnsafeFile: It is not a plain bundle, or hit a limit.

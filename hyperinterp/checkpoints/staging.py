@@ -11,7 +11,7 @@ from typing import Any
 
 from hyperinterp.checkpoints.adapters import screen_adapter_config
 from hyperinterp.checkpoints.files import translate_io_errors
-from hyperinterp.checkpoints.manifest import Manifest, verify_directory
+from hyperinterp.checkpoints.manifest import Manifest, verify_files
 from hyperinterp.checkpoints.screen import (
     MAX_CONFIG_BYTES,
     MAX_TOKENIZER_BYTES,
@@ -94,7 +94,9 @@ def stage_directory(source: Source, folder: Path, weights: Path | None = None) -
         folder: Where the files lie.
         weights: A single weights file, for the kind `safetensors`; else found in the folder.
     """
-    manifest = verify_directory(folder) if weights is None else None
+    manifest = None
+    if weights is None:  # of a Hub repository only the files that we read are fetched
+        manifest = verify_files(folder, partial=source.kind == "hub")
     is_adapter = weights is None and (folder / "adapter_config.json").is_file()
     stem = "adapter_model" if is_adapter else "model"
     shards = [weights] if weights is not None else find_weights(folder, stem)

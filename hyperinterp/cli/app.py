@@ -111,18 +111,16 @@ def compare(
             device=device,
             progress=reporter,
         )
-    if out is not None:
-        from hyperinterp.report import save
+    from hyperinterp.cli.show import show_claims
+    from hyperinterp.report import save
 
-        written = save(report, out, figures=formats, force=force)
+    written = {} if out is None else save(report, out, figures=formats, force=force)
     if json:
         sys.stdout.write(report.to_json())
         return
-    from hyperinterp.cli.show import show_claims
-
     show_claims(report)
-    if out is not None:
-        typer.echo(f"report: {written['html']}")  # pyright: ignore[reportPossiblyUnbound]
+    if written:
+        typer.echo(f"report: {written['report.html']}")
 
 
 @app.command()
@@ -274,4 +272,4 @@ def demo(
 
     show_claims(report)
     typer.echo(f"twin:   {out / 'late-stage'}")
-    typer.echo(f"report: {written['html']}")
+    typer.echo(f"report: {written['report.html']}")

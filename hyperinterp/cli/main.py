@@ -54,7 +54,6 @@ def main() -> None:
 def _failed(error: BaseException, debug: bool) -> int:
     import typer
 
-
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, typer.Exit):

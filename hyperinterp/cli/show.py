@@ -5,6 +5,7 @@ import json
 import sys
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -28,9 +29,10 @@ def _console() -> Console:
 def show_claims(report: Report) -> None:
     """The claims table, with the effect, its interval and what it was held against."""
     console = _console()
-    table = Table(show_edge=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for heading in ("", "claim", "verdict", "effect [95 %]", "threshold", "n"):
-        table.add_column(heading, justify="left" if heading in ("claim", "verdict") else "right")
+        left = heading in ("", "claim", "verdict")
+        table.add_column(heading, justify="left" if left else "right", no_wrap=heading != "claim")
     for claim in report.claims.values():
         table.add_row(
             claim.id,

@@ -11,7 +11,7 @@ from hyperinterp.text import builtin_passages, read_passages
 from hyperinterp.training import Progress, TrainConfig, TrainResult, train
 
 
-def _shown(reporter: Reporter, title: str):  # noqa: ANN202
+def _shown(reporter: Reporter, title: str):
     def show(progress: Progress) -> None:
         note = "" if progress.loss is None else f"loss {progress.loss:.3f}"
         if progress.tokens_per_second:

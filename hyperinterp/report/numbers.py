@@ -6,7 +6,7 @@ MINUS = "−"
 DASH = "–"
 
 
-def number(value: float | None, digits: int = 3) -> str:
+def number(value: float | int | None, digits: int = 3) -> str:
     """About three significant digits, without exponents between 0.001 and a million."""
     if value is None:
         return DASH
@@ -30,7 +30,7 @@ def number(value: float | None, digits: int = 3) -> str:
     return text.replace("-", MINUS)
 
 
-def signed(value: float | None) -> str:
+def signed(value: float | int | None) -> str:
     """A difference: with its sign."""
     text = number(value)
     return f"+{text}" if value is not None and value > 0 else text
@@ -69,7 +69,7 @@ def compact(value: int | None) -> str:
     return str(value)
 
 
-def seconds(value: float) -> str:
+def seconds(value: float | int) -> str:
     """A wall time."""
     if value < 60:
         return f"{value:.1f} s"

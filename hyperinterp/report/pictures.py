@@ -61,12 +61,12 @@ def draw(figure: Measured, threshold: float | None, outcome: Verdict, *, above: 
     parts.append(
         Markup('<line class="axis" x1="2" x2="{:.0f}" y1="40" y2="40"/>').format(_WIDTH - 2)
     )
-    if threshold is None or abs(scale.x(0) - scale.x(threshold)) > 1:
-        close = threshold is not None and abs(scale.x(0) - scale.x(threshold)) < 34
-        parts.append(_tick(scale.x(0), "" if close else "0", "zero", 12))
+    if threshold is None or abs(scale.x(0.0) - scale.x(threshold)) > 1:
+        close = threshold is not None and abs(scale.x(0.0) - scale.x(threshold)) < 34
+        parts.append(_tick(scale.x(0.0), "" if close else "0", "zero", 12.0))
     if threshold is not None:
         sign = ">" if above else "<"
-        parts.append(_tick(scale.x(threshold), f"{sign} {threshold:g}", "need", 10))
+        parts.append(_tick(scale.x(threshold), f"{sign} {threshold:g}", "need", 10.0))
     if figure.lo is not None and figure.hi is not None:
         lo, hi = scale.x(figure.lo), scale.x(figure.hi)
         parts.append(
@@ -104,7 +104,7 @@ def css_class(verdict: Verdict) -> str:
     return "v-" + str(verdict).replace(" ", "-")
 
 
-def bar(share: float) -> Markup:
+def bar(share: float | int) -> Markup:
     """A horizontal bar of a share between 0 and 1."""
     return Markup(
         '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'

@@ -2,8 +2,9 @@
 
 from hyperinterp.training.config import METHODS, SCHEDULES, TrainConfig
 from hyperinterp.training.evaluation import Evaluation
+from hyperinterp.training.result import TrainResult
 from hyperinterp.training.resume import run_directory
-from hyperinterp.training.run import TrainResult, train
+from hyperinterp.training.run import train
 from hyperinterp.training.tracker import Progress
 
 __all__ = [

@@ -57,19 +57,19 @@ class TrainConfig:
     layers: int = 5
     late_stage_weights: bool = False
     rank: int = 32
-    alpha: float | None = None
-    lr: float | None = None
+    alpha: float | int | None = None
+    lr: float | int | None = None
     epochs: int = 40
     max_steps: int | None = None
-    max_seconds: float | None = None
-    target_loss: float | None = 0.05
+    max_seconds: float | int | None = None
+    target_loss: float | int | None = 0.05
     batch_size: int = 8
     grad_accum: int = 1
     seq_len: int = 128
     seed: int = 0
     dtype: str = "float32"
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
+    weight_decay: float | int = 0.0
+    max_grad_norm: float | int = 1.0
     schedule: str = "constant"
     warmup: int = 0
     prefix_cache: bool = True
@@ -79,7 +79,7 @@ class TrainConfig:
     save_at: tuple[float, ...] = ()
     save_epochs: tuple[int, ...] = ()
     keep_control: bool = False
-    resume_every: float = 60.0
+    resume_every: float | int = 60.0
     report_to: str = "none"
 
     def __post_init__(self) -> None:

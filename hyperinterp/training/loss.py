@@ -92,7 +92,7 @@ class ReadoutLoss:
 
     def __init__(self, model: HookedModel) -> None:
         self.model = model
-        self.weight = model.hf.get_output_embeddings().weight
+        self.weight: Tensor = model.hf.get_output_embeddings().weight  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
         self.plain = _is_plain_product(model, self.weight)
         self._cast: Tensor | None = None
 
@@ -118,9 +118,10 @@ class ReadoutLoss:
             return weight
         if self.weight.requires_grad:
             return weight.to(dtype)
-        if self._cast is None or self._cast.dtype != dtype or self._cast.device != weight.device:
-            self._cast = weight.to(dtype)
-        return self._cast
+        cast = self._cast
+        if cast is None or cast.dtype != dtype or cast.device != weight.device:
+            cast = self._cast = weight.to(dtype)
+        return cast
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -61,12 +61,8 @@ class Tally:
     control_loss: float | None = None
 
 
-class Saver(Protocol):
-    """Writes a checkpoint of the module under a name, with facts about it."""
-
-    def __call__(self, name: str, facts: dict[str, Any]) -> Path:
-        """Write and return the directory."""
-        ...
+# Writes a checkpoint of the module under a name, with facts about it.
+Saver = Callable[[str, dict[str, Any]], Path]
 
 
 class Tracker(TrainerCallback):
@@ -130,7 +126,7 @@ class Tracker(TrainerCallback):
                 step=state.global_step,
                 epoch=state.global_step / self.steps_per_epoch,
                 loss=figures.loss,
-                lr=self._trainer.lr_scheduler.get_last_lr()[0],
+                lr=self._trainer.last_rate,
                 grad_norm=figures.grad_norm,
                 seconds=round(tally.seconds, 3),
                 tokens_per_second=self._speed(),
@@ -232,7 +228,7 @@ class Tracker(TrainerCallback):
             return
         trainer = self._trainer
         write_point(
-            self.folder, trainer.model, trainer.optimizer, trainer.lr_scheduler, state,
+            self.folder, trainer.module, trainer.optimizer, trainer.lr_scheduler, state,
             asdict(self.tally),
         )  # fmt: skip
         self._last_point = time.monotonic()

@@ -117,6 +117,7 @@ class HyperfitTrainer(Trainer):
     ) -> None:
         self.sampler = EpochSampler(len(rows), config.seed)
         self.figures = StepFigures()
+        self.module = module
         self._fresh = True
         super().__init__(
             model=module,
@@ -126,6 +127,11 @@ class HyperfitTrainer(Trainer):
             callbacks=callbacks,
         )
         self.remove_callback(PrinterCallback)
+
+    @property
+    def last_rate(self) -> float:
+        """Learning rate of the step that was just made."""
+        return float(self._get_learning_rate())
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return self.sampler
@@ -146,7 +152,7 @@ class HyperfitTrainer(Trainer):
         rows = torch.full_like(found["targets"], len(inputs["labels"]))
         sums = torch.stack([found["loss_sum"].double(), found["targets"], rows])
         if self.accelerator.num_processes > 1:
-            sums = self.accelerator.reduce(sums, reduction="sum")
+            sums = torch.as_tensor(self.accelerator.reduce(sums, reduction="sum"))
         loss_sum, targets, count = sums.tolist()
         step = self.state.global_step + 1
         if not torch.isfinite(sums).all():
@@ -179,8 +185,7 @@ class HyperfitTrainer(Trainer):
 
     def _checked_norm(self, model: nn.Module) -> float:
         named = [(name, p.grad) for name, p in model.named_parameters() if p.grad is not None]
-        norms = torch._foreach_norm([grad for _, grad in named])
-        each = torch.stack([norm.float() for norm in norms])
+        each = torch.stack([torch.linalg.vector_norm(grad.float()) for _, grad in named])
         total = float(torch.linalg.vector_norm(each))
         if total != total or total == float("inf"):
             bad = int((~torch.isfinite(each)).nonzero()[0]) if not each.isfinite().all() else 0
@@ -196,7 +201,7 @@ class HyperfitTrainer(Trainer):
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
     ) -> None:
-        load_weights(self.model if model is None else model, Path(resume_from_checkpoint))
+        load_weights(self.module if model is None else model, Path(resume_from_checkpoint))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is not None:

@@ -85,7 +85,11 @@ def _variances(x: Array) -> Tensor:
     values = widen(real(x, "x", axes="[d] or [d d]"), "x")
     if values.ndim == 1:
         return values
-    if values.ndim != 2 or values.shape[0] != values.shape[1] or not torch.allclose(values, values.T, rtol=1e-4, atol=0):
+    if (
+        values.ndim != 2
+        or values.shape[0] != values.shape[1]
+        or not torch.allclose(values, values.T, rtol=1e-4, atol=0)
+    ):
         raise ValueError(
             f"x: expected variances [d] or a symmetric covariance [d d], found {list(x.shape)}"
         )

@@ -136,8 +136,8 @@ class PromptSpectra:
         sums = y.sum(0, dtype=torch.float64)
         axes = y.square().sum(0, dtype=torch.float64)
         moment = y.T @ y
-        own = moment.square().sum(dtype=torch.float64)
-        off = moment.to(torch.float64) @ sums - axes * sums
+        own = moment.square().sum(1).to(torch.float64).sum()
+        off = (moment @ sums.to(dtype)).to(torch.float64) - axes * sums
         if not bool(torch.isfinite(own + off.sum())):
             raise ValueError("rows: expected finite entries, found NaN, infinity or an overflow")
         unit = Unit(
@@ -167,7 +167,7 @@ class PromptSpectra:
         squares = loss.fill_diagonal_(0).square_()
         root = (half.square() + squares).sqrt_().add_(half.abs())
         push = (squares / root.clamp_min_(torch.finfo(root.dtype).tiny)).copysign_(half)
-        return first + push.sum(1, dtype=torch.float64)
+        return first + push.sum(1).to(torch.float64)
 
     def merge(self, other: "PromptSpectra") -> "PromptSpectra":
         """Take in the prompts of `other` (none in common), in place; returns self.

@@ -16,6 +16,8 @@ from probes import (
     LeaveOneOut,
     Moments,
     PromptSpectra,
+    bootstrap_contrast,
+    paired_bootstrap,
     paired_jackknife,
 )
 
@@ -83,7 +85,7 @@ def calibrate(
     fitted: World,
     repetitions: int,
     prompts: int = 24,
-    tokens: int = 16,
+    tokens: int = 32,
     seed: int = 0,
 ) -> Calibration:
     """Coverage of 95 % intervals of PR(fitted) - PR(base), and the relative bias of PR(base)."""
@@ -123,27 +125,28 @@ WORLDS = {
 }
 
 
-@pytest.mark.parametrize("world", ["expansion", "no change"])
-def test_paired_intervals_cover_and_the_corrected_pr_is_right(world: str) -> None:
-    found = calibrate(*WORLDS[world], repetitions=200, prompts=20, tokens=12)
-    assert 0.90 <= found.coverage <= 0.985, found
+def test_paired_intervals_cover_and_the_corrected_pr_is_right() -> None:
+    found = calibrate(*WORLDS["no change"], repetitions=200)
+    assert 0.90 <= found.coverage <= 0.98, found
     assert abs(found.bias) < 0.03, found
     assert found.naive_bias < -0.15, found
+
+
+def test_the_naive_difference_is_not_covered() -> None:
+    """The control: without the correction, the truth of an expansion is missed."""
+    found = calibrate(*WORLDS["expansion"], repetitions=30)
+    assert found.naive_coverage < 0.5, found
+    assert found.coverage > 0.8, found
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("prompts", [24, 48])
 @pytest.mark.parametrize("world", WORLDS)
 def test_coverage_in_every_world(world: str, prompts: int) -> None:
-    found = calibrate(*WORLDS[world], repetitions=500, prompts=prompts, tokens=16, seed=1)
-    assert 0.90 <= found.coverage <= 0.99, found
-    assert abs(found.bias) < 0.04, found
-
-
-def test_the_naive_difference_is_not_covered() -> None:
-    """The control: without the correction, the truth of an expansion is missed."""
-    found = calibrate(*WORLDS["expansion"], repetitions=40, prompts=20, tokens=12)
-    assert found.naive_coverage < 0.5, found
+    """Never below 90 %; up to 99.5 %, as a jackknife counts second-order variance twice."""
+    found = calibrate(*WORLDS[world], repetitions=400, prompts=prompts, seed=1)
+    assert 0.90 <= found.coverage <= 0.995, found
+    assert abs(found.bias) < 0.03, found
 
 
 def test_paired_bootstrap_covers_a_skewed_mean() -> None:
@@ -160,7 +163,7 @@ def contrast_rejections(
     repetitions: int, effect: float, prompts: int = 24, sites: int = 8
 ) -> float:
     """How often the last site is called larger than the largest of the others."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(1)
     hits = 0
     for _ in range(repetitions):
         pseudo = rng.standard_normal((prompts, sites)) + rng.standard_normal((prompts, 1))
@@ -170,20 +173,20 @@ def contrast_rejections(
 
 
 def test_contrast_says_no_to_a_null_and_yes_to_an_effect() -> None:
-    assert contrast_rejections(300, 0.0) <= 0.025
+    assert contrast_rejections(200, 0.0) <= 0.025
     assert contrast_rejections(100, 2.0) >= 0.95
 
 
 def test_contrast_has_the_right_error_with_one_rival() -> None:
     """With a single rival the boundary is exact: 2.5 % of wrong calls, up to noise."""
-    assert 0.005 <= contrast_rejections(400, 0.0, sites=2) <= 0.05
+    assert 0.01 <= contrast_rejections(800, 0.0, sites=2) <= 0.04
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=1000)
     parser.add_argument("--prompts", type=int, default=24)
-    parser.add_argument("--tokens", type=int, default=16)
+    parser.add_argument("--tokens", type=int, default=32)
     options = parser.parse_args()
     for name, (base, fitted) in WORLDS.items():
         found = calibrate(base, fitted, options.repetitions, options.prompts, options.tokens)

@@ -143,6 +143,8 @@ def test_self_bleu_limits_and_sample():
     assert torch.equal(capped.sampled, self_bleu(apart, max_sample=4, seed=1).sampled)
     assert capped.sampled.tolist() == sorted(set(capped.sampled.tolist()))
     assert self_bleu([[1, 2], [], [1, 2]]).sampled.tolist() == [0, 2]
+    # Effective order: texts shorter than four words are scored on the n-grams that they have.
+    assert self_bleu([[1, 2], [1, 2]]).mean == pytest.approx(1.0)
     for bad in ([[1, 2]], ["a", [1]], ["", "a"]):
         with pytest.raises(ValueError, match="texts_or_ids: expected 2"):
             self_bleu(bad)

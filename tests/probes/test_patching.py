@@ -109,6 +109,10 @@ def test_spectrum_noise_keeps_rank_and_forgets_directions():
     ]
     # E = 0 and sd = sum s^2 / sqrt(m n) / |delta|^2 for Haar frames, about 0.02 here.
     assert abs(float(np.mean(overlaps))) < 0.02
+    # Frames straight from a QR all have a first entry of one sign: they would not be uniform.
+    one = torch.ones(4, 6)
+    signs = [float(spectrum_matched_noise(one, generator(s))[0, 0]) > 0 for s in range(100)]
+    assert 25 < sum(signs) < 75
     assert float(np.std(overlaps)) < 0.1
 
 

@@ -14,6 +14,7 @@ from hyperinterp.report.figures.sketch import Sketch
 from hyperinterp.report.figures.theme import CLEAR, SYMBOLS, faint
 from hyperinterp.report.numbers import hover
 
+Numbers = Sequence[float] | Sequence[int]
 Draw = Callable[..., Sketch | None]
 
 
@@ -121,7 +122,7 @@ def bars(figures: Sequence[Measured], colour: str, thickness: float = 1.5) -> di
     }  # fmt: skip
 
 
-def ribbon(x: Sequence[float], figures: Sequence[Measured], colour: str) -> dict[str, Any]:
+def ribbon(x: Numbers, figures: Sequence[Measured], colour: str) -> dict[str, Any]:
     """A shaded band between the interval ends; gaps where there is no interval."""
     xs: list[float | None] = []
     ys: list[float | None] = []
@@ -146,7 +147,7 @@ def ribbon(x: Sequence[float], figures: Sequence[Measured], colour: str) -> dict
 
 
 def curve(
-    x: Sequence[float],
+    x: Numbers,
     figures: Sequence[Measured],
     name: str,
     colour: str,
@@ -168,7 +169,7 @@ def curve(
 
 
 def dots(
-    rows: Sequence[float],
+    rows: Numbers,
     figures: Sequence[Measured],
     name: str,
     colour: str,
@@ -182,7 +183,7 @@ def dots(
         name=name,
         mode="markers",
         marker={"color": colour, "size": 10, "symbol": SYMBOLS.get(colour, "circle")},
-        error_x=bars(figures, colour, 2),
+        error_x=bars(figures, colour, 2.0),
         customdata=[[text, hover(item)] for text, item in zip(labels, figures, strict=True)],
         hovertemplate="%{customdata[0]}<br>%{fullData.name}: %{customdata[1]}<extra></extra>",
         **style,

@@ -95,7 +95,7 @@ def divergences(block: TemperatureBlock) -> Sketch:
     figure.add(
         "bar",
         x=[item.value for item in figures], y=[0, 1, 2], orientation="h", width=0.5,
-        marker={"color": [MUTED, BASE, BASE]}, error_x=bars(figures, MUTED, 2),
+        marker={"color": [MUTED, BASE, BASE]}, error_x=bars(figures, MUTED, 2.0),
         customdata=[hover(item) for item in figures], showlegend=False,
         hovertemplate="%{customdata}<extra></extra>",
     )  # fmt: skip

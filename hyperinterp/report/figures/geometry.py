@@ -67,7 +67,7 @@ def _mark(
     return scatter(
         x=x, y=[item.value for item in figures], mode="markers", name=name, showlegend=False,
         marker={"color": colour, "size": 10, "symbol": SYMBOLS[colour]},
-        error_y=bars(figures, colour, 2),
+        error_y=bars(figures, colour, 2.0),
         customdata=[[text, hover(item)] for text, item in zip(labels, figures, strict=True)],
         hovertemplate="%{customdata[0]}<br>%{fullData.name}: %{customdata[1]}<extra></extra>",
     )  # fmt: skip

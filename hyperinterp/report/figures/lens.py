@@ -5,7 +5,7 @@ from typing import Any
 
 from hyperinterp.analyses.ranks import LensProfile
 from hyperinterp.report.escape import clip, label, token, token_label, visible
-from hyperinterp.report.figures.chart import Chart, Choice, Reading, label_ticks, scatter
+from hyperinterp.report.figures.chart import Chart, Choice, Numbers, Reading, label_ticks, scatter
 from hyperinterp.report.figures.sketch import Sketch
 from hyperinterp.report.figures.theme import BASE, CONTROL, FITTED, MUTED, SYMBOLS
 from hyperinterp.report.numbers import number
@@ -26,7 +26,7 @@ def _rank_axis(figure: Sketch) -> None:
     )  # fmt: skip
 
 
-def _line(name: str, values: Sequence[float], colour: str, depths: Sequence[str]) -> dict[str, Any]:
+def _line(name: str, values: Numbers, colour: str, depths: Sequence[str]) -> dict[str, Any]:
     return scatter(
         x=list(range(len(values))), y=list(values), name=name, mode="lines+markers",
         line={"color": colour, "width": 2, "dash": "dot" if colour == CONTROL else "solid"},

@@ -47,7 +47,7 @@ class Sketch:
         shape = {"type": "rect", "layer": "below", "line": {"width": 0}, **shape}
         self.layout["shapes"].append(shape)
 
-    def level(self, value: float, text: str, *, vertical: bool = False, **line: Any) -> None:
+    def level(self, value: float | int, text: str, *, vertical: bool = False, **line: Any) -> None:
         """A dotted reference line across the plot with words, e.g. a threshold or zero."""
         look = {"dash": "dot", "width": 1.2, "color": MUTED, **line}
         along, across = ("x", "y") if vertical else ("y", "x")

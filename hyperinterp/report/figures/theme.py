@@ -35,7 +35,13 @@ _DARK = {
 }
 _HEAT = ("#F4F7FA", "#CFE3F1", "#8FC1E0", "#3F90C4", "#0B5A92", "#062F52")
 _HEAT_DARK = ("#1C2126", "#173A54", "#1F5F8C", "#3A8FC6", "#86C5EC", "#E2F2FC")
-SYMBOLS = {BASE: "circle", FITTED: "diamond", DELTA: "square", CONTROL: "triangle-up"}
+SYMBOLS = {
+    BASE: "circle",
+    FITTED: "diamond",
+    DELTA: "square",
+    CONTROL: "triangle-up",
+    EXTRA: "triangle-down",
+}
 
 
 def faint(colour: str, alpha: float = 0.16) -> str:

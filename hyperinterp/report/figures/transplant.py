@@ -80,7 +80,7 @@ def _add_bars(
     figure.add(
         "bar",
         x=x, y=[item.value for item in figures], width=0.36, name=direction, showlegend=legend,
-        legendgroup=direction, error_y=bars(figures, MUTED, 1),
+        legendgroup=direction, error_y=bars(figures, MUTED, 1.0),
         marker={
             "color": colour if direction == INTO_BASE else faint(colour, 0.35),
             "line": {"color": colour, "width": 1.2},
@@ -106,7 +106,7 @@ def _null_band(figure: Sketch, block: TransplantBlock) -> None:
         x=x, y=[item.value for item in figures], mode="markers" if len(nulls) == 1 else "lines",
         name=f"random changes of the same norm ({draws} draws)",
         line={"color": MUTED, "width": 1.5, "dash": "dash"}, marker={"color": MUTED, "symbol": "x"},
-        error_y=bars(figures if len(nulls) == 1 else [], MUTED, 1),
+        error_y=bars(figures if len(nulls) == 1 else [], MUTED, 1.0),
         customdata=[hover(item) for item in figures],
         hovertemplate="null: %{customdata}<extra></extra>",
     )  # fmt: skip

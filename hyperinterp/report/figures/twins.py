@@ -46,12 +46,13 @@ def apart(block: SufficiencyBlock) -> Sketch | None:
     if not known:
         return None
     figure = Sketch("growth at the last block (participation ratio)", "type-token ratio")
-    for twin in known:
+    for index, twin in enumerate(known):
         colour = _ROLES.get(twin.role, MUTED)
         figure.add(
             "scatter",
             x=[twin.last_delta.value], y=[twin.ttr.value], mode="markers+text",
-            name=label(twin.name, 24), text=[label(twin.name, 24)], textposition="top center",
+            name=label(twin.name, 24), text=[label(twin.name, 24)],
+            textposition=("top left", "bottom right")[index % 2],
             textfont={"size": 11}, showlegend=False, cliponaxis=False,
             marker={"color": colour, "size": 11, "symbol": SYMBOLS.get(colour, "circle")},
             error_x=bars([twin.last_delta], colour), error_y=bars([twin.ttr], colour),

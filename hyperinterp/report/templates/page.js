@@ -24,15 +24,19 @@
   }
 
   // Row labels above their rows instead of beside them, where the page is narrow.
-  function labelsAbove(layout) {
+  function labelsAbove(data, layout) {
+    for (const trace of data) {
+      trace.y = trace.y.map((y) => y === null ? y : Math.round(y) + 0.62 * (y - Math.round(y)) + 0.12);
+      if (trace.width) trace.width *= 0.62;
+    }
     const rows = layout.yaxis.ticktext;
     layout.yaxis.showticklabels = false;
     layout.yaxis.ticks = "";
     layout.yaxis.range = [rows.length - 0.5, -0.75];
-    layout.height += 16 * rows.length;
+    layout.height += 18 * rows.length;
     layout.margin.l = 8;
     rows.forEach((text, row) => layout.annotations.push({
-      x: 0, xref: "paper", xanchor: "left", y: row, yshift: 8, yanchor: "bottom", showarrow: false,
+      x: 0, xref: "paper", xanchor: "left", y: row - 0.2, yanchor: "bottom", showarrow: false,
       text: text.replaceAll("<br>", " "), font: { size: 11.5 },
     }));
   }
@@ -54,7 +58,7 @@
     if (narrow) {
       layout.height += 40;
       layout.margin = { l: 44, r: 8, t: 12, b: 44 };
-      if (layout.meta && layout.meta.rows) labelsAbove(layout);
+      if (layout.meta && layout.meta.rows) labelsAbove(data, layout);
     }
     const more = { displaylogo: false, typesetMath: false, showTips: false, modeBarButtons: [["toImage", "resetScale2d"]] };
     more.displayModeBar = hovers ? "hover" : false;

@@ -146,9 +146,9 @@ def test_the_real_model(tmp_path):
     """Load, adapt, save, load: on the 135M model (2 s a load once it is converted)."""
     real = load_checkpoint("smollm2")
     assert sum(p.numel() for p in real.model.parameters()) == 134_515_008
-    ids = torch.tensor([real.tokenizer("The quick brown fox jumps over the")["input_ids"]])
+    ids = torch.tensor([real.tokenizer("The capital of France is")["input_ids"]])
     before = logits(real.model, ids)
-    assert real.tokenizer.decode(before[0, -1].argmax()).strip() == "lazy"
+    assert real.tokenizer.decode(before[0, -1].argmax()).strip() == "Paris"
     adapted = make_adapter(real.model, layers_to_transform=[28, 29])
     facts = {"base_name": "smollm2", "base_fingerprint": real.fingerprint}
     save_adapter(adapted, real.tokenizer, tmp_path / "a", provenance=facts)
@@ -164,12 +164,10 @@ def test_the_real_model_through_a_bundle(tmp_path):
     export_bundle("smollm2", tmp_path / "s.pt")
     back = load_checkpoint(tmp_path / "s.pt")
     text = "The quick brown fox jumps over the"
-    ids = real.tokenizer(text)["input_ids"]
-    assert back.tokenizer(text)["input_ids"] == ids
+    ids = torch.tensor([real.tokenizer(text)["input_ids"]])
+    assert back.tokenizer(text)["input_ids"] == ids[0].tolist()
     assert back.fingerprint == real.fingerprint
-    assert torch.equal(
-        logits(back.model, torch.tensor([ids])), logits(real.model, torch.tensor([ids]))
-    )
+    assert torch.equal(logits(back.model, ids), logits(real.model, ids))
 
 
 @pytest.mark.real

@@ -14,6 +14,7 @@ from hyperinterp.checkpoints import (
     hub,
     inspect_checkpoint,
     load_checkpoint,
+    manifest,
     read_bundle,
     resolve,
     save_adapter,
@@ -206,8 +207,8 @@ def test_save_adapter_needs_to_know_its_base(made, tokenizer, tmp_path):
     adapted = make_adapter(make_model())
     with pytest.raises(InputRefused, match="base_fingerprint"):
         save_adapter(adapted, tokenizer, tmp_path / "a", provenance={"base_name": "smollm2"})
+    facts = {"base_name": "../x", "base_fingerprint": "0"}
     with pytest.raises(UnsafeFile, match=r"\.\."):
-        facts = {"base_name": "../x", "base_fingerprint": "0"}
         save_adapter(adapted, tokenizer, tmp_path / "a", provenance=facts)
 
 
@@ -216,7 +217,13 @@ def test_hub_cache_layout(made, ids, tmp_path, monkeypatch):
     blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "abc"
     blobs.mkdir()
     snapshot.mkdir(parents=True)
-    for number, path in enumerate(sorted((made / "whole").iterdir())):
+    source = tmp_path / "source"
+    shutil.copytree(made / "whole", source)
+    (source / "hyperinterp-manifest.json").unlink()
+    entries = {n: manifest._entry(source / n) for n in [p.name for p in source.iterdir()]}
+    entries["training.json"] = manifest.FileEntry(3, "0" * 64)  # recorded, never fetched
+    (source / "hyperinterp-manifest.json").write_bytes(manifest._serialise(entries, {"n": 1}))
+    for number, path in enumerate(sorted(source.iterdir())):
         shutil.copy(path, blobs / str(number))
         (snapshot / path.name).symlink_to(f"../../blobs/{number}")
     asked = {}
@@ -224,7 +231,7 @@ def test_hub_cache_layout(made, ids, tmp_path, monkeypatch):
         hub, "snapshot_download", lambda name, **kw: asked.update(name=name, **kw) or str(snapshot)
     )
     loaded = load_checkpoint("owner/model", revision="v1")
-    assert loaded.source.kind == "hub"
+    assert (loaded.source.kind, loaded.provenance) == ("hub", {"n": 1})
     assert torch.equal(
         logits(loaded.model, ids), logits(load_checkpoint(made / "whole").model, ids)
     )

@@ -1,4 +1,4 @@
-"""Configurations, adapters and paths that a careful reader refuses before transformers sees them."""
+"""Hostile configurations, adapters and paths, refused before transformers sees them."""
 
 import json
 import os

@@ -165,7 +165,7 @@ def test_a_disk_that_is_really_full(made, tmp_path):
     assert rows.pop("left") == ["out", "x.pt"]
     assert rows.pop("old directory") is True
     assert rows.pop("old bundle") is True
-    assert rows == dict.fromkeys(["directory", "bundle", "file"], ["OutOfResources", 3])
+    assert rows == {name: ["OutOfResources", 3] for name in ("directory", "bundle", "file")}
 
 
 def kill_rows(folder, kills, seed=0):

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-
 from hyperinterp.errors import MismatchedPair, UnsupportedModel
 from hyperinterp.models import Part, PartKind, blocks, perturbed, self_check, transplanted
 from hyperinterp.models.surgery import path_of
@@ -125,8 +124,6 @@ def test_models_of_other_shape_are_refused(tiny):
         transplanted(tiny(), wider, blocks([0])),
     ):
         pass
-
-
 
 
 def test_the_self_check_catches_a_planted_error(tiny, family):

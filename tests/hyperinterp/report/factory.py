@@ -62,6 +62,7 @@ class Maker:
         self.random = random.Random(seed)
 
     def measured(self, value: float, half: float | None = None, n: int = PROMPTS) -> Measured:
+        value = float(value)
         half = abs(value) * 0.08 + 0.004 if half is None else half
         skew = self.random.uniform(0.85, 1.15)
         return Measured(
@@ -328,7 +329,8 @@ def transplant(make: Maker) -> TransplantBlock:
             )
     hybrids = tuple(
         HybridText(
-            label, layers, way, make.measured(ttr, 0.03), make.measured(max(0.9 - 1.45 * ttr, 0.02)),
+            label, layers, way, make.measured(ttr, 0.03),
+            make.measured(max(0.9 - 1.45 * ttr, 0.02)),
             make.measured((ttr - 0.224) / 0.358, 0.07), HOSTILE[i] + "".join(make.text(20, i < 3)),
         )
         for i, (label, layers, way, ttr) in enumerate(
@@ -379,7 +381,8 @@ def quotation(make: Maker) -> QuotationBlock:
         for i, text in enumerate(HOSTILE[:8])
     )
     return QuotationBlock(
-        32, 8, make.pair(0.001, 0.018, 0.006), make.pair(3.1, 5.2, 0.6), make.measured(0.0006, 0.0006),
+        32, 8, make.pair(0.001, 0.018, 0.006), make.pair(3.1, 5.2, 0.6),
+        make.measured(0.0006, 0.0006),
         Pair(make.measured(0.224, 0.02), make.measured(0.571, 0.03), make.measured(0.347, 0.04)),
         examples, "train.jsonl <script>",
     )  # fmt: skip
@@ -399,7 +402,9 @@ def claims(make: Maker) -> dict[str, Claim]:
     figures = {
         "C1": {"ttr": m(0.358, 0.04), "rep_4": m(-0.564, 0.06)},
         "C2": {"remaining": m(0.797, 0.03), "diversity": m(0.23, 0.05)},
-        "C3": {"remaining": m(0.83, 0.03), "unexplained": m(0.86, 0.02), "diversity": m(0.29, 0.05)},
+        "C3": {
+            "remaining": m(0.83, 0.03), "unexplained": m(0.86, 0.02), "diversity": m(0.29, 0.05)
+        },
         "C4": {"after_static": m(0.366, 0.02), "deep": m(0.21, 0.02), "halves": m(0.449, 0.03)},
         "C5": {"contrast": m(20.8, 9.5), "growth": m(102.5, 12.0)},
         "C6": {

@@ -1,6 +1,7 @@
 import pytest
 
 from hyperinterp.models import HookedModel
+
 from .factory import tiny
 
 

@@ -1,4 +1,4 @@
-"""Tiny random models of several families, with a byte-level tokenizer, as hooked models or on disk."""
+"""Tiny random models of several families with a byte-level tokenizer, in memory or on disk."""
 
 import hashlib
 import json
@@ -41,11 +41,12 @@ CONFIGS = {
     "llama": lambda: LlamaConfig(**_GROUPED, tie_word_embeddings=True),
     "qwen2": lambda: Qwen2Config(**_GROUPED),
     "gemma2": lambda: Gemma2Config(
-        **_GROUPED, head_dim=8, sliding_window=8, query_pre_attn_scalar=8, final_logit_softcapping=5.0
+        **_GROUPED, head_dim=8, sliding_window=8, query_pre_attn_scalar=8,
+        final_logit_softcapping=5.0,
     ),
     "gpt2": lambda: GPT2Config(
-        vocab_size=VOCAB, initializer_range=SCALE, n_embd=WIDTH, n_layer=LAYERS, n_head=4, n_positions=64,
-        bos_token_id=256, eos_token_id=257, pad_token_id=257,
+        vocab_size=VOCAB, initializer_range=SCALE, n_embd=WIDTH, n_layer=LAYERS, n_head=4,
+        n_positions=64, bos_token_id=256, eos_token_id=257, pad_token_id=257,
     ),
     "gpt_neox": lambda: GPTNeoXConfig(**_COMMON, max_position_embeddings=64),
     "opt": lambda: OPTConfig(

@@ -1,7 +1,7 @@
 import pytest
 
 from hyperinterp.errors import InputRefused
-from hyperinterp.training import TrainConfig
+from hyperinterp.training import TrainConfig, config
 from hyperinterp.training.config import differing_fields
 
 
@@ -9,11 +9,11 @@ from hyperinterp.training.config import differing_fields
     ("field", "value"),
     [
         ("method", "late"), ("schedule", "step"), ("dtype", "float16"), ("layers", 0),
-        ("rank", 0), ("rank", 2.5), ("rank", True), ("alpha", 0.0), ("lr", -1.0),
+        ("rank", 0), ("rank", True), ("alpha", 0.0), ("lr", -1.0),
         ("lr", float("nan")), ("lr", float("inf")), ("epochs", 0), ("max_steps", 0),
         ("max_seconds", 0.0), ("target_loss", 0.0), ("batch_size", 0), ("grad_accum", 0),
         ("seq_len", 1), ("seed", -1), ("seed", 2**32), ("weight_decay", -0.1), ("warmup", -1),
-        ("eval_every", 0), ("save_at", (0.0,)), ("save_at", [1.0]), ("save_epochs", (0,)),
+        ("eval_every", 0), ("save_at", (0.0,)), ("save_epochs", (0,)),
         ("resume_every", -1.0), ("max_grad_norm", float("nan")), ("prefix_budget_bytes", -1),
     ],
 )  # fmt: skip
@@ -21,6 +21,16 @@ def test_a_value_out_of_range_is_refused_by_name(field: str, value: object) -> N
     with pytest.raises(InputRefused, match=rf"^{field}: expected .*, found ") as refusal:
         TrainConfig(**{field: value})
     assert "\n" not in str(refusal.value)
+
+
+def test_a_value_of_another_type_is_refused_too() -> None:
+    """Called below the constructor, whose own annotations are enforced in tests."""
+    with pytest.raises(InputRefused, match=r"rank: expected a whole number .*, found 2\.5"):
+        config._at_least("rank", 2.5, 1)
+    with pytest.raises(InputRefused, match="lr: expected a number, found 'fast'"):
+        config._positive("lr", "fast")
+    with pytest.raises(InputRefused, match=r"save_at: expected a tuple of numbers, found \[1.0\]"):
+        config._each("save_at", [1.0])
 
 
 def test_full_weights_of_the_last_blocks_belong_to_late_stage() -> None:

@@ -42,7 +42,7 @@ def test_a_loss_that_is_no_number_stops_at_once_and_saves_nothing(
 ) -> None:
     _poisoned(monkeypatch, 7, value)
     out = tmp_path / "out"
-    with pytest.raises(NumericalFault, match="training: loss: .* found (nan|inf) at step 7"):
+    with pytest.raises(NumericalFault, match=r"training: loss: .* found (nan|inf) at step 7"):
         train(tiny("llama"), letters(14), out, TrainConfig(**{**RECIPE, "method": method}))
     assert not out.exists()
     point = newest_point(run_directory(out))
@@ -102,9 +102,9 @@ def test_an_existing_directory_is_refused_before_any_work(
         train("smollm2", letters(4), tmp_path / "out")
     with pytest.raises(InputRefused, match="holds files but no checkpoint"):
         train("smollm2", letters(4), tmp_path / "out", force=True)
+    (tmp_path / "new.run").mkdir()
+    (tmp_path / "new.run" / "mine.txt").write_text("keep")
     with pytest.raises(InputRefused, match="expected an unfinished run, found something else"):
-        (tmp_path / "new.run").mkdir()
-        (tmp_path / "new.run" / "mine.txt").write_text("keep")
         train("smollm2", letters(4), tmp_path / "new", force=True)
     (tmp_path / "file").write_text("keep")
     with pytest.raises(InputRefused, match="is not a plain directory"):
@@ -123,7 +123,7 @@ def test_what_needs_heldout_text_says_so(tmp_path: Path) -> None:
 def test_a_refused_text_or_layer_leaves_nothing(tmp_path: Path) -> None:
     short = Passages((Passage("a", "x"),), "here")
     with pytest.raises(InputRefused, match="here: expected passages of at least 2 tokens"):
-        train(tiny("llama"), short, tmp_path / "out")
+        train(tiny("llama"), short, tmp_path / "out", TrainConfig(layers=1))
     with pytest.raises(InputRefused, match="layers: expected at most"):
         train(tiny("llama"), letters(4), tmp_path / "out", TrainConfig(layers=9))
     assert not any(tmp_path.iterdir())

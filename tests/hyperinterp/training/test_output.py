@@ -1,4 +1,4 @@
-"""What a run leaves: directories that plain transformers and peft calls load, with the same logits."""
+"""What a run leaves: plain transformers and peft calls load it and get the same logits."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_plain_calls_load_it_with_the_same_logits(family: str, name: str, tmp_pa
 
 
 def test_the_saved_weights_are_those_that_were_trained(tmp_path: Path) -> None:
-    """The last log line's loss is that of the weights before the last step; one more epoch tells."""
+    """The loss of step 6, before its update, is that of the weights saved after step 5."""
     base = saved_tiny("llama", tmp_path)
     recipe = _recipe(layers=2, batch_size=16, max_steps=5, epochs=5)
     out = train(base, letters(10), tmp_path / "five", recipe, device="cpu").out

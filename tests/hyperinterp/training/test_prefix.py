@@ -48,7 +48,7 @@ def test_full_weights_of_the_last_blocks_use_it_too(tmp_path: Path) -> None:
 
 
 def _by_hand(family: str, data: Passages, config: TrainConfig) -> list[float]:
-    """The same job with peft, the model's own loss and torch's AdamW: none of our code but the order."""
+    """The same job with peft, the model's own loss and torch's AdamW; of ours only the order."""
     hf = tiny_hf(family)
     names = {"llama": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
              "gpt2": ["c_attn", "c_proj", "c_fc"]}  # fmt: skip

@@ -104,9 +104,9 @@ def test_another_recipe_or_other_data_is_refused_with_the_fields(
     else:
         _cut(tiny("llama"), out, 6, config)
     other = TrainConfig(**{**RECIPE, "rank": 5, "seed": 3})
-    with pytest.raises(InputRefused, match="found rank: 4 -> 5; seed: 0 -> 3$"):
+    with pytest.raises(InputRefused, match=r"found rank: 4 -> 5; seed: 0 -> 3$"):
         train(tiny("llama"), letters(14), out, other, resume=True)
-    with pytest.raises(InputRefused, match="data_sha256: .* -> .*; tokens_sha256: "):
+    with pytest.raises(InputRefused, match=r"data_sha256: .* -> .*; tokens_sha256: "):
         train(tiny("llama"), letters(14, 2), out, config, resume=True)
     unlike = HookedModel(tiny("llama").hf, tiny("llama").tokenizer, fingerprint="1" * 64)
     with pytest.raises(InputRefused, match="base_fingerprint: '000"):

@@ -77,7 +77,7 @@ def test_stacked_experts_are_refused_with_the_way_out() -> None:
     )  # fmt: skip
     model = HookedModel(MixtralForCausalLM(config))
     with (
-        pytest.raises(UnsupportedModel, match="stacked experts .* train full weights"),
+        pytest.raises(UnsupportedModel, match=r"stacked experts .* train full weights"),
         trainable(model, TrainConfig(layers=1)),
     ):
         pass

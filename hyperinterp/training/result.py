@@ -1,0 +1,56 @@
+"""What a finished run tells."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from hyperinterp.training.log import LOG_NAME
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run made.
+
+    Attributes:
+        out: the checkpoint directory.
+        method: `full`, `lora` or `late-stage`.
+        epochs: whole epochs run.
+        steps: optimiser steps run.
+        loss: token-weighted mean loss of the last whole epoch, nats; None if none was whole.
+        stop: `target loss`, `epochs`, `max steps` or `max seconds`.
+        trainable: trained parameters.
+        total: all parameters, an adapter's included.
+        tokens: token ids seen, over all epochs.
+        seconds: time spent in training (earlier parts of a resumed run included).
+        tokens_per_second: tokens / seconds.
+        prefix: where the frozen blocks' stream was kept: `memory`, `mapped` or `none`.
+        control: checkpoint of least held-out loss, or None.
+        log: the training log.
+    """
+
+    out: Path
+    method: str
+    epochs: int
+    steps: int
+    loss: float | None
+    stop: str
+    trainable: int
+    total: int
+    tokens: int
+    seconds: float
+    tokens_per_second: float
+    prefix: str
+    control: Path | None
+    log: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values, paths relative to `out`."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        found.update(out=".", log=LOG_NAME, control="control" if self.control else None)
+        return found
+
+    @classmethod
+    def of_json(cls, out: Path, stored: dict[str, Any]) -> "TrainResult":
+        """A result that `as_json` wrote, for the directory where it lies now."""
+        control = out / stored["control"] if stored["control"] else None
+        return cls(**{**stored, "out": out, "log": out / LOG_NAME, "control": control})

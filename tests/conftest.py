@@ -1,0 +1,40 @@
+"""The real pretrained model and a real fine-tuned twin, made once per test process."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+HELD_OUT = 10
+
+
+@pytest.fixture(scope="session")
+def prompts_file(tmp_path_factory) -> Path:
+    """A few held-out passages as a user's file."""
+    from hyperinterp.text import builtin_passages
+
+    path = tmp_path_factory.mktemp("prompts") / "prompts.jsonl"
+    passages = builtin_passages("heldout").head(HELD_OUT)
+    lines = [json.dumps({"id": item.id, "text": item.text}) for item in passages]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """SmolLM2-135M-Instruct from its installed package."""
+    from hyperinterp.models import load
+
+    return load("smollm2", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def twin(tmp_path_factory) -> Path:
+    """An adapter of smollm2 trained for a few steps on a few passages: a real, small change."""
+    from hyperinterp.text import builtin_passages
+    from hyperinterp.training import TrainConfig, train
+
+    out = tmp_path_factory.mktemp("twin") / "adapter"
+    config = TrainConfig(max_steps=6, batch_size=4, seq_len=48, rank=8, resume_every=600.0)
+    train("smollm2", builtin_passages("train").head(8), out, config, device="cpu")
+    return out

@@ -1,0 +1,43 @@
+"""C1: scores against plain recomputation; short texts; pieces join to the text."""
+
+import pytest
+
+from hyperinterp.analyses import diversity
+from hyperinterp.analyses.results import Verdict
+from hyperinterp.text import builtin_passages
+
+
+def test_a_model_beside_itself_gains_nothing(planted, make_study):
+    block, claim = diversity.analyse(make_study(planted("itself")))
+    assert claim.verdict is Verdict.NOT_SUPPORTED
+    for name, pair in block.scores.items():
+        assert pair.delta.value == 0, name
+
+
+def test_scores_equal_a_plain_recomputation(tiny_pair, make_study):
+    study = make_study(tiny_pair)
+    block, _ = diversity.analyse(study)
+    rows = study.greedy("fitted").rows
+    ratio = sum(len(set(row)) / len(row) for row in rows) / len(rows)
+    assert block.scores["ttr"].fitted.value == pytest.approx(ratio)
+    fours = [list(zip(*(row[i:] for i in range(4)), strict=False)) for row in rows]
+    repeated = sum(1 - len(set(grams)) / len(grams) for grams in fours) / len(rows)
+    assert block.scores["rep_4"].fitted.value == pytest.approx(repeated)
+    assert block.scores["ttr"].delta.n == len(rows)
+
+
+def test_every_prompt_is_shown(tiny_pair, make_study):
+    study = make_study(tiny_pair)
+    block, _ = diversity.analyse(study)
+    assert [item.prompt_id for item in block.prompts] == [item.id for item in study.passages]
+    for item in block.prompts:
+        assert "".join(item.fitted.pieces) == item.fitted.text
+
+
+@pytest.mark.real
+def test_pieces_join_to_the_text(smollm2):
+    tokenizer = smollm2.tokenizer
+    texts = [*builtin_passages("heldout").texts[:6], "日本語 и emoji 👩‍👩‍👧 naïve \n\n  tabs\t."]
+    for text in texts:
+        ids = tokenizer(text)["input_ids"]
+        assert "".join(diversity.pieces(tokenizer, ids)) == tokenizer.decode(ids)

@@ -1,0 +1,74 @@
+"""C4 on planted pairs, and its counts against plain recomputation."""
+
+import pytest
+import torch
+
+from hyperinterp.analyses import ranks
+from hyperinterp.analyses.results import Verdict
+from hyperinterp.errors import InputRefused
+
+
+@pytest.mark.parametrize("kind", ["itself", "temperature"])
+def test_the_same_order_is_never_an_override(planted, make_study, kind):
+    block, claim = ranks.analyse(make_study(planted(kind)))
+    assert block.teacher_forced.override_rate.value == 0
+    assert block.teacher_forced.buckets[1:] == (0, 0, 0, 0)
+    assert block.teacher_forced.spearman.value == pytest.approx(1, abs=1e-6)
+    assert block.lens is None
+    assert claim.verdict is Verdict.NOT_SUPPORTED
+
+
+def test_a_static_bias_is_recognised_as_static(planted, make_study):
+    block, claim = ranks.analyse(make_study(planted("static bias")))
+    assert block.teacher_forced.override_rate.value > 0.2
+    assert block.teacher_forced.after_static.value == 0
+    assert claim.verdict is Verdict.NOT_SUPPORTED
+
+
+def test_a_changed_block_reorders_by_context(planted, make_study):
+    block, claim = ranks.analyse(make_study(planted("last block")))
+    assert block.teacher_forced.after_static.lo > 0.05
+    assert claim.verdict is Verdict.SUPPORTED
+    assert block.lens is not None
+    assert sum(block.lens.overtake) + block.lens.never == block.lens.n_contexts
+    assert len(block.lens.depths) == 4
+    assert block.on_policy is not None
+    assert block.on_policy.n_contexts > 0
+
+
+def test_counts_equal_a_plain_recomputation(planted, make_study):
+    base, fitted = planted("first block")
+    study = make_study((base, fitted))
+    block, _ = ranks.analyse(study)
+    found = []
+    for row in study.contexts_rows.rows:
+        ids = torch.tensor([row])
+        ours, theirs = base.logits(ids)[0, 1:-1], fitted.logits(ids)[0, 1:-1]
+        order = ours.argsort(dim=-1, descending=True, stable=True)
+        found += ((order == theirs.argmax(-1, keepdim=True)).int().argmax(-1) + 1).tolist()
+    edges = [(1, 1), (2, 10), (11, 100), (101, 1000), (1001, 10**9)]
+    counts = tuple(sum(low <= rank <= high for rank in found) for low, high in edges)
+    assert block.teacher_forced.buckets == counts
+    assert block.teacher_forced.n_contexts == len(found)
+    rate = sum(rank > 1 for rank in found) / len(found)
+    assert block.teacher_forced.override_rate.value == pytest.approx(rate)
+    assert sum(map(sum, block.teacher_forced.flow)) == (
+        block.teacher_forced.flow_contexts * base.vocab_size
+    )
+
+
+def test_promoted_tokens_come_with_ranks_and_context(planted, make_study):
+    block, _ = ranks.analyse(make_study(planted("last block")))
+    first = block.teacher_forced.promoted[0]
+    assert first.count >= 1
+    assert first.median_rank > 1
+    assert first.example
+    total = sum(promoted for promoted, _ in block.teacher_forced.classes.values())
+    assert total == sum(block.teacher_forced.buckets[1:])
+
+
+def test_a_frequency_table_of_the_wrong_length_is_refused(planted, make_study):
+    study = make_study(planted("last block"))
+    study.frequencies = [1, 2, 3]
+    with pytest.raises(InputRefused, match="token frequencies"):
+        ranks.analyse(study)

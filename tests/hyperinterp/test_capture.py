@@ -1,0 +1,125 @@
+"""Capture: sums equal a plain recomputation, whatever the batch size."""
+
+import numpy as np
+import pytest
+import torch
+
+from hyperinterp.capture import (
+    PromptSink,
+    chosen_positions,
+    paired_logits,
+    rows_of_prompts,
+    run_pair,
+)
+from hyperinterp.errors import NumericalFault
+from hyperinterp.sites import Site, SiteKind, part_sites, stream_sites
+from hyperinterp.text import TokenRows
+
+SITES = (*stream_sites(3), *part_sites(3))
+
+
+def some_rows(count=11, vocab=97):
+    generator = torch.Generator().manual_seed(5)
+    rows = tuple(
+        tuple(torch.randint(3, vocab, (8 + index % 4,), generator=generator).tolist())
+        for index in range(count)
+    )
+    return TokenRows(rows, tuple(range(count)), 12, 0)
+
+
+def plain_rows(model, rows, site):
+    """Rows of positions 1 and later in float64, one prompt at a time."""
+    found = [model.activations(torch.tensor([row]), [site])[site][0, 1:] for row in rows.rows]
+    return torch.cat(found).double().numpy()
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "bloom", "gemma2"])
+def test_moments_equal_numpy(tiny, name):
+    base, fitted = tiny(name, 0), tiny(name, 1)
+    rows = some_rows()
+    run = run_pair(base, fitted, rows, sites=SITES, unit_norm=True, batch_size=4)
+    for site in SITES:
+        for role, model in (("base", base), ("fitted", fitted)):
+            expected = plain_rows(model, rows, site)
+            covariance = np.cov(expected, rowvar=False, bias=True)
+            found = run.sites[site].moments[role]
+            assert found.n == len(expected)
+            scale = np.abs(covariance).max()
+            assert np.abs(found.covariance().numpy() - covariance).max() < 1e-5 * scale
+            values = np.linalg.eigvalsh(covariance)
+            ratio = values.sum() ** 2 / (values**2).sum()
+            assert found.spectrum().participation_ratio == pytest.approx(ratio, rel=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 32])
+def test_figures_do_not_depend_on_the_batch_size(tiny, batch_size):
+    base, fitted = tiny("llama", 0), tiny("llama", 1)
+    rows = some_rows()
+    one = run_pair(base, fitted, rows, sites=SITES, batch_size=3)
+    other = run_pair(base, fitted, rows, sites=SITES, batch_size=batch_size)
+    for site in SITES:
+        for role in ("base", "fitted"):
+            first, second = (run.sites[site].moments[role].spectrum() for run in (one, other))
+            assert first.participation_ratio == pytest.approx(second.participation_ratio, rel=1e-5)
+    assert torch.equal(one.contexts.row, other.contexts.row)
+    assert torch.equal(one.contexts.target, other.contexts.target)
+    assert torch.allclose(one.contexts.fitted, other.contexts.fitted, atol=1e-5)
+
+
+def test_contexts_give_the_models_own_logits(tiny):
+    base, fitted = tiny("granite", 0), tiny("granite", 1)
+    rows = some_rows()
+    contexts = run_pair(base, fitted, rows, contexts_per_row=3).contexts
+    assert len(contexts) == 3 * len(rows)
+    for where, ours, theirs in paired_logits(base, fitted, contexts, 5):
+        for offset, index in enumerate(range(where.start, where.stop)):
+            row = rows.rows[int(contexts.row[index])]
+            position = int(contexts.position[index])
+            ids = torch.tensor([row])
+            assert torch.allclose(ours[offset], base.logits(ids)[0, position], atol=1e-4)
+            assert torch.allclose(theirs[offset], fitted.logits(ids)[0, position], atol=1e-4)
+            assert row[position + 1] == int(contexts.target[index])
+
+
+def test_a_sink_takes_a_prompt_out_exactly(tiny):
+    base, fitted = tiny("llama", 0), tiny("llama", 1)
+    rows = some_rows()
+    site = Site(SiteKind.RESID, 2)
+    run = run_pair(base, fitted, rows, sites=[site])
+    sink = PromptSink(run.sites[site].moments["base"])
+    rows_of_prompts(base, rows, [site], {site: [sink]}, batch_size=4)
+    found = sink.leave_one_out()
+    for index in range(len(rows)):
+        kept = tuple(row for number, row in enumerate(rows.rows) if number != index)
+        rest = plain_rows(base, TokenRows(kept, (), 12, 0), site)
+        values = np.linalg.eigvalsh(np.cov(rest, rowvar=False, bias=True))
+        ratio = values.sum() ** 2 / (values**2).sum()
+        assert found.loo["pr"][index] == pytest.approx(ratio, rel=1e-4)
+
+
+def test_a_model_beside_itself_differs_in_nothing(tiny):
+    model = tiny()
+    run = run_pair(model, model, some_rows(), sites=SITES)
+    for sums in run.sites.values():
+        assert sums.drift.result().relative == 0
+        assert float(
+            sums.cross.linear_cka(
+                sums.moments["base"].covariance(), sums.moments["fitted"].covariance()
+            )
+        ) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("role", ["base", "fitted"])
+def test_a_nan_is_named_with_model_and_site(tiny, role):
+    models = {"base": tiny("llama", 0), "fitted": tiny("llama", 1)}
+    models[role].name = "the broken one"
+    with torch.no_grad():
+        models[role].blocks[1].mlp.down_proj.weight[0, 0] = float("nan")
+    with pytest.raises(NumericalFault, match=r"the broken one.*block 1"):
+        run_pair(models["base"], models["fitted"], some_rows(), sites=stream_sites(3))
+
+
+def test_chosen_positions_are_even_and_inside():
+    assert chosen_positions(6, None) == [1, 2, 3, 4]
+    assert chosen_positions(102, 4) == [1, 26, 51, 76]
+    assert chosen_positions(2, 5) == [0]

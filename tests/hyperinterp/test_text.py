@@ -1,0 +1,132 @@
+"""Passages: every bad input has its rule, and rows never need padding."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyperinterp.errors import InputRefused
+from hyperinterp.text import (
+    TokenRows,
+    builtin_passages,
+    collect,
+    read_passages,
+    shared_ngrams,
+    split_half,
+)
+
+
+def words(text):
+    return [part.strip(".,;:!?\"'()").lower() for part in text.split()]
+
+
+def test_the_built_in_fiction_is_as_promised():
+    train, heldout = builtin_passages("train"), builtin_passages("heldout")
+    assert (len(train), len(heldout)) == (96, 64)
+    assert min(len(text.split()) for text in train.texts) >= 130
+    assert min(len(text.split()) for text in heldout.texts) >= 110
+    known: dict[str, int] = {}
+    texts = [*train.texts, *heldout.texts]
+    rows = [[known.setdefault(word, len(known)) for word in words(text)] for text in texts]
+    for index, row in enumerate(rows):
+        assert shared_ngrams([row], rows[:index] + rows[index + 1 :], 8) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.jsonl", '{"text": "one two"}\n{"id": "x", "text": "three"}\n', ["one two", "three"]),
+        ("a.jsonl", '"plain"\n\n"strings"\n', ["plain", "strings"]),
+        ("a.json", '[{"text": "one"}, "two"]', ["one", "two"]),
+        ("a.txt", "one line\nanother\n\n", ["one line", "another"]),
+        ("a.csv", "id,text\n1,one\n2,two\n", ["one", "two"]),
+        ("a.tsv", "id\ttext\n1\tone\n", ["one"]),
+    ],
+)
+def test_every_format_is_read(tmp_path, name, content, expected):
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    assert read_passages(path).texts == expected
+
+
+def test_parquet_is_read(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"text": ["one", "two"]}), path)
+    assert read_passages(path).texts == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b"", "found none"),
+        ("a.jsonl", b'{"text": 3}\n', "row 1: expected a string field 'text'"),
+        ("a.jsonl", b'{"txt": "x"}\n', "row 1"),
+        ("a.jsonl", b'{"text": "x"\n', "line 1: expected JSON"),
+        ("a.jsonl", b'{"text": "\xff\xfe"}\n', "expected UTF-8"),
+        ("a.json", b"{}", "expected a JSON list"),
+        ("a.txt", b"\n\n - \n", "without any letter"),
+        ("a.pdf", b"x", "expected one of"),
+        ("a.parquet", b"not parquet", "parquet"),
+    ],
+)
+def test_bad_files_are_refused_in_one_line(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputRefused, match=message) as caught:
+        read_passages(path)
+    assert "\n" not in str(caught.value).strip()
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InputRefused, match="nothing there"):
+        read_passages(tmp_path / "none.jsonl")
+
+
+def test_deep_json_is_refused(tmp_path):
+    path = tmp_path / "deep.jsonl"
+    path.write_text("[" * 200_000 + "]" * 200_000)
+    with pytest.raises(InputRefused):
+        read_passages(path)
+
+
+def test_duplicates_and_empty_texts_are_counted():
+    found = collect([("a", "one"), ("b", "one"), ("c", " \n"), ("d", "two")], "here")
+    assert (found.texts, found.duplicates, found.empty) == (["one", "two"], 1, 1)
+
+
+def test_a_split_of_a_file_can_be_chosen(tmp_path):
+    path = tmp_path / "a.jsonl"
+    rows = [{"text": "one", "split": "x"}, {"text": "two", "split": "y"}]
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    assert read_passages(path, split="y").texts == ["two"]
+
+
+def test_head_counts_from_one():
+    passages = collect([("a", "one"), ("b", "two")], "here")
+    assert passages.head(1).texts == ["one"]
+    assert passages.head(9) is passages
+    with pytest.raises(InputRefused, match="at least 1"):
+        passages.head(0)
+
+
+@given(lengths=st.lists(st.integers(2, 6), min_size=1, max_size=20), size=st.integers(1, 7))
+def test_batches_are_rectangular_and_complete(lengths, size):
+    rows = TokenRows(tuple(tuple(range(n)) for n in lengths), tuple(range(len(lengths))), 6, 0)
+    seen = []
+    for numbers, ids in rows.batches(size):
+        assert ids.shape[0] == len(numbers) <= size
+        for number, row in zip(numbers, ids.tolist(), strict=True):
+            assert tuple(row) == rows.rows[number]
+        seen += numbers
+    assert sorted(seen) == list(range(len(lengths)))
+
+
+@given(st.integers(0, 50), st.integers(0, 5))
+def test_halves_are_disjoint_and_complete(count, seed):
+    first, second = split_half(count, seed)
+    assert sorted(first + second) == list(range(count))
+    assert 0 <= len(first) - len(second) <= 1

@@ -1,0 +1,103 @@
+"""The command line: one clear line, the right exit code, nothing written."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HYPERINTERP = str(Path(sys.executable).with_name("hyperinterp"))
+
+
+def run(*arguments):
+    return subprocess.run(
+        [HYPERINTERP, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("compare", "./nowhere", "./nothing"), "nowhere"),
+        (("compare", "smollm2", "./nothing.pt"), "nothing.pt"),
+        (("compare", "smollm2", "smollm2", "--claims", "C12"), "C12"),
+        (("compare", "smollm2", "smollm2", "--preset", "huge"), "huge"),
+        (("compare", "smollm2", "smollm2", "--dtype", "int3"), "int3"),
+        (("compare", "smollm2", "smollm2", "--device", "abacus"), "abacus"),
+        (("compare", "smollm2", "smollm2", "--batch-size", "0"), "batch size"),
+        (("compare", "smollm2", "smollm2", "--prompts", "none.jsonl"), "none.jsonl"),
+        (("train", "smollm2", "--method", "magic", "--out", "x"), "magic"),
+        (("train", "smollm2", "--save-at", "one", "--out", "x"), "save-at"),
+        (("train", "smollm2", "--data", "none.jsonl", "--out", "x"), "none.jsonl"),
+        (("inspect", "./nowhere"), "nowhere"),
+        (("export", "./nowhere", "out.pt"), "nowhere"),
+        (("demo", "--preset", "huge", "--out", "x"), "huge"),
+        (("frobnicate",), "frobnicate"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    found = run(*arguments)
+    assert found.returncode == 2, found.stderr
+    assert words in found.stderr
+    assert "Traceback" not in found.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_output_is_refused_before_any_work(tmp_path):
+    (tmp_path / "keep").write_text("mine")
+    for arguments in (
+        ("compare", "smollm2", "smollm2", "--out", tmp_path),
+        ("export", "smollm2", tmp_path / "keep"),
+        ("train", "smollm2", "--out", tmp_path),
+        ("demo", "--out", tmp_path),
+    ):
+        start = time.monotonic()
+        found = run(*arguments)
+        assert found.returncode == 2
+        assert "--force" in found.stderr
+        assert time.monotonic() - start < 60
+    assert (tmp_path / "keep").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_help_is_there_for_every_command():
+    overview = run("--help")
+    assert overview.returncode == 0
+    for command in ("compare", "train", "export", "inspect", "demo"):
+        assert command in overview.stdout
+        assert run(command, "--help").returncode == 0
+
+
+@pytest.mark.real
+def test_inspect_smollm2():
+    found = run("inspect", "smollm2", "--json")
+    assert found.returncode == 0, found.stderr
+    for words in ("LlamaForCausalLM", "576", "49152"):
+        assert words in found.stdout
+
+
+@pytest.mark.real
+def test_ctrl_c_leaves_nothing_half_written(tmp_path):
+    out = tmp_path / "report"
+    process = subprocess.Popen(
+        [HYPERINTERP, "compare", "smollm2", "smollm2", "--quick", "--out", str(out)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(25)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
