@@ -1,0 +1,49 @@
+"""The README's Python runs as it stands, and every command that it names exists."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_python_blocks_run(number, tmp_path):
+    found = subprocess.run(
+        [sys.executable, "-c", BLOCKS[number]],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=900,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr[-2000:]
+
+
+def test_there_are_blocks_to_run():
+    assert len(BLOCKS) >= 2
+
+
+def test_commands_and_options_exist():
+    from hyperinterp.cli.app import app
+    from typer.main import get_command
+
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    used = re.findall(r"hyperinterp (train|compare|export|inspect|demo|[a-z]+)\b([^|`\n]*)", TEXT)
+    named = {name for name, _ in used if name in commands}
+    assert named == set(commands)
+    for name, rest in used:
+        if name in commands:
+            known = {option for item in commands[name].params for option in item.opts}
+            assert set(re.findall(r"--[a-z-]+", rest)) <= known, (name, rest)
+
+
+def test_pictures_and_links_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", TEXT):
+        assert (ROOT / target).exists(), target
