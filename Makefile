@@ -36,6 +36,12 @@ format: .venv/.dev
 full: .venv/.dev browser ## the long checks too
 	$(ONE) $(BIN)/python -m pytest -n 2 --dist loadfile
 
+tutorials: .venv/.dev ## run every notebook of tutorials/ (none yet)
+	@for notebook in $(wildcard tutorials/*.py); do echo $$notebook; $(BIN)/python $$notebook || exit 1; done
+
+bench: .venv/.dev ## measured ratios, written to benchmarks/results/
+	@for script in $(wildcard benchmarks/*.py); do echo $$script; $(BIN)/python $$script || exit 1; done
+
 wheel: .venv/.dev
 	$(BIN)/python -m build --wheel --outdir dist
 

@@ -206,9 +206,9 @@ def run_pair(
         base_final = ours.pop(None)
         fitted_final = fitted.run(ids, sites, read)
         _finite(fitted, Site(SiteKind.FINAL_NORM), fitted_final)
-        positions = choose(ids.shape[1])
-        if positions:
-            kept.append(_contexts(numbers, ids, (base_final, fitted_final), positions))
+        chosen = choose(ids.shape[1])
+        if chosen:
+            kept.append(_contexts(numbers, ids, (base_final, fitted_final), chosen))
         if tick is not None:
             tick(len(numbers))
     return PairRun(sums, _joined(kept), rows)

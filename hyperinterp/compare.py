@@ -119,6 +119,7 @@ def compare(
     start = time.perf_counter()
     wanted = parse_claims(claims)
     chosen = sizes or sizes_of(preset)
+    rows = _positive("batch size", batch_size)
     loaded = _load_all(base, fitted, control, late_stage, dtype, device, progress)
     load_seconds = time.perf_counter() - start
     first, second, third, twins = loaded
@@ -128,7 +129,7 @@ def compare(
         passages=prompts or builtin_passages("heldout"),
         sizes=chosen,
         seed=seed,
-        batch_size=_positive("batch size", batch_size),
+        batch_size=rows,
         control=third,
         late_stage=twins,
         training=train_data or known_training(second),
@@ -172,7 +173,7 @@ def _load_all(
         done += 1
         if isinstance(given, HookedModel):
             return given
-        return load(given, base=on, dtype=dtype, device=device)
+        return load(given, base=on, base_if_adapter=True, dtype=dtype, device=device)
 
     first = one(base)
     on = None if isinstance(base, HookedModel) else base

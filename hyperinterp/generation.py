@@ -183,7 +183,7 @@ def generate(
         matcher = None if match_entropy_of is None else _EntropyMatch(match_entropy_of)
         processor = _ArmProcessor(decodings, [*numbers] * len(arms), matcher)
         with _plain_decoding(model), torch.no_grad():
-            output = model.hf.generate(
+            output = model.hf.generate(  # pyright: ignore[reportCallIssue]
                 input_ids=stacked.to(model.device),
                 attention_mask=torch.ones_like(stacked).to(model.device),
                 generation_config=_config(stops, new_tokens),

@@ -31,8 +31,9 @@ def test_there_are_blocks_to_run():
 
 
 def test_commands_and_options_exist():
-    from hyperinterp.cli.app import app
     from typer.main import get_command
+
+    from hyperinterp.cli.app import app
 
     commands = get_command(app).commands  # type: ignore[attr-defined]
     used = re.findall(r"hyperinterp (train|compare|export|inspect|demo|[a-z]+)\b([^|`\n]*)", TEXT)

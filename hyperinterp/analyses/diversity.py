@@ -194,8 +194,8 @@ def pieces(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> tuple[str,
     for stop in range(1, len(ids) + 1):
         # Decoding from a few tokens back keeps the spacing right and the work linear.
         start = max(0, stop - pending - 8)
-        before = tokenizer.decode(ids[start : stop - pending - 1])
-        after = tokenizer.decode(ids[start:stop])
+        before = str(tokenizer.decode(list(ids[start : stop - pending - 1])))
+        after = str(tokenizer.decode(list(ids[start:stop])))
         piece = after[len(before) :] if after.startswith(before) else after
         unfinished = piece.endswith("\ufffd") and pending < 4 and stop < len(ids)
         found.append("" if unfinished else piece)

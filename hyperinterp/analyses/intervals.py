@@ -20,7 +20,7 @@ def _left_out_means(values: np.ndarray) -> np.ndarray:
     return (values.sum() - values) / (len(values) - 1)
 
 
-def mean_of(values: Values, unit: str = "prompt") -> Measured:
+def mean_of(values: Values, *, unit: str = "prompt") -> Measured:
     """Mean of per-prompt values with its jackknife interval.
 
     Missing (with the reason) when there is no value; without an interval when there is one.
@@ -33,10 +33,12 @@ def mean_of(values: Values, unit: str = "prompt") -> Measured:
     return measured(jackknife(float(array.mean()), _left_out_means(array), unit=unit))
 
 
-def pair_of(base: Values, fitted: Values, unit: str = "prompt") -> Pair:
+def pair_of(base: Values, fitted: Values, *, unit: str = "prompt") -> Pair:
     """Means of per-prompt values of both models, and their paired difference."""
     ours, theirs = _array(base), _array(fitted)
-    return Pair(mean_of(ours, unit), mean_of(theirs, unit), mean_of(theirs - ours, unit))
+    return Pair(
+        mean_of(ours, unit=unit), mean_of(theirs, unit=unit), mean_of(theirs - ours, unit=unit)
+    )
 
 
 def grouped(values: Tensor, row: Tensor) -> np.ndarray:
@@ -54,7 +56,7 @@ def _ratio(numerators: np.ndarray, denominators: np.ndarray) -> tuple[float, np.
     return float(numerators.sum() / total), (numerators.sum() - numerators) / left
 
 
-def ratio_of(numerators: Values, denominators: Values, unit: str = "prompt") -> Measured:
+def ratio_of(numerators: Values, denominators: Values, *, unit: str = "prompt") -> Measured:
     """Ratio of sums over prompts with its jackknife interval.
 
     Missing (with the reason) when the denominator vanishes, also with any one prompt left out.

@@ -67,6 +67,7 @@ def load_checkpoint(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
     base: str | Path | Checkpoint | None = None,
+    base_if_adapter: bool = False,
     merge: bool = True,
     attn_implementation: str | None = None,
 ) -> Checkpoint:
@@ -82,6 +83,7 @@ def load_checkpoint(
             bfloat16 a small update can vanish in rounding.
         device: Where the model goes.
         base: For an adapter: its base, instead of the one that it names.
+        base_if_adapter: Pass over `base` where a whole model is found, instead of refusing.
         merge: Merge an adapter into plain weights; False keeps its layers live.
         attn_implementation: `eager`, `sdpa` or `flex_attention`; None takes `sdpa` where the
             family supports it.
@@ -101,7 +103,7 @@ def load_checkpoint(
             loaded = _load_adapter(
                 stored, source, found, dtype=dtype, merge=merge, attention=attn_implementation
             )
-        elif base is not None:
+        elif base is not None and not base_if_adapter:
             raise InputRefused(f"{source.name}: is a whole model, a base applies to adapters only")
         else:
             model = build_model(

@@ -98,6 +98,10 @@ class HookedModel:
         return self.hf.get_submodule(self.anatomy.final_norm)
 
     @property
+    def _embedding(self) -> Tensor:
+        return self.hf.get_submodule(self.anatomy.embed).get_parameter("weight")
+
+    @property
     def n_layers(self) -> int:
         """Number of decoder blocks."""
         return len(self.blocks)
@@ -105,22 +109,22 @@ class HookedModel:
     @property
     def d_model(self) -> int:
         """Width of the residual stream."""
-        return int(self.hf.get_input_embeddings().weight.shape[-1])
+        return int(self._embedding.shape[-1])
 
     @property
     def vocab_size(self) -> int:
         """Number of rows of the unembedding."""
-        return int(self.hf.get_output_embeddings().weight.shape[0])
+        return int(self.hf.get_submodule(self.anatomy.unembed).get_parameter("weight").shape[0])
 
     @property
     def device(self) -> torch.device:
         """Device of the embedding, where token ids have to be."""
-        return self.hf.get_input_embeddings().weight.device
+        return self._embedding.device
 
     @property
     def dtype(self) -> torch.dtype:
         """Floating dtype of the weights."""
-        return self.hf.get_input_embeddings().weight.dtype
+        return self._embedding.dtype
 
     # -- running ---------------------------------------------------------------------------
 

@@ -49,6 +49,7 @@ def load(
     *,
     revision: str | None = None,
     base: str | Path | None = None,
+    base_if_adapter: bool = False,
     dtype: str | torch.dtype = torch.float32,
     device: str = "auto",
 ) -> HookedModel:
@@ -60,6 +61,7 @@ def load(
             bundle, or `smollm2`.
         revision: Hub revision.
         base: what an adapter sits on, when that is not the model its config names.
+        base_if_adapter: pass over `base` where `name` is a whole model, instead of refusing.
         dtype: dtype of the weights.
         device: `auto`, `cpu`, `cuda`, ...
 
@@ -71,6 +73,7 @@ def load(
         name,
         revision=revision,
         base=base,
+        base_if_adapter=base_if_adapter,
         dtype=parse_dtype(dtype),
         device=pick_device(device),
     )

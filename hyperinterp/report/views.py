@@ -42,7 +42,7 @@ def _figures(title: str, rows: dict[str, Cell]) -> View:
 def diversity(block: DiversityBlock) -> list[View]:
     """Scores with paired differences."""
     scores = {measure_name(key): pair for key, pair in block.scores.items()}
-    return [_pairs(f"Scores. {block.rule}", scores)]
+    return [_pairs(f"Scores ({block.rule})", scores)]
 
 
 def _arms(title: str, arms: tuple[Arm, ...], *, shut: bool) -> View:

@@ -76,7 +76,7 @@ class Writer:
         def fill(partial: Path) -> None:
             link_tree(final, partial)
             (partial / MANIFEST).unlink()
-            for name in ("checkpoints", "control"):
+            for name in ("checkpoints", "control", "trackers"):
                 if (self.folder / name).is_dir():
                     link_tree(self.folder / name, partial / name)
             (partial / "README.md").write_text(card, encoding="utf-8")

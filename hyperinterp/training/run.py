@@ -3,12 +3,14 @@
 import copy
 import json
 import math
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.integrations.integration_utils import get_available_reporting_integrations
 
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel, load
@@ -69,6 +71,7 @@ def train(
         KeyboardInterrupt: with a hint how to resume; the last resume point stays.
     """
     config, out = config or TrainConfig(), Path(out)
+    _check_surroundings(config)
     if config.keep_control and heldout is None:
         raise InputRefused("keep_control: expected held-out passages to choose it by, found none")
     if config.eval_every is not None and heldout is None:
@@ -84,6 +87,19 @@ def train(
         return TrainResult.of_json(out, finished)
     with quiet_trainer(), own_randomness(config.seed), faults_named(folder.path):
         return _Run(hooked, rows, held, data, config, folder, on_progress).result()
+
+
+def _check_surroundings(config: TrainConfig) -> None:
+    """Refuse what this process cannot do, before any work."""
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes != "1":
+        raise InputRefused(f"train: expected one process, found WORLD_SIZE={processes}")
+    trackers = get_available_reporting_integrations()
+    if config.report_to != "none" and config.report_to not in trackers:
+        known = ", ".join(["none", *trackers])
+        raise InputRefused(
+            f"report_to: expected a tracker that is installed ({known}), found {config.report_to!r}"
+        )
 
 
 def _hooked(

@@ -27,6 +27,11 @@ class LeaveOneOut:
     Figures: `pr` (naive participation ratio), `pr_corrected`, `effective_rank`, and `d90`, `d95`,
     `d99` (interpolated PCA dimensions). Feed `full[name], loo[name]` to `probes.jackknife`.
 
+    Intervals of `pr_corrected` cover the population's value: 95 to 99 % of the time at a nominal
+    95 % in our simulations (a jackknife counts second-order variance twice), 88 to 95 % where a
+    single rogue dimension decides the ratio. The other figures are naive: their intervals are
+    about what so many prompts give on average, which few prompts bias down.
+
     Attributes:
         prompts: what each entry of a loo array leaves out: a prompt's id, or a group's number
             where prompts were pooled. Two results can be paired if these are equal.

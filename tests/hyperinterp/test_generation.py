@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from scipy.stats import chi2
 
 from hyperinterp.generation import GREEDY, Decoding, generate, stop_tokens
 from hyperinterp.text import TokenRows
@@ -65,8 +66,9 @@ def test_draws_follow_the_distribution(tiny):
     stops = stop_tokens(model)
     drawn = torch.tensor([text[0] if text else stops[0] for text in written.rows])
     expected = torch.softmax(model.logits(torch.tensor([row]))[0, -1] / 1.5, -1)
-    found = torch.bincount(drawn, minlength=model.vocab_size) / count
-    assert float((found - expected).abs().sum()) / 2 < 0.06
+    counts = torch.bincount(drawn, minlength=model.vocab_size).double()
+    statistic = float(((counts - count * expected) ** 2 / (count * expected)).sum())
+    assert chi2.sf(statistic, model.vocab_size - 1) > 1e-3
 
 
 def test_a_bias_changes_what_is_written(tiny):

@@ -220,3 +220,10 @@ def test_other_rows_than_those_behind_the_spectrum_are_noticed() -> None:
         sink.add(prompt * 1.5, i)
     with pytest.raises(ValueError, match="found other rows"):
         sink.leave_one_out()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_gpu_agrees_with_the_cpu() -> None:
+    rows = [r.float() for r in prompts_of(10, 30, 20)]
+    found = sink_of([r.cuda() for r in rows]).leave_one_out()
+    assert_same(found, sink_of(rows).leave_one_out(), 1e-4)

@@ -132,7 +132,7 @@
   const folded = [];
   window.addEventListener("beforeprint", () => {
     printing = true;
-    document.querySelectorAll("details:not([open])").forEach((part) => { part.open = true; folded.push(part); });
+    document.querySelectorAll("details:not([open], .fold)").forEach((part) => { part.open = true; folded.push(part); });
     charts.forEach((chart) => { chart.drawn = true; draw(chart); });
   });
   window.addEventListener("afterprint", () => {

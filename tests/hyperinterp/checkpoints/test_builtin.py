@@ -17,6 +17,7 @@ from hyperinterp.checkpoints import (
     save_adapter,
     save_checkpoint,
     verify_directory,
+    write_directory,
 )
 from hyperinterp.errors import CorruptFile, InputRefused
 from tests.hyperinterp.checkpoints.conftest import logits, make_adapter, make_model
@@ -51,7 +52,14 @@ def test_converted_once(fake):
     assert fake.read_text() == "x"
 
 
-def test_two_processes_at_once(fake):
+def test_two_processes_at_once(fake, monkeypatch):
+    def convert(path, out, *, provenance):  # plain files: torch is not used after a fork
+        with fake.open("a") as handle:
+            handle.write("x")
+        time.sleep(0.3)
+        return write_directory(out, lambda p: None, provenance=provenance)
+
+    monkeypatch.setattr(builtin, "convert_gguf", convert)
     children = []
     for _ in range(3):
         child = os.fork()

@@ -177,7 +177,7 @@ def test_printing_draws_everything_and_opens_the_notes(chromium: Any, complete_f
     page = watched.page
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert page.evaluate(WAITING) == 0
-    assert page.evaluate("document.querySelectorAll('details:not([open])').length") == 0
+    assert page.evaluate("document.querySelectorAll('details:not([open], .fold)').length") == 0
     widths = page.evaluate(
         "[...document.querySelectorAll('.plot .main-svg')].map(s => s.clientWidth)"
     )
@@ -200,6 +200,6 @@ def test_screenshots(
     SHOTS.mkdir(parents=True, exist_ok=True)
     for section in watched.page.query_selector_all("main > header, main > section"):
         stem = section.get_attribute("id") or "top"
-        section.screenshot(path=str(SHOTS / f"{name}-{stem}.png"))
+        section.screenshot(path=str(SHOTS / f"{name}-{stem}.png"), timeout=120_000)
     watched.context.close()
     assert len(list(SHOTS.glob(f"{name}-*.png"))) >= 14

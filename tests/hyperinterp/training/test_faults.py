@@ -113,6 +113,17 @@ def test_an_existing_directory_is_refused_before_any_work(
     assert (tmp_path / "new.run" / "mine.txt").read_text() == "keep"
 
 
+def test_several_processes_and_unknown_trackers_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputRefused, match=r"report_to: .* found 'nobody'"):
+        train(tiny("llama"), letters(4), tmp_path / "out", TrainConfig(report_to="nobody"))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputRefused, match="expected one process, found WORLD_SIZE=2"):
+        train(tiny("llama"), letters(4), tmp_path / "out")
+    assert not any(tmp_path.iterdir())
+
+
 def test_what_needs_heldout_text_says_so(tmp_path: Path) -> None:
     for wish in ({"keep_control": True}, {"eval_every": 1}):
         with pytest.raises(InputRefused, match="expected held-out passages"):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hyperinterp.checkpoints import load_checkpoint, verify_directory
@@ -110,8 +111,11 @@ def test_bf16_compute_keeps_float32_master_weights(tmp_path: Path) -> None:
         recipe = _recipe(**method, dtype="bfloat16", epochs=6)
         result = train(tiny("llama"), letters(10), tmp_path / name, recipe)
         (path,) = result.out.glob("*model.safetensors")
-        from safetensors.torch import load_file
-
         assert {tensor.dtype for tensor in load_file(path).values()} == {torch.float32}
         steps = [line["loss"] for line in log_lines(result.out, "step")]
+        exact = _recipe(**method, epochs=1)
+        wide = train(tiny("llama"), letters(10), tmp_path / f"{name}-32", exact)
+        first = log_lines(wide.out, "step")[0]["loss"]
+        assert steps[0] != first, "nothing was computed in bf16"
+        assert steps[0] == pytest.approx(first, rel=2e-2)
         assert steps[-1] < steps[0]
