@@ -26,7 +26,8 @@ test: .venv/.dev browser ## every test that CI runs
 check: .venv/.dev ## style, types, import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --project .
+	$(BIN)/pyright --project pyright-probes.json
 	$(ONE) $(BIN)/python -m pytest -q tests/test_architecture.py
 
 format: .venv/.dev
