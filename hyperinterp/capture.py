@@ -323,9 +323,11 @@ def logit_chunks(
     model: HookedModel, hidden: Float[Tensor, "n d_model"], size: int = 256
 ) -> Iterator[Float[Tensor, "chunk vocab"]]:
     """Float32 logits of final-norm outputs, `size` contexts at a time."""
-    with torch.no_grad():
-        for start in range(0, len(hidden), size):
-            yield model.readout(hidden[start : start + size].to(model.device)).float()
+    for start in range(0, len(hidden), size):
+        # Never across the yield: two interleaved generators would leave gradients off for good.
+        with torch.no_grad():
+            logits = model.readout(hidden[start : start + size].to(model.device)).float()
+        yield logits
 
 
 def paired_logits(

@@ -23,8 +23,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, HyperinterpError):
         return f"error: {error}", error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        hint = str(error) or "nothing half-written was left behind"
-        return f"interrupted: {hint}", 130
+        return "interrupted", 130
     if _memory_ran_out(error):
         return f"error: memory ran out: {MEMORY_ADVICE}", 3
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

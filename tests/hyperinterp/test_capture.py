@@ -123,3 +123,11 @@ def test_chosen_positions_are_even_and_inside():
     assert chosen_positions(6, None) == [1, 2, 3, 4]
     assert chosen_positions(102, 4) == [1, 26, 51, 76]
     assert chosen_positions(2, 5) == [0]
+
+
+def test_gradients_are_on_afterwards(tiny):
+    base, fitted = tiny("llama", 0), tiny("llama", 1)
+    contexts = run_pair(base, fitted, some_rows()).contexts
+    for _ in paired_logits(base, fitted, contexts, 5):
+        assert torch.is_grad_enabled()
+    assert torch.is_grad_enabled()

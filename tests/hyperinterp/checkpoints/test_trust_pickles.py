@@ -18,7 +18,7 @@ def test_every_hostile_pickle_is_refused_and_none_runs(tmp_path):
     assert len(rows) >= 100
     assert [r for r in rows if not r["refused"] or not r["one_line"]] == []
     assert [r["name"] for r in rows if r["executed"]] == []
-    assert max(r["seconds"] for r in rows) < 5
+    assert max(r["cpu_seconds"] for r in rows) < 5
 
 
 def test_the_child_alone_refuses_them_too(tmp_path):
@@ -59,7 +59,7 @@ def test_files_that_hang_or_explode_are_refused_quickly_within_a_memory_cap(tmp_
     rows = run_explosions(tmp_path, child_only=False)
     assert len(rows) == 18
     assert [r for r in rows if not r["refused"]] == []
-    assert [(r["name"], r["seconds"]) for r in rows if r["seconds"] > 10] == []
+    assert [(r["name"], r["cpu_seconds"]) for r in rows if r["cpu_seconds"] > 5] == []
     assert max(r["child_mib"] for r in rows) < 1500
     assert max(r["own_mib"] for r in rows) < 700  # the 256 MiB bomb is never inflated by us
 

@@ -30,8 +30,19 @@ def _recipe(**changes: object) -> TrainConfig:
     return TrainConfig(**{**values, **changes})
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
-@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        *[("llama", name) for name in METHODS],
+        ("gpt2", "late-stage"),
+        ("gemma2", "weights"),
+        *[
+            pytest.param(family, name, marks=pytest.mark.full)
+            for family in ("gpt2", "gemma2", "qwen2", "opt", "gpt_neox")
+            for name in METHODS
+        ],
+    ],
+)
 def test_plain_calls_load_it_with_the_same_logits(family: str, name: str, tmp_path: Path) -> None:
     base = saved_tiny(family, tmp_path)
     config = _recipe(**METHODS[name])

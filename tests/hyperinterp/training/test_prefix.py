@@ -28,7 +28,15 @@ def _largest(first: list[float], second: list[float]) -> float:
     return max(abs(a - b) for a, b in zip(first, second, strict=True))
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "opt", "gpt_neox"])
+@pytest.mark.parametrize(
+    "family",
+    [
+        "llama",
+        "gpt2",
+        "gemma2",
+        *[pytest.param(name, marks=pytest.mark.full) for name in ("qwen2", "opt", "gpt_neox")],
+    ],
+)
 def test_the_cached_prefix_equals_ordinary_training(family: str, tmp_path: Path) -> None:
     data = letters(14)
     cached = train(tiny(family), data, tmp_path / "cached", _recipe())
