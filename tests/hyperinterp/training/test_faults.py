@@ -145,7 +145,7 @@ def test_a_model_in_half_precision_or_without_tokenizer_is_refused(tmp_path: Pat
     with pytest.raises(InputRefused, match="expected a model in float32"):
         train(half, letters(4), tmp_path / "out")
     with pytest.raises(InputRefused, match="expected a model with a tokenizer"):
-        train(HookedModel(tiny("llama").hf), letters(4), tmp_path / "out")
+        train(HookedModel(tiny("llama").hf), letters(4), tmp_path / "out", TrainConfig(layers=1))
 
 
 @pytest.mark.parametrize(
