@@ -150,7 +150,7 @@ def test_the_geometry_equals_a_plain_recomputation(three_ways, prompts_file, twi
             least = int(np.searchsorted(shares, fraction) + 1)
             found = getattr(site.metrics[f"{name_d}@integer"], role).value
             assert found == pytest.approx(
-                least, abs=1 if abs(shares[least - 1] - fraction) < 1e-7 else 0
+                least, abs=1 if abs(shares[least - 1] - fraction) < 1e-5 else 0
             )
 
 
@@ -173,7 +173,7 @@ def test_base_ranks_equal_argsort_exactly(smollm2, twin, prompts_file, three_way
     found = list(report.ranks.teacher_forced.buckets)
     assert len(edges) == len(found)
     # Batched and single-row forwards round differently; an exact tie may fall either way.
-    assert sum(abs(a - b) for a, b in zip(found, counts, strict=True)) <= 2
+    assert sum(abs(a - b) for a, b in zip(found, counts, strict=True)) <= 4
     rate = sum(rank > 1 for rank in ranks) / len(ranks)
     assert report.ranks.teacher_forced.override_rate.value == pytest.approx(rate, abs=0.01)
 
