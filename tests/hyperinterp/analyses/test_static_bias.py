@@ -86,7 +86,7 @@ def test_fitted_bias_reaches_the_minimum_that_lbfgs_finds(tiny_pair, make_study,
 
     search.step(closure)
     found = fit_bias(study, study.contexts, mean_shift(study, study.contexts), 300)
-    assert min(found.losses) == pytest.approx(float(loss()), abs=2e-3)
+    assert min(found.losses) == pytest.approx(loss().item(), abs=2e-3)
     assert min(found.losses) < found.losses[0]
 
 
