@@ -10,7 +10,6 @@ Usage: python benchmarks/training.py [--rounds 6] [--steps 3] [--threads 2] [--s
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,20 +22,19 @@ from pathlib import Path
 from typing import Any
 
 import peft
+import record
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from hyperinterp.models import HookedModel, load
 from hyperinterp.text import TokenRows, builtin_passages
 from hyperinterp.training import TrainConfig
-from hyperinterp.training.card import versions
 from hyperinterp.training.data import EpochSampler, prepare_rows
 from hyperinterp.training.module import LossModule
 from hyperinterp.training.prefix import PrefixCache, build_prefix
 from hyperinterp.training.targets import lora_config, trainable
 from hyperinterp.training.trainer import HyperfitTrainer, arguments
 
-RESULTS = Path(__file__).parent / "results" / "training.json"
 CONFIG = TrainConfig(layers=5, rank=32, batch_size=8, seq_len=128, epochs=999, target_loss=None)
 PASSAGES = 32
 
@@ -249,25 +247,6 @@ def memory() -> dict[str, Any]:
     }
 
 
-def machine(threads: int) -> dict[str, Any]:
-    """Where and beside what load this was measured."""
-    processor = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
-    load_average = [round(value, 2) for value in os.getloadavg()]
-    return {
-        "processor": processor,
-        "cores": os.cpu_count(),
-        "threads": threads,
-        "load_average_at_start": load_average,
-    }
-
-
 def main() -> None:
     """Run and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -284,8 +263,6 @@ def main() -> None:
         peak(given.peak)
         return
     found: dict[str, Any] = {
-        "machine": machine(given.threads),
-        "versions": versions(),
         "job": CONFIG.as_json(),
         "speed": speed(given.rounds, given.steps),
     }
@@ -293,8 +270,7 @@ def main() -> None:
         found["agreement"] = agreement(given.agreement_steps)
     if not given.skip_memory:
         found["memory"] = memory()
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    record.write("training", found, given.threads)
     told = {name: value for name, value in found["speed"].items() if "seconds_per" not in name}
     print(json.dumps({**told, "memory": found.get("memory")}, indent=2))
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hyperinterp.compare import compare as compare
+    from hyperinterp.frequencies import Frequencies as Frequencies
+    from hyperinterp.frequencies import read_frequencies as read_frequencies
     from hyperinterp.models import HookedModel as HookedModel
     from hyperinterp.models import load as load
     from hyperinterp.report.schema import Report as Report
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "Frequencies": "hyperinterp.frequencies",
     "HookedModel": "hyperinterp.models",
     "Report": "hyperinterp.report.schema",
     "Sizes": "hyperinterp.study",
@@ -29,6 +32,7 @@ _WHERE = {
     "builtin_passages": "hyperinterp.text",
     "compare": "hyperinterp.compare",
     "load": "hyperinterp.models",
+    "read_frequencies": "hyperinterp.frequencies",
     "read_passages": "hyperinterp.text",
     "read_prompts": "hyperinterp.text",
     "train": "hyperinterp.training",

@@ -15,6 +15,7 @@ import torch
 
 from hyperinterp.analyses.results import Claim
 from hyperinterp.errors import InputRefused
+from hyperinterp.frequencies import Frequencies
 from hyperinterp.models import HookedModel, load
 from hyperinterp.report.schema import (
     SCHEMA_VERSION,
@@ -80,6 +81,7 @@ def compare(
     control: HookedModel | str | Path | None = None,
     late_stage: Sequence[HookedModel | str | Path] = (),
     train_data: Passages | None = None,
+    frequencies: Frequencies | None = None,
     claims: str | Sequence[str] | None = None,
     preset: str = "default",
     sizes: Sizes | None = None,
@@ -99,6 +101,8 @@ def compare(
         late_stage: twins trained in the last blocks only (C7).
         train_data: the passages `fitted` was trained on (C8). When not given and the fitted
             checkpoint says that it was trained on the built-in fiction, that is taken.
+        frequencies: how often each token occurs in a corpus, for the frequency classes of C4; by
+            default the tokens of the held-out and training passages are counted.
         claims: ids such as "C1,C5"; all by default.
         preset: "quick", "default" or "full"; see `hyperinterp.study.PRESETS`.
         sizes: sizes of your own instead of a preset's.
@@ -133,6 +137,7 @@ def compare(
         control=third,
         late_stage=twins,
         training=train_data or known_training(second),
+        frequencies=frequencies,
         geometry="C5" in wanted,
         progress=progress,
     )

@@ -15,6 +15,7 @@ import torch
 
 from hyperinterp.capture import Contexts, PairRun, run_pair
 from hyperinterp.errors import InputRefused, MismatchedPair
+from hyperinterp.frequencies import Frequencies
 from hyperinterp.generation import GREEDY, Decoding, Generated, generate
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, part_sites, stream_sites
@@ -152,7 +153,7 @@ class Study:
         control: checkpoint for claim C9.
         late_stage: checkpoints trained in the last blocks only, for claim C7.
         training: the passages that the fitted model was trained on, for claim C8.
-        frequencies: counts per token id, for the frequency classes of C4.
+        frequencies: a table of token frequencies, for the frequency classes of C4.
         geometry: whether claim C5's moments are taken in the shared run.
         progress: told of work done.
         forwards: how often each model ran over the passages.
@@ -169,7 +170,7 @@ class Study:
     control: HookedModel | None = None
     late_stage: tuple[HookedModel, ...] = ()
     training: Passages | None = None
-    frequencies: Sequence[int] | None = None
+    frequencies: Frequencies | None = None
     geometry: bool = True
     progress: Progress = silent
     forwards: Counter[str] = field(default_factory=Counter)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Left to right: a module may import from its own layer and from those before it.
 LAYERS = (
     ("hyperinterp.errors",),
-    ("hyperinterp.sites", "hyperinterp.text"),
+    ("hyperinterp.sites", "hyperinterp.text", "hyperinterp.frequencies"),
     ("hyperinterp.checkpoints",),
     ("hyperinterp.models",),
     ("hyperinterp.capture", "hyperinterp.generation", "hyperinterp.training"),

@@ -1,35 +1,30 @@
 """C4: does it re-order ranks by context, from the deep tail?"""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from hyperinterp.analyses.bias_fit import mean_shift
 from hyperinterp.analyses.intervals import context_mean, remaining_share
+from hyperinterp.analyses.overriding import found_overrides, text_before
+from hyperinterp.analyses.rank_lens import LensProfile, lens_profile
 from hyperinterp.analyses.results import Claim, Measured, missing
-from hyperinterp.capture import Contexts, paired_logits, run_pair
-from hyperinterp.errors import InputRefused
-from hyperinterp.models import HookedModel
-from hyperinterp.sites import Site, SiteKind, block_outputs
+from hyperinterp.capture import Contexts, chosen_positions, paired_logits, run_pair
 from hyperinterp.study import Study
 from hyperinterp.text import split_half
 from hyperinterp.verdicts import judge
 from probes import (
     FREQUENCY_CLASSES,
     RANK_BUCKETS,
-    LensReadout,
     Overrides,
     TokenTable,
     bucket_counts,
     demoted_tokens,
     frequency_class,
     jaccard_at_k,
-    lens_ranks,
-    overrides,
-    overtake_depth,
     promoted_tokens,
     rank_biased_overlap,
     rank_flow,
@@ -105,55 +100,6 @@ class ContextRanks:
 
 
 @dataclass(frozen=True)
-class LensTrajectory:
-    """Logit lens through both models for one override, for the report's figure.
-
-    Attributes:
-        prompt_id: which prompt.
-        position: position of the context's last token.
-        context: the text before the decision.
-        base_token: the base's choice.
-        fitted_token: the fitted model's choice.
-        base_rank_of_fitted: per depth, rank of the fitted choice through the base's lens.
-        fitted_rank_of_fitted: per depth, rank of the fitted choice through the fitted lens.
-        fitted_rank_of_base: per depth, rank of the base's choice through the fitted lens.
-    """
-
-    prompt_id: str
-    position: int
-    context: str
-    base_token: str
-    fitted_token: str
-    base_rank_of_fitted: tuple[int, ...]
-    fitted_rank_of_fitted: tuple[int, ...]
-    fitted_rank_of_base: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class LensProfile:
-    """Overridden decisions followed through the depth of both models.
-
-    Attributes:
-        depths: labels of the depths (embedding, block 0, ...).
-        n_contexts: overridden decisions followed.
-        base_median_rank: per depth, median rank of the fitted choice through the base's lens.
-        fitted_median_rank: per depth, the same through the fitted model's lens.
-        overtake: per depth, number of decisions in which the fitted choice passes the base's
-            choice there for good, through the fitted model's lens.
-        never: decisions where it does not (rounding).
-        trajectories: single decisions.
-    """
-
-    depths: tuple[str, ...]
-    n_contexts: int
-    base_median_rank: tuple[float, ...]
-    fitted_median_rank: tuple[float, ...]
-    overtake: tuple[int, ...]
-    never: int
-    trajectories: tuple[LensTrajectory, ...]
-
-
-@dataclass(frozen=True)
 class RanksBlock:
     """Rank re-ordering, teacher-forced and on the fitted model's own text.
 
@@ -173,7 +119,6 @@ class RanksBlock:
 DEEP = 10
 TABLE = 20
 JACCARD_AT = (5, 20, 100)
-CHUNK = 128
 
 
 def analyse(study: Study) -> tuple[RanksBlock, Claim]:
@@ -209,22 +154,20 @@ def token_frequencies(study: Study) -> tuple[Tensor, str]:
 
     The user's table when there is one; else the tokens of the held-out passages and, where
     known, of the training passages.
+
+    Raises:
+        InputRefused: the table has not one count per id of the vocabulary.
     """
-    counts = torch.zeros(study.base.vocab_size, dtype=torch.long)
+    size = study.base.vocab_size
     if study.frequencies is not None:
-        known = torch.as_tensor(study.frequencies, dtype=torch.long)
-        if len(known) != len(counts):
-            raise InputRefused(
-                f"token frequencies: expected {len(counts)} counts, found {len(known)}"
-            )
-        return known, "the table given"
+        return torch.tensor(study.frequencies.of_size(size)), study.frequencies.origin
     rows = [*study.contexts_rows.rows]
     source = "tokens of the held-out passages"
     if study.training_rows is not None:
         rows += study.training_rows.rows
         source += " and of the training passages"
     ids = torch.tensor([token for row in rows for token in row])
-    return torch.bincount(ids, minlength=len(counts)), source
+    return torch.bincount(ids, minlength=size), source
 
 
 def on_policy_contexts(study: Study) -> Contexts | None:
@@ -235,11 +178,12 @@ def on_policy_contexts(study: Study) -> Contexts | None:
     if not any(written.rows):
         return None
     count = study.sizes.contexts_per_prompt
-    start = min(len(row) for row in prompts.rows) - 1
+    start = max(1, min(len(row) for row in prompts.rows) - 1)
 
     def positions(length: int) -> list[int]:
-        every = list(range(max(start, 1), length - 1))
-        return every if count is None else every[:: max(1, -(-len(every) // count))]
+        if length - 1 <= start:
+            return []
+        return [start - 1 + place for place in chosen_positions(length - start + 1, count)]
 
     run = run_pair(
         study.base,
@@ -253,32 +197,12 @@ def on_policy_contexts(study: Study) -> Contexts | None:
     return run.contexts
 
 
-def _mean_shift(study: Study, contexts: Contexts) -> Tensor:
-    """Mean difference of centred logits, fitted minus base, `[vocab]`: the static shift."""
-    total = torch.zeros(study.base.vocab_size, dtype=torch.float64)
-    for _, ours, theirs in paired_logits(study.base, study.fitted, contexts, CHUNK):
-        shift = theirs - theirs.mean(-1, keepdim=True) - ours + ours.mean(-1, keepdim=True)
-        total += shift.double().sum(0).cpu()
-    return (total / max(len(contexts), 1)).float()
-
-
-def _found_overrides(study: Study, contexts: Contexts, bias: Tensor | None = None) -> Overrides:
-    parts = []
-    for _, ours, theirs in paired_logits(study.base, study.fitted, contexts, CHUNK):
-        shifted = ours if bias is None else ours + bias.to(ours)
-        parts.append(overrides(shifted, theirs))
-    names = [item.name for item in fields(Overrides)]
-    return Overrides(
-        **{name: torch.cat([getattr(part, name).cpu() for part in parts]) for name in names}
-    )
-
-
 def _rate(flags: Tensor, row: Tensor) -> Measured:
     return context_mean(flags.float(), row)
 
 
 def _context_ranks(study: Study, name: str, contexts: Contexts, frequencies: Tensor) -> _Ranked:
-    found = _found_overrides(study, contexts)
+    found = found_overrides(study, contexts)
     over = found.overridden
     rows = contexts.row.unique().tolist()
     sides = [[rows[i] for i in half] for half in split_half(len(rows), study.seed)]
@@ -288,7 +212,7 @@ def _context_ranks(study: Study, name: str, contexts: Contexts, frequencies: Ten
         other = halves[1 - index]
         if len(half) == 0 or len(other) == 0:
             continue
-        crossed.append((_found_overrides(study, half, _mean_shift(study, other)), half.row))
+        crossed.append((found_overrides(study, half, mean_shift(study, other)), half.row))
     still = torch.cat([item.overridden for item, _ in crossed])
     still_row = torch.cat([row for _, row in crossed])
     rates = tuple(
@@ -388,103 +312,7 @@ def _table(
                 count=count,
                 median_rank=float(ranks[where].double().quantile(0.5)),
                 frequency_class=FREQUENCY_CLASSES[int(classes[token])],
-                example=_before(study, contexts, first) if study.contexts is contexts else "",
+                example=text_before(study, contexts, first) if study.contexts is contexts else "",
             )
         )
     return tuple(shifts)
-
-
-def _before(study: Study, contexts: Contexts, index: int, tokens: int = 12) -> str:
-    """The last tokens of a context, as text."""
-    row = study.contexts_rows.rows[int(contexts.row[index])]
-    stop = int(contexts.position[index]) + 1
-    return study.tokenizer.decode(row[max(0, stop - tokens) : stop])
-
-
-def lens_profile(study: Study, contexts: Contexts) -> LensProfile | None:
-    """Overridden decisions through the depth of both models; None when there are none."""
-    found = _found_overrides(study, contexts)
-    chosen = found.overridden.nonzero().squeeze(-1)
-    if len(chosen) == 0:
-        return None
-    count = min(study.sizes.lens_contexts, len(chosen))
-    chosen = chosen[torch.linspace(0, len(chosen) - 1, count).long()]
-    some = contexts.where(chosen)
-    tokens = {
-        "base": found.base_token[chosen],
-        "fitted": found.fitted_token[chosen],
-    }
-    layers = study.base.n_layers
-    sites = [Site(SiteKind.EMBED), *block_outputs(layers)]
-    streams = {role: _streams(study, study.model(role), some, sites) for role in ("base", "fitted")}
-    read: dict[tuple[str, str], list[LensReadout]] = defaultdict(list)
-    for role, token_role in (("base", "fitted"), ("fitted", "fitted"), ("fitted", "base")):
-        model = study.model(role)
-        for site in sites:
-            read[role, token_role].append(
-                lens_ranks(
-                    streams[role][site], tokens[token_role], model.normalise, model.readout, 64
-                )
-            )
-    ranks = {key: torch.stack([item.ranks for item in items]) for key, items in read.items()}
-    above = overtake_depth(
-        torch.stack([item.log_probs for item in read["fitted", "base"]]),
-        torch.stack([item.log_probs for item in read["fitted", "fitted"]]),
-    )
-    counts = torch.bincount(above.long(), minlength=len(sites) + 1).tolist()
-    return LensProfile(
-        depths=tuple(site.label for site in sites),
-        n_contexts=count,
-        base_median_rank=_medians(ranks["base", "fitted"]),
-        fitted_median_rank=_medians(ranks["fitted", "fitted"]),
-        overtake=tuple(counts[: len(sites)]),
-        never=counts[len(sites)],
-        trajectories=_trajectories(study, some, tokens, ranks),
-    )
-
-
-def _medians(ranks: Tensor) -> tuple[float, ...]:
-    return tuple(ranks.double().quantile(0.5, dim=1).tolist())
-
-
-def _streams(
-    study: Study, model: HookedModel, contexts: Contexts, sites: Sequence[Site]
-) -> dict[Site, Tensor]:
-    """The residual stream of one model at these contexts, per site `[n, d_model]`."""
-    found = {site: torch.zeros(len(contexts), model.d_model) for site in sites}
-    rows = contexts.row.unique().tolist()
-    all_rows = study.contexts_rows
-    picked = replace(all_rows, rows=tuple(all_rows.rows[row] for row in rows))
-    for numbers, ids in picked.batches(study.batch_size):
-
-        def read(site: Site, tensor: Tensor, numbers: list[int] = numbers) -> None:
-            for index, number in enumerate(numbers):
-                mine = (contexts.row == rows[number]).nonzero().squeeze(-1)
-                found[site][mine] = tensor[index, contexts.position[mine]].float().cpu()
-
-        model.run(ids, sites, read)
-    return found
-
-
-def _trajectories(
-    study: Study,
-    contexts: Contexts,
-    tokens: dict[str, Tensor],
-    ranks: dict[tuple[str, str], Tensor],
-    count: int = 12,
-) -> tuple[LensTrajectory, ...]:
-    found = []
-    for index in torch.linspace(0, len(contexts) - 1, min(count, len(contexts))).long().tolist():
-        found.append(
-            LensTrajectory(
-                prompt_id=study.prompt_id(int(contexts.row[index])),
-                position=int(contexts.position[index]),
-                context=_before(study, contexts, index, 24),
-                base_token=study.tokenizer.decode([int(tokens["base"][index])]),
-                fitted_token=study.tokenizer.decode([int(tokens["fitted"][index])]),
-                base_rank_of_fitted=tuple(ranks["base", "fitted"][:, index].tolist()),
-                fitted_rank_of_fitted=tuple(ranks["fitted", "fitted"][:, index].tolist()),
-                fitted_rank_of_base=tuple(ranks["fitted", "base"][:, index].tolist()),
-            )
-        )
-    return tuple(found)

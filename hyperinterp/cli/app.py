@@ -69,6 +69,9 @@ def compare(
     train_data: Annotated[
         Path | None, typer.Option(help="Passages FITTED was trained on (C8).")
     ] = None,
+    frequencies: Annotated[
+        Path | None, typer.Option(help="Token frequencies for C4: csv (token_id, count) or json.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Directory for the report.")] = None,
     json: Json = False,
     quick: Annotated[bool, typer.Option("--quick", help="Same as --preset quick.")] = False,
@@ -89,6 +92,7 @@ def compare(
     with Reporter() as reporter:
         from hyperinterp.compare import compare as run
         from hyperinterp.compare import parse_claims, sizes_of
+        from hyperinterp.frequencies import read_frequencies
         from hyperinterp.text import read_passages, read_prompts
 
         name = "quick" if quick else preset
@@ -96,6 +100,7 @@ def compare(
         parse_claims(claims)
         held_out = read_prompts(prompts) if prompts else None
         trained_on = read_passages(train_data) if train_data else None
+        table = read_frequencies(frequencies) if frequencies else None
         report = run(
             base,
             fitted,
@@ -103,6 +108,7 @@ def compare(
             control=control,
             late_stage=tuple(late_stage or ()),
             train_data=trained_on,
+            frequencies=table,
             claims=claims,
             preset=name,
             seed=seed,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hyperinterp.analyses.ranks import LensProfile
+from hyperinterp.analyses.rank_lens import LensProfile
 from hyperinterp.report.escape import clip, label, token, token_label, visible
 from hyperinterp.report.figures.chart import Chart, Choice, Numbers, Reading, label_ticks, scatter
 from hyperinterp.report.figures.sketch import Sketch

@@ -1,21 +1,20 @@
 """Tiny random models with peaked, varied predictions, and pairs with a planted difference."""
 
 import random
-from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from hyperinterp.models import HookedModel
 from hyperinterp.study import Sizes, Study
 from hyperinterp.text import Passage, Passages
 
+from .planted import TEMPERATURE, planted_twin
+
 VOCAB, WIDTH, LAYERS = 151, 32, 3
-TEMPERATURE = 0.6  # of the planted temperature pair
 SIZES = Sizes(
     prompts=16,
     prompt_tokens=6,
@@ -71,67 +70,6 @@ def hooked(hf, name):
     return HookedModel(hf, word_tokenizer(), name=name, fingerprint="0" * 64)
 
 
-def disturb(module, scale, seed=1):
-    """Add Gaussian noise of `scale` times each matrix's own standard deviation."""
-    draw = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weight in module.parameters():
-            if weight.ndim > 1:
-                weight += scale * weight.std() * torch.randn(weight.shape, generator=draw)
-
-
-def _same(hf, seed):
-    return hf
-
-
-def _noise(hf, seed):
-    disturb(hf, 1e-5, seed)
-    return hf
-
-
-def _temperature(hf, seed):
-    with torch.no_grad():
-        hf.lm_head.weight /= TEMPERATURE
-    return hf
-
-
-def _static_bias(hf, seed):
-    old = hf.lm_head
-    hf.lm_head = nn.Linear(WIDTH, VOCAB, bias=True)
-    draw = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        hf.lm_head.weight.copy_(old.weight)
-        hf.lm_head.bias.copy_(2 * torch.randn(VOCAB, generator=draw))
-    return hf
-
-
-def _block(index):
-    def change(hf, seed):
-        disturb(hf.model.layers[index], 0.6, seed)
-        return hf
-
-    return change
-
-
-def _forgetful(hf, seed):
-    with torch.no_grad():
-        for block in hf.model.layers:
-            block.self_attn.o_proj.weight.zero_()
-    return hf
-
-
-PLANTED = {
-    "itself": _same,
-    "noise": _noise,
-    "temperature": _temperature,
-    "static bias": _static_bias,
-    "first block": _block(0),
-    "middle block": _block(LAYERS // 2),
-    "last block": _block(LAYERS - 1),
-    "no attention": _forgetful,
-}
-
-
 @pytest.fixture(scope="session")
 def make_tiny():
     """A function (seed) -> hooked tiny Llama."""
@@ -140,12 +78,11 @@ def make_tiny():
 
 @pytest.fixture(scope="session")
 def planted():
-    """A function (kind, seed) -> (base, fitted) that differ by a known change; see PLANTED."""
+    """A function (kind, seed) -> (base, fitted) that differ by one of planted.CHANGES."""
 
     def make(kind, seed=0):
-        base = tiny_llama(seed)
-        fitted = PLANTED[kind](deepcopy(base), seed + 1)
-        return hooked(base, "base"), hooked(fitted, f"fitted: {kind}")
+        base = hooked(tiny_llama(seed), "base")
+        return base, planted_twin(base, kind, seed + 1)
 
     return make
 

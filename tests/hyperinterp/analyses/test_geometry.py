@@ -3,57 +3,11 @@
 from dataclasses import replace
 
 import pytest
-import torch
-from torch import nn
 
 from hyperinterp.analyses import geometry
 from hyperinterp.analyses.results import Verdict
 
-
-class Adds(nn.Module):
-    """A block whose output carries an extra signal in all directions, kept in `shared`."""
-
-    def __init__(self, block, shared, width, seed):
-        super().__init__()
-        self.block, self.shared = block, shared
-        draw = torch.Generator().manual_seed(seed)
-        self.mix = torch.randn(width, width, generator=draw)
-        self.strength = 4.0
-
-    def __getattr__(self, name):
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(self._modules["block"], name)
-
-    def forward(self, hidden_states, *args, **kwargs):
-        output = self.block(hidden_states, *args, **kwargs)
-        extra = torch.sin(3 * output @ self.mix)
-        self.shared["extra"] = self.strength * output.std() * extra
-        return output + self.shared["extra"]
-
-
-class Removes(Adds):
-    """The next block, which sees the stream without the extra signal."""
-
-    def forward(self, hidden_states, *args, **kwargs):
-        return self.block(hidden_states - self.shared["extra"], *args, **kwargs)
-
-
-def expand(model, layer, seed=0):
-    """Plant an expansion in the output of one block only."""
-    shared = {}
-    width = model.d_model
-    model.blocks[layer] = Adds(model.blocks[layer], shared, width, seed)
-    if layer + 1 < model.n_layers:
-        model.blocks[layer + 1] = Removes(model.blocks[layer + 1], shared, width, seed)
-
-
-def flatten(model):
-    """Give the embedding one dominant direction, so that there is room to grow."""
-    with torch.no_grad():
-        weight = model.hf.get_input_embeddings().weight
-        weight[:, 0] *= 6
+from .planted import expand, flatten
 
 
 @pytest.fixture

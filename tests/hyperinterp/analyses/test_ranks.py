@@ -6,6 +6,8 @@ import torch
 from hyperinterp.analyses import ranks
 from hyperinterp.analyses.results import Verdict
 from hyperinterp.errors import InputRefused
+from hyperinterp.frequencies import Frequencies
+from probes import FREQUENCY_CLASSES
 
 
 @pytest.mark.parametrize("kind", ["itself", "temperature"])
@@ -67,8 +69,17 @@ def test_promoted_tokens_come_with_ranks_and_context(planted, make_study):
     assert total == sum(block.teacher_forced.buckets[1:])
 
 
-def test_a_frequency_table_of_the_wrong_length_is_refused(planted, make_study):
+def test_a_frequency_table_decides_the_classes(planted, make_study):
     study = make_study(planted("last block"))
-    study.frequencies = [1, 2, 3]
-    with pytest.raises(InputRefused, match="token frequencies"):
+    study.frequencies = Frequencies({token: 1000 + token for token in range(100)}, "a table")
+    block, _ = ranks.analyse(study)
+    assert block.frequency_source == "a table"
+    for shift in (*block.teacher_forced.promoted, *block.teacher_forced.demoted):
+        assert (shift.frequency_class == FREQUENCY_CLASSES[0]) == (shift.token_id >= 100)
+
+
+def test_a_frequency_table_of_another_vocabulary_is_refused(planted, make_study):
+    study = make_study(planted("last block"))
+    study.frequencies = Frequencies({100_000: 3})
+    with pytest.raises(InputRefused, match="below 151, found 100000"):
         ranks.analyse(study)

@@ -8,13 +8,8 @@ from hyperinterp.analyses.control import ControlBlock
 from hyperinterp.analyses.diversity import Continuation, DiversityBlock, SideBySide
 from hyperinterp.analyses.geometry import GeometryBlock, SiteGeometry
 from hyperinterp.analyses.quotation import CopiedExample, QuotationBlock
-from hyperinterp.analyses.ranks import (
-    ContextRanks,
-    LensProfile,
-    LensTrajectory,
-    RanksBlock,
-    TokenShift,
-)
+from hyperinterp.analyses.rank_lens import LensProfile, LensTrajectory
+from hyperinterp.analyses.ranks import ContextRanks, RanksBlock, TokenShift
 from hyperinterp.analyses.results import Claim, Measured, Pair, missing
 from hyperinterp.analyses.static_bias import BiasArm, StaticBiasBlock
 from hyperinterp.analyses.sufficiency import SufficiencyBlock, Twin

@@ -1,0 +1,193 @@
+"""C1 to C9 on a real model, for late-stage LoRA and for full fine-tuning, beside the paper.
+
+Trains the twins (each with its control, stopped at the least validation loss), compares each with
+its base, and writes benchmarks/results/claims.json and the table in README.md. What is there
+already in the folder is not trained or compared again. Validation passages are built-in training
+passages that the twins never see; the held-out prompts stay untouched until `compare`.
+
+Usage (from the project's root):
+    python -m benchmarks.claims [--seeds 0,1] [--passages 32] [--preset default] [--folder DIR]
+"""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import hyperinterp as hi
+from benchmarks import pages, record
+from hyperinterp.report import save
+from hyperinterp.text import Passages
+from hyperinterp.training import Progress
+
+README = Path(__file__).parent.parent / "README.md"
+METHODS = ("late-stage", "full")
+LEVELS = (3.0, 2.0, 1.0, 0.5, 0.2, 0.1)
+VALIDATION = 16  # the last built-in training passages
+PAPER = {
+    "C1": "TTR +.284",
+    "C2": "at T* TTR .397",
+    "C3": "static TTR .409 to .215",
+    "C4": "39.1 % overridden, 12.9 % of them from rank > 10",
+    "C5": "PR +80.8 at the last index",
+    "C6": "claimed; not tested by transplants",
+    "C7": ".469 against .508; .591 against .575",
+    "C8": "not tested",
+    "C9": "not tested",
+}
+"""Li et al., arXiv:2605.22579 (1.1B to 1.5B models, 2000 passages)."""
+
+
+def validation() -> Passages:
+    """Passages for choosing the control: neither trained on nor compared on."""
+    whole = hi.builtin_passages("train")
+    return replace(whole, items=whole.items[-VALIDATION:])
+
+
+def told(progress: Progress) -> None:
+    """One line per epoch's worth of steps on stderr."""
+    if progress.loss is not None and progress.step % 8 == 0:
+        print(f"step {progress.step}/{progress.total_steps} {progress.loss:.3f}", file=sys.stderr)
+
+
+def trained(folder: Path, method: str, seed: int, passages: int) -> Path:
+    """The twin of one method and seed, trained now unless it is there."""
+    out = folder / f"{method}-seed{seed}"
+    if out.exists():
+        return out
+    hi.train(
+        "smollm2",
+        hi.builtin_passages("train").head(passages),
+        out,
+        hi.TrainConfig(method=method, seed=seed, eval_every=1, keep_control=True, save_at=LEVELS),
+        heldout=validation(),
+        resume=(folder / f"{out.name}.run").exists(),
+        on_progress=told,
+    )
+    return out
+
+
+def compared(folder: Path, method: str, seed: int, preset: str) -> dict[str, Any]:
+    """The report of one twin, made now unless it is there, as JSON."""
+    out = folder / f"report-{method}-seed{seed}-{preset}"
+    if not out.exists():
+        twin = folder / f"{method}-seed{seed}"
+        late = folder / f"late-stage-seed{seed}"
+        report = hi.compare(
+            "smollm2",
+            twin,
+            control=twin / "control",
+            late_stage=[late] if method != "late-stage" else (),
+            preset=preset,
+            seed=seed,
+            progress=lambda task, done, total: (
+                print(task, done, total, file=sys.stderr) if done == total else None
+            ),
+        )
+        save(report, out)
+    return json.loads((out / "report.json").read_text(encoding="utf-8"))
+
+
+def training_facts(twin: Path) -> dict[str, Any]:
+    """What the training log says of a twin."""
+    found = json.loads((twin / "training.json").read_text(encoding="utf-8"))["result"]
+    return {
+        name: found[name]
+        for name in ("epochs", "steps", "loss", "stop", "trainable", "total", "seconds")
+    }
+
+
+def short(report: dict[str, Any]) -> dict[str, Any]:
+    """The claims and diversity of a report, without the per-prompt figures."""
+    kept = ("verdict", "effect", "interval", "unit", "n", "threshold", "why")
+    return {
+        "claims": {
+            name: {key: claim[key] for key in kept} for name, claim in report["claims"].items()
+        },
+        "diversity": {name: report["diversity"]["scores"][name] for name in ("ttr", "rep_4")},
+        "sizes": report["provenance"]["sizes"],
+        "wall_seconds": report["provenance"]["wall_seconds"],
+    }
+
+
+def cell(reports: list[dict[str, Any]], claim: str) -> str:
+    """Verdict and effect of every seed."""
+    parts = []
+    for report in reports:
+        found = report["claims"][claim]
+        text = found["verdict"]
+        if found["effect"] is not None:
+            text += f" {found['effect']:.2f}"
+        if found["interval"]:
+            text += f" [{found['interval'][0]:.2f}, {found['interval'][1]:.2f}]"
+        parts.append(text)
+    return "<br>".join(parts)
+
+
+def before_and_after(reports: list[dict[str, Any]], score: str) -> str:
+    """A diversity score of base and fitted model, for every seed."""
+    found = [report["diversity"][score] for report in reports]
+    return "<br>".join(f"{s['base']['value']:.3f} → {s['fitted']['value']:.3f}" for s in found)
+
+
+def readme_table(runs: dict[str, list[dict[str, Any]]]) -> str:
+    """Claims as rows, methods as columns, the paper's figures last."""
+    methods = [method for method in METHODS if runs.get(method)]
+    rows = [
+        [words, *(before_and_after(runs[method], score) for method in methods), paper]
+        for words, score, paper in (
+            ("TTR, base → fitted", "ttr", ".400 → .684"),
+            ("rep-4, base → fitted", "rep_4", "-"),
+        )
+    ]
+    rows += [
+        [claim, *(cell(runs[method], claim) for method in methods), PAPER[claim]] for claim in PAPER
+    ]
+    heads = {"late-stage": "late-stage LoRA, k = 5", "full": "full fine-tuning"}
+    return pages.table(["", *(heads[method] for method in methods), "paper"], rows)
+
+
+def main() -> None:
+    """Train, compare, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", default="0", help="training seeds of the late-stage twins")
+    parser.add_argument("--full-seeds", default="0", help="training seeds of full fine-tuning")
+    parser.add_argument("--passages", type=int, default=32)
+    parser.add_argument("--preset", default="default")
+    parser.add_argument("--folder", type=Path, default=Path("runs/claims"))
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--train-only", action="store_true")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    start = time.perf_counter()
+    seeds = {"late-stage": given.seeds, "full": given.full_seeds}
+    plan = [(m, int(seed)) for m in given.methods for seed in seeds[m].split(",") if seed]
+    for method, seed in plan:
+        trained(given.folder, method, seed, given.passages)
+    if given.train_only:
+        return
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for method, seed in plan:
+        found = short(compared(given.folder, method, seed, given.preset))
+        facts = training_facts(given.folder / f"{method}-seed{seed}")
+        runs.setdefault(method, []).append({"seed": seed, "training": facts, **found})
+    figures = {
+        "passages": given.passages,
+        "preset": given.preset,
+        "seconds": round(time.perf_counter() - start),
+        "runs": runs,
+        "paper": PAPER,
+    }
+    record.write("claims", figures, given.threads)
+    pages.rewrite_block(README, "claims", readme_table(runs))
+    print(readme_table(runs))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""How often the verdicts are right: pairs that differ by one known change, many seeds.
+
+For every kind of change, the claims that theory decides are held against what must come out:
+right, undecided or wrong, with a 95 % Wilson interval for the rate of wrong ones. Tiny random
+models of two families by default; `--real` plants the changes in SmolLM2-135M instead. Writes
+benchmarks/results/planted.json or planted_real.json.
+
+Usage (from the project's root): python -m benchmarks.planted [--seeds 20] [--real] [--kinds ...]
+"""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from importlib import import_module
+from math import sqrt
+from typing import Any
+
+import torch
+
+from benchmarks import record
+from hyperinterp import load
+from hyperinterp.analyses.results import Claim, Verdict
+from hyperinterp.compare import ANALYSES
+from hyperinterp.models import HookedModel
+from hyperinterp.study import PRESETS, Sizes, Study
+from hyperinterp.text import Passage, Passages, builtin_passages
+from tests.hyperinterp.analyses.conftest import SIZES, VOCAB, word_tokenizer
+from tests.hyperinterp.analyses.planted import CHANGES, flatten, planted_twin
+from tests.hyperinterp.analyses.tiny import tiny
+
+FAMILIES = ("llama", "gpt_neox")
+CLAIMS = ("C1", "C2", "C3", "C4", "C5", "C6")
+NO, YES = Verdict.NOT_SUPPORTED, Verdict.SUPPORTED
+
+EXPECTED: dict[str, dict[str, Verdict]] = {
+    "itself": dict.fromkeys(CLAIMS, NO),
+    "noise": dict.fromkeys(CLAIMS, NO),
+    "temperature": {"C1": NO, "C2": NO, "C4": NO, "C5": NO, "C6": NO},
+    "static bias": {"C3": NO, "C4": NO, "C5": NO, "C6": NO},
+    "first block": {"C6": NO},
+    "middle block": {"C6": NO},
+    "last block": {"C6": YES},
+    "middle expansion": {"C5": NO},
+    "last expansion": {"C5": YES},
+}
+"""What theory decides: the verdict that must come out, by kind and claim."""
+
+PLACES = {
+    "first block": ("C6", lambda layers: 0),
+    "middle block": ("C6", lambda layers: layers // 2),
+    "last block": ("C6", lambda layers: layers - 1),
+    "middle expansion": ("C5", lambda layers: layers // 2),
+    "last expansion": ("C5", lambda layers: layers - 1),
+}
+"""Which block an analysis has to name, whatever its verdict."""
+
+REAL_CLAIMS = {
+    "itself": ("C1", "C4", "C5", "C6"),
+    "temperature": ("C2", "C4", "C5"),
+    "static bias": ("C3", "C4", "C5"),
+    "middle block": ("C6",),
+    "last block": ("C6",),
+    "middle expansion": ("C5",),
+    "last expansion": ("C5",),
+}
+"""What is asked of each kind on the real model; the noise kind is left out there for time."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One planted pair, judged.
+
+    Attributes:
+        kind: the change.
+        family: the model.
+        seed: of weights, text and change.
+        verdicts: verdict by claim.
+        effects: effect by claim.
+        named: whether the analysis named the changed block; None when there is none to name.
+    """
+
+    kind: str
+    family: str
+    seed: int
+    verdicts: dict[str, str]
+    effects: dict[str, float | None]
+    named: bool | None
+
+
+def random_words(seed: int, count: int = 16, length: int = 24) -> Passages:
+    """Passages of random words of the tiny tokenizer."""
+    draw = torch.Generator().manual_seed(seed)
+    numbers = torch.randint(VOCAB, (count, length), generator=draw).tolist()
+    texts = (" ".join(f"w{number}" for number in row) for row in numbers)
+    return Passages(tuple(Passage(str(n), text) for n, text in enumerate(texts)), f"words {seed}")
+
+
+def judged(study: Study, kind: str, claims: tuple[str, ...]) -> Outcome:
+    """Run the analyses of `claims` on a planted pair."""
+    found: dict[str, Claim] = {}
+    blocks: dict[str, Any] = {}
+    for claim in claims:
+        blocks[claim], found[claim] = import_module(ANALYSES[claim][1]).analyse(study)
+    named = None
+    if kind in PLACES and PLACES[kind][0] in blocks:
+        claim, place = PLACES[kind]
+        where = place(study.base.n_layers)
+        named = blocks[claim].largest_block in (where, f"resid.{where}")
+    return Outcome(
+        kind=kind,
+        family=study.base.anatomy.family,
+        seed=study.seed,
+        verdicts={claim: str(result.verdict) for claim, result in found.items()},
+        effects={claim: result.effect for claim, result in found.items()},
+        named=named,
+    )
+
+
+def tiny_study(kind: str, family: str, seed: int) -> Study:
+    """A planted pair of tiny random models, with the sizes of the unit tests."""
+    base = tiny(family, word_tokenizer(), seed)
+    if "expansion" in kind:
+        flatten(base)
+    return Study(
+        base, planted_twin(base, kind, seed + 1), random_words(seed), sizes=SIZES, seed=seed
+    )
+
+
+def real_study(base: HookedModel, kind: str, seed: int, sizes: Sizes) -> Study:
+    """A planted pair on a pretrained model and the held-out passages."""
+    return Study(
+        base,
+        planted_twin(base, kind, seed + 1),
+        builtin_passages("heldout"),
+        sizes=sizes,
+        seed=seed,
+    )
+
+
+def rate(wrong: int, n: int) -> dict[str, float | int]:
+    """A share with its 95 % Wilson interval."""
+    z = 1.959963985
+    middle = (wrong + z * z / 2) / (n + z * z)
+    half = z * sqrt(wrong * (n - wrong) / n + z * z / 4) / (n + z * z)
+    return {
+        "value": wrong / n,
+        "lo": round(max(0.0, middle - half), 4),
+        "hi": round(min(1.0, middle + half), 4),
+        "n": n,
+    }
+
+
+def summary(outcomes: list[Outcome]) -> dict[str, Any]:
+    """Right, undecided and wrong verdicts by kind and claim, and over all."""
+    table: dict[str, Any] = {}
+    total: Counter[str] = Counter()
+    for kind in dict.fromkeys(outcome.kind for outcome in outcomes):
+        mine = [outcome for outcome in outcomes if outcome.kind == kind]
+        claims = dict.fromkeys(claim for outcome in mine for claim in outcome.verdicts)
+        row: dict[str, Any] = {}
+        for claim in claims:
+            counts = Counter(outcome.verdicts[claim] for outcome in mine)
+            row[claim] = {"verdicts": dict(counts)}
+            if wanted := EXPECTED[kind].get(claim):
+                right, open_ = counts[wanted], counts[Verdict.INCONCLUSIVE]
+                judgement = {
+                    "right": right,
+                    "undecided": open_,
+                    "wrong": sum(counts.values()) - right - open_,
+                }
+                row[claim] |= {"expected": str(wanted), **judgement}
+                total.update(judgement)
+        if any(outcome.named is not None for outcome in mine):
+            row["names the block"] = rate(sum(bool(o.named) for o in mine), len(mine))
+        table[kind] = row
+    judged_in_all = total["right"] + total["undecided"] + total["wrong"]
+    return {
+        "kinds": table,
+        "all": {**total, "rate of wrong verdicts": rate(total["wrong"], judged_in_all)},
+    }
+
+
+def shown(found: dict[str, Any]) -> str:
+    """The summary as lines of text."""
+    lines = [f"{'kind':18} {'claim':5} {'expected':14} right undecided wrong"]
+    for kind, row in found["kinds"].items():
+        for claim, cell in row.items():
+            if "expected" in cell:
+                lines.append(
+                    f"{kind:18} {claim:5} {cell['expected']:14} {cell['right']:5d} "
+                    f"{cell['undecided']:9d} {cell['wrong']:5d}"
+                )
+        if "names the block" in row:
+            named = row["names the block"]
+            lines.append(f"{kind:18} names the block: {named['value']:.0%} of {named['n']}")
+    return "\n".join([*lines, f"all: {found['all']}"])
+
+
+def run(given: argparse.Namespace) -> list[Outcome]:
+    """Judge every planted pair that was asked for."""
+    outcomes: list[Outcome] = []
+    real = load("smollm2", device="cpu") if given.real else None
+    families = (real.anatomy.family,) if real else FAMILIES
+    sizes = replace(PRESETS["quick"], prompts=given.prompts)
+    for kind in given.kinds:
+        for family in families:
+            for seed in range(given.seeds):
+                start = time.perf_counter()
+                if real is None:
+                    outcome = judged(tiny_study(kind, family, seed), kind, tuple(EXPECTED[kind]))
+                else:
+                    study = real_study(real, kind, seed, sizes)
+                    outcome = judged(study, kind, REAL_CLAIMS[kind])
+                outcomes.append(outcome)
+                took = f"{time.perf_counter() - start:.0f} s"
+                print(kind, family, seed, outcome.verdicts, outcome.named, took, file=sys.stderr)
+    return outcomes
+
+
+def main() -> None:
+    """Run, write and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20, help="seeds per kind and family")
+    parser.add_argument("--real", action="store_true", help="plant the changes in smollm2")
+    parser.add_argument("--prompts", type=int, default=24, help="prompts, with --real")
+    parser.add_argument("--kinds", nargs="+", choices=tuple(CHANGES), default=None)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    given.kinds = given.kinds or list(REAL_CLAIMS if given.real else EXPECTED)
+    torch.set_num_threads(given.threads)
+    start = time.perf_counter()
+    outcomes = run(given)
+    found = summary(outcomes)
+    name = "planted_real" if given.real else "planted"
+    figures = {
+        "seeds": given.seeds,
+        "seconds": round(time.perf_counter() - start),
+        **found,
+        "pairs": [vars(outcome) for outcome in outcomes],
+    }
+    record.write(name, figures, given.threads)
+    print(shown(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""A table of token frequencies that the user gives, for the frequency classes of C4."""
+
+import csv
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hyperinterp.errors import InputRefused
+
+COLUMNS = ("token_id", "count")
+MAX_COUNT = 2**53
+
+
+@dataclass(frozen=True)
+class Frequencies:
+    """How often each token id occurs in some corpus.
+
+    Attributes:
+        counts: occurrences by token id; ids that are not named count 0.
+        origin: where they came from, in words.
+    """
+
+    counts: dict[int, int]
+    origin: str = "the table given"
+
+    def of_size(self, vocabulary: int) -> list[int]:
+        """One count per token id below `vocabulary`.
+
+        Raises:
+            InputRefused: the table names an id that the vocabulary does not have.
+        """
+        largest = max(self.counts, default=0)
+        if largest >= vocabulary:
+            raise InputRefused(
+                f"{self.origin}: expected token ids below {vocabulary}, found {largest}"
+            )
+        return [self.counts.get(token, 0) for token in range(vocabulary)]
+
+
+def read_frequencies(path: str | Path) -> Frequencies:
+    """Read a frequency table.
+
+    Args:
+        path: `.json`, a list of counts (one per token id) or an object from token id to count;
+            `.csv` or `.tsv` with the columns `token_id` and `count`.
+
+    Raises:
+        InputRefused: no such file, not UTF-8, another form, an id twice, or a count that is not
+            a whole number of at least 0.
+    """
+    path = Path(path)
+    readers = {".json": _json, ".csv": _csv, ".tsv": _csv}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise InputRefused(
+            f"{path}: expected one of {', '.join(readers)}, found {path.suffix or 'no suffix'}"
+        )
+    if not path.is_file():
+        raise InputRefused(f"{path}: expected a frequency table, found no file there")
+    counts: dict[int, int] = {}
+    try:
+        for place, token, count in reader(path):
+            token, count = _whole(path, place, token), _whole(path, place, count)
+            if token in counts:
+                raise InputRefused(f"{path}: expected each token id once, found {token} twice")
+            counts[token] = count
+    except UnicodeDecodeError as error:
+        raise InputRefused(
+            f"{path}: expected UTF-8 text, found byte {error.start} that is not"
+        ) from error
+    if not any(counts.values()):
+        raise InputRefused(f"{path}: expected at least one count above 0, found none")
+    return Frequencies(counts, str(path))
+
+
+def _json(path: Path) -> Iterable[tuple[str, Any, Any]]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InputRefused(f"{path}: expected JSON, found {error}") from error
+    if isinstance(found, list):
+        return [(f"entry {index}", index, count) for index, count in enumerate(found)]
+    if isinstance(found, dict):
+        return [(f"token {token}", token, count) for token, count in found.items()]
+    raise InputRefused(
+        f"{path}: expected a JSON list or object of counts, found {type(found).__name__}"
+    )
+
+
+def _csv(path: Path) -> Iterable[tuple[str, Any, Any]]:
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        try:
+            rows = csv.DictReader(stream, delimiter=delimiter)
+            missing = set(COLUMNS) - set(rows.fieldnames or ())
+            if missing:
+                raise InputRefused(
+                    f"{path}: expected the columns {' and '.join(COLUMNS)}, "
+                    f"found {rows.fieldnames or 'none'}"
+                )
+            return [(f"row {number}", row[COLUMNS[0]], row[COLUMNS[1]])
+                    for number, row in enumerate(rows, 1)]  # fmt: skip
+        except csv.Error as error:
+            raise InputRefused(f"{path}: expected CSV, found {error}") from error
+
+
+def _whole(path: Path, place: str, value: Any) -> int:
+    number = -1
+    if isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        number = int(value.strip()[:20])
+    if not 0 <= number <= MAX_COUNT:
+        raise InputRefused(
+            f"{path}: {place}: expected whole numbers of at least 0, found {value!r}"
+        )
+    return number

@@ -1,0 +1,164 @@
+"""Pairs that differ by one known change, on models of any size: what the verdicts must find."""
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import torch
+from torch import nn
+
+from hyperinterp.models import HookedModel, Part, PartKind, path_of
+
+TEMPERATURE = 0.6  # of the planted temperature pair
+UNEMBED = Part(PartKind.UNEMBED)
+
+
+def disturb(module, scale, seed=1):
+    """Add Gaussian noise of `scale` times each matrix's own standard deviation."""
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in module.parameters():
+            if weight.ndim > 1:
+                weight += scale * weight.std() * torch.randn(weight.shape, generator=draw)
+
+
+def _own_unembedding(model, change):
+    """Give the model an unembedding of its own, changed; a tied embedding stays as it was."""
+    path = path_of(model, UNEMBED)
+    parent, _, name = path.rpartition(".")
+    old = model.hf.get_submodule(path)
+    rows, width = old.weight.shape
+    new = nn.Linear(width, rows, bias=True)
+    with torch.no_grad():
+        new.weight.copy_(old.weight)
+        new.bias.zero_() if old.bias is None else new.bias.copy_(old.bias)
+        change(new)
+    model.hf.get_submodule(parent)._modules[name] = new.requires_grad_(False)
+
+
+def itself(model, seed):
+    """No change at all."""
+
+
+def noise(model, seed):
+    """Noise on every weight, far too small to matter."""
+    disturb(model.hf, 1e-5, seed)
+
+
+def temperature(model, seed):
+    """All logits divided by one number."""
+
+    def change(head):
+        head.weight /= TEMPERATURE
+        head.bias /= TEMPERATURE
+
+    _own_unembedding(model, change)
+
+
+def static_bias(model, seed):
+    """One fixed vector added to all logits."""
+    draw = torch.Generator().manual_seed(seed)
+    _own_unembedding(
+        model, lambda head: head.bias.add_(2 * torch.randn(head.bias.shape, generator=draw))
+    )
+
+
+def block_change(where: Callable[[int], int]):
+    """A strong change of the weights of one block, `where(number of blocks)`."""
+
+    def change(model, seed):
+        disturb(model.blocks[where(model.n_layers)], 0.6, seed)
+
+    return change
+
+
+def expansion(where: Callable[[int], int]):
+    """New directions in the output of one block, taken away again before the next one reads."""
+
+    def change(model, seed):
+        expand(model, where(model.n_layers), seed)
+
+    return change
+
+
+def no_attention(model, seed):
+    """A Llama whose attention writes nothing."""
+    with torch.no_grad():
+        for block in model.blocks:
+            block.self_attn.o_proj.weight.zero_()
+
+
+def middle(layers):
+    return layers // 2
+
+
+def last(layers):
+    return layers - 1
+
+
+CHANGES = {
+    "itself": itself,
+    "noise": noise,
+    "temperature": temperature,
+    "static bias": static_bias,
+    "first block": block_change(lambda layers: 0),
+    "middle block": block_change(middle),
+    "last block": block_change(last),
+    "no attention": no_attention,
+    "middle expansion": expansion(middle),
+    "last expansion": expansion(last),
+}
+
+
+def planted_twin(base: HookedModel, kind: str, seed: int = 0) -> HookedModel:
+    """A copy of `base` with one known change; the base is left alone."""
+    twin = HookedModel(
+        deepcopy(base.hf), base.tokenizer, name=f"fitted: {kind}", fingerprint="1" * 64
+    )
+    CHANGES[kind](twin, seed)
+    return twin
+
+
+class Adds(nn.Module):
+    """A block whose output carries an extra signal in all directions, kept in `shared`."""
+
+    def __init__(self, block, shared, width, seed):
+        super().__init__()
+        self.block, self.shared = block, shared
+        draw = torch.Generator().manual_seed(seed)
+        self.mix = torch.randn(width, width, generator=draw)
+        self.strength = 4.0
+
+    def __getattr__(self, name):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(self._modules["block"], name)
+
+    def forward(self, hidden_states, *args, **kwargs):
+        output = self.block(hidden_states, *args, **kwargs)
+        extra = torch.sin(3 * output @ self.mix)
+        self.shared["extra"] = self.strength * output.std() * extra
+        return output + self.shared["extra"]
+
+
+class Removes(Adds):
+    """The next block, which sees the stream without the extra signal."""
+
+    def forward(self, hidden_states, *args, **kwargs):
+        return self.block(hidden_states - self.shared["extra"], *args, **kwargs)
+
+
+def expand(model, layer, seed=0):
+    """Plant an expansion in the output of one block only."""
+    shared = {}
+    width = model.d_model
+    model.blocks[layer] = Adds(model.blocks[layer], shared, width, seed)
+    if layer + 1 < model.n_layers:
+        model.blocks[layer + 1] = Removes(model.blocks[layer + 1], shared, width, seed)
+
+
+def flatten(model):
+    """Give the embedding one dominant direction, so that there is room to grow."""
+    with torch.no_grad():
+        weight = model.hf.get_input_embeddings().weight
+        weight[:, 0] *= 6
