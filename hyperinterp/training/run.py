@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers.integrations.integration_utils import get_available_reporting_integrations
 
+from hyperinterp.checkpoints import weights_fingerprint
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel, load
 from hyperinterp.text import Passages, TokenRows, tokenise
@@ -85,8 +86,11 @@ def train(
     finished = folder.begin(recipe)
     if finished is not None:
         return TrainResult.of_json(out, finished)
-    with quiet_trainer(), own_randomness(config.seed), faults_named(folder.path):
-        return _Run(hooked, rows, held, data, config, folder, on_progress).result()
+    try:
+        with quiet_trainer(), own_randomness(config.seed), faults_named(folder.path):
+            return _Run(hooked, rows, held, data, config, folder, on_progress).result()
+    finally:
+        folder.release()
 
 
 def _check_surroundings(config: TrainConfig) -> None:
@@ -118,13 +122,11 @@ def _hooked(
             f"train: expected a model in float32 (the master weights), found {model.dtype}; "
             "dtype='bfloat16' computes in bf16"
         )
-    if config.uses_lora:
-        return model
     return HookedModel(
-        copy.deepcopy(model.hf),
+        model.hf if config.uses_lora else copy.deepcopy(model.hf),
         model.tokenizer,
         name=model.name,
-        fingerprint=model.fingerprint,
+        fingerprint=model.fingerprint or weights_fingerprint(model.hf),
         provenance=model.provenance,
     )
 
