@@ -73,6 +73,32 @@ def show_training(result: Any, *, as_json: bool) -> None:
     _show(result, as_json)
 
 
+def show_sweep(found: Any, *, as_json: bool) -> None:
+    """The table of a sweep, and what is still to do."""
+    if as_json:
+        _show(found, True)
+        return
+    console = _console()
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    for heading in ("run", "blocks", "share", "seed", "trained", "loss", "held-out", "epochs", "s"):
+        table.add_column(heading, justify="left" if heading == "run" else "right")
+    for cell in found.cells:
+        table.add_row(
+            cell.name, str(cell.layers), f"{cell.share_of_blocks:.2f}", str(cell.seed),
+            f"{cell.trainable:,}", _loss(cell.train_loss), _loss(cell.heldout_loss),
+            str(cell.epochs), f"{cell.seconds:.0f}",
+        )  # fmt: skip
+    console.print(table)
+    left = len(found.planned) - len(found.cells)
+    if left:
+        console.print(Text(f"{left} of {len(found.planned)} runs are not done yet"))
+    console.print(Text(f"table: {found.out / 'sweep.csv'}"))
+
+
+def _loss(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
 def show_summary(summary: Any, *, as_json: bool) -> None:
     """What a checkpoint is."""
     _show(summary, as_json)

@@ -10,9 +10,10 @@ from hyperinterp.checkpoints.files import translate_io_errors
 from hyperinterp.errors import InputRefused
 from hyperinterp.training.config import differing_fields
 from hyperinterp.training.lock import LOCK_NAME, RunLock, refuse_locked
+from hyperinterp.training.result import RESULT_NAME
 from hyperinterp.training.resume import ResumePoint, newest_point, run_directory
 
-RECIPE_NAME, RESULT_NAME = "run.json", "training.json"
+RECIPE_NAME = "run.json"
 _CHECKPOINT_MARKS = ("hyperinterp-manifest.json", "config.json", "adapter_config.json")
 
 
