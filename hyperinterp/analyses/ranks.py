@@ -262,9 +262,12 @@ def _mean_shift(study: Study, contexts: Contexts) -> Tensor:
     return (total / max(len(contexts), 1)).float()
 
 
-def _found_overrides(study: Study, contexts: Contexts, bias: Tensor | None = None) -> Overrides:
+def found_overrides(
+    base: HookedModel, fitted: HookedModel, contexts: Contexts, bias: Tensor | None = None
+) -> Overrides:
+    """The greedy choices of both models at every context; `bias` is added to the base's logits."""
     parts = []
-    for _, ours, theirs in paired_logits(study.base, study.fitted, contexts, CHUNK):
+    for _, ours, theirs in paired_logits(base, fitted, contexts, CHUNK):
         shifted = ours if bias is None else ours + bias.to(ours)
         parts.append(overrides(shifted, theirs))
     names = [item.name for item in fields(Overrides)]
@@ -273,12 +276,19 @@ def _found_overrides(study: Study, contexts: Contexts, bias: Tensor | None = Non
     )
 
 
+def override_figures(found: Overrides, row: Tensor) -> dict[str, Measured]:
+    """Share of overridden decisions, and of those the share from base ranks beyond the top 10."""
+    over = found.overridden.float()
+    deep = over * (found.base_rank > DEEP)
+    return {"override_rate": _rate(over, row), "deep_share": remaining_share(deep, over, row)}
+
+
 def _rate(flags: Tensor, row: Tensor) -> Measured:
     return context_mean(flags.float(), row)
 
 
 def _context_ranks(study: Study, name: str, contexts: Contexts, frequencies: Tensor) -> _Ranked:
-    found = _found_overrides(study, contexts)
+    found = found_overrides(study.base, study.fitted, contexts)
     over = found.overridden
     rows = contexts.row.unique().tolist()
     sides = [[rows[i] for i in half] for half in split_half(len(rows), study.seed)]
@@ -288,7 +298,8 @@ def _context_ranks(study: Study, name: str, contexts: Contexts, frequencies: Ten
         other = halves[1 - index]
         if len(half) == 0 or len(other) == 0:
             continue
-        crossed.append((_found_overrides(study, half, _mean_shift(study, other)), half.row))
+        bias = _mean_shift(study, other)
+        crossed.append((found_overrides(study.base, study.fitted, half, bias), half.row))
     still = torch.cat([item.overridden for item, _ in crossed])
     still_row = torch.cat([row for _, row in crossed])
     rates = tuple(
@@ -299,13 +310,13 @@ def _context_ranks(study: Study, name: str, contexts: Contexts, frequencies: Ten
     )
     orders = _orders(study, contexts)
     classes = token_classes(frequencies)
-    deep = (over & (found.base_rank > DEEP)).float()
+    shares = override_figures(found, contexts.row)
     figures = ContextRanks(
         contexts=name,
         n_contexts=len(contexts),
-        override_rate=_rate(over, contexts.row),
+        override_rate=shares["override_rate"],
+        deep_share=shares["deep_share"],
         after_static=_rate(still, still_row),
-        deep_share=remaining_share(deep, over.float(), contexts.row),
         buckets=tuple(bucket_counts(found.base_rank).tolist()),
         halves=(rates[0].value or 0.0, rates[1].value or 0.0),
         tied=int((over & (found.base_gap == 0)).sum()),
@@ -403,7 +414,7 @@ def _before(study: Study, contexts: Contexts, index: int, tokens: int = 12) -> s
 
 def lens_profile(study: Study, contexts: Contexts) -> LensProfile | None:
     """Overridden decisions through the depth of both models; None when there are none."""
-    found = _found_overrides(study, contexts)
+    found = found_overrides(study.base, study.fitted, contexts)
     chosen = found.overridden.nonzero().squeeze(-1)
     if len(chosen) == 0:
         return None

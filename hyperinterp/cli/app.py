@@ -19,6 +19,7 @@ from hyperinterp.cli.options import (
     formats,
     refuse_taken,
 )
+from hyperinterp.cli.trace_command import trace
 from hyperinterp.cli.train_command import train
 
 app = typer.Typer(
@@ -117,6 +118,7 @@ def compare(
 
 
 app.command()(train)
+app.command()(trace)
 
 
 @app.command()

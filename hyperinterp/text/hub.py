@@ -48,13 +48,13 @@ def dataset_rows(name: str | Path, split: str | None) -> Iterator[dict[str, Any]
     except Exception as error:  # many families of errors, from the hub, the files and the parsers
         raise InputRefused(_reason(str(name), error, local=local)) from error
     if isinstance(found, datasets.Dataset):
-        return iter(found)
-    splits = list(found)
+        return map(dict, found)
+    splits = list(map(str, found))
     chosen = split if split is not None else splits[0] if len(splits) == 1 else None
     if chosen not in splits:
         asked = "no split named" if split is None else f"split {split!r}"
         raise InputRefused(f"{name}: expected one of the splits {', '.join(splits)}, found {asked}")
-    return iter(found[chosen])
+    return map(dict, found[str(chosen)])
 
 
 def _was_saved(folder: Path) -> bool:

@@ -13,6 +13,7 @@ import torch
 from transformers.integrations.integration_utils import get_available_reporting_integrations
 
 from hyperinterp.checkpoints import weights_fingerprint
+from hyperinterp.course import LOG_NAME
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel, load
 from hyperinterp.text import Passages, TokenRows, tokenise
@@ -20,7 +21,7 @@ from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.data import DataSummary, prepare_rows
 from hyperinterp.training.evaluation import Evaluator
 from hyperinterp.training.folder import RunFolder, open_run
-from hyperinterp.training.log import LOG_NAME, TrainingLog
+from hyperinterp.training.log import TrainingLog
 from hyperinterp.training.module import LossModule
 from hyperinterp.training.output import Writer
 from hyperinterp.training.prefix import PrefixCache, build_prefix, text_free
