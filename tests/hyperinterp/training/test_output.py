@@ -1,5 +1,6 @@
 """What a run leaves: plain transformers and peft calls load it and get the same logits."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from hyperinterp.checkpoints import load_checkpoint, save_checkpoint, verify_directory
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel, load
+from hyperinterp.text import read_passages
 from hyperinterp.training import TrainConfig, train
 
 from .factory import byte_tokenizer, letters, log_lines, saved_tiny, tiny, tiny_hf
@@ -149,3 +151,20 @@ def test_an_adapter_of_a_model_in_memory_loads_on_the_saved_model(
     other = save_checkpoint(tiny_hf(family, 1), byte_tokenizer(), tmp_path / "o", provenance={})
     with pytest.raises(InputRefused, match="fingerprint"):
         load(result.out, base=other, device="cpu")
+
+
+def test_the_card_states_the_rule_and_what_was_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("body\n" + "a long passage of words\n" * 2 + "x\n...\nabc\n")
+    data = read_passages(path, column="body")
+    out = train(tiny("llama"), data, tmp_path / "out", _recipe(max_steps=1, seq_len=8)).out
+    card = (out / "README.md").read_text()
+    assert "| rule | one row per passage, cut to 8 tokens (1 were longer), nothing packed |" in card
+    assert "| left out | 1 too short, 1 duplicate, 1 empty |" in card
+    assert f"| data | 2 passages, 11 tokens ({path}) |" in card
+    assert f"| data sha256 | `{data.sha256}` |" in card
+    expected = [["1", "a long passage of words"], ["3", "x"], ["5", "abc"]]
+    digest = hashlib.sha256()
+    for pair in expected:
+        digest.update(json.dumps(pair).encode())
+    assert data.sha256 == digest.hexdigest()
