@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -26,17 +26,16 @@ if TYPE_CHECKING:
     from hyperinterp.report.notebook import BlockView
 
 SCHEMA_VERSION = "1.0"
-T = TypeVar("T")
 
 
-def document(adapter: TypeAdapter[T], item: T) -> str:
+def document(adapter: Any, item: object) -> str:
     """A frozen dataclass as JSON text without NaN; deterministic for equal figures."""
     data = adapter.dump_python(item, mode="json")
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def parsed(adapter: TypeAdapter[T], text: str, origin: str, what: str, known: str) -> T:
-    """JSON text back as the frozen dataclass it was.
+def parsed(adapter: Any, text: str, origin: str, what: str, known: str) -> Any:
+    """JSON text back as the frozen dataclass that the type adapter is of.
 
     Raises:
         CorruptFile: not JSON, or not of this layout.
