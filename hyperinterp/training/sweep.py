@@ -3,14 +3,10 @@
 import csv
 import io
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from hyperinterp.checkpoints import write_file
 from hyperinterp.checkpoints.files import translate_io_errors
@@ -18,6 +14,7 @@ from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel, load
 from hyperinterp.text import Passages
 from hyperinterp.training.config import TrainConfig
+from hyperinterp.training.launcher import alone, place
 from hyperinterp.training.lock import exclusive
 from hyperinterp.training.result import RESULT_NAME, TrainResult
 from hyperinterp.training.run import train
@@ -26,10 +23,6 @@ from hyperinterp.training.tracker import Progress
 
 TABLE_JSON, TABLE_CSV = "sweep.json", "sweep.csv"
 _LOCK = ".sweep.lock"
-_LAUNCHER = (
-    "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR",
-    "MASTER_PORT",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -143,8 +136,8 @@ def sweep(
     if not cells:
         raise InputRefused("sweep: expected at least one number of layers and a seed, found none")
     _refuse_other(out)
-    rank, world = _place()
-    with _alone(world):
+    rank, world = place()
+    with alone(world):
         hooked = model
         if not isinstance(model, HookedModel):
             hooked = load(model, base=base, revision=revision, dtype="float32", device=device)
@@ -176,32 +169,6 @@ def _refuse_other(out: Path) -> None:
         raise InputRefused(f"{out}: expected a directory for a sweep, found something else")
     if out.is_dir() and any(out.iterdir()) and not (out / TABLE_JSON).is_file():
         raise InputRefused(f"{out}: expected a sweep or an empty directory, found other files")
-
-
-def _place() -> tuple[int, int]:
-    """Rank and number of the processes that a launcher started."""
-    rank, world = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
-    if not (rank.isdigit() and world.isdigit() and int(rank) < int(world)):
-        raise InputRefused(f"sweep: expected RANK below WORLD_SIZE, found {rank!r} and {world!r}")
-    return int(rank), int(world)
-
-
-@contextmanager
-def _alone(world: int) -> Iterator[None]:
-    """Hide the launcher from Trainer: the processes of a sweep do not talk to each other."""
-    kept = {name: os.environ[name] for name in _LAUNCHER if name in os.environ}
-    if world > 1:
-        given = os.environ.get("CUDA_VISIBLE_DEVICES")
-        devices = given.split(",") if given else list(map(str, range(torch.cuda.device_count())))
-        if len(devices) > 1:
-            local = int(kept.get("LOCAL_RANK", "0"))
-            os.environ["CUDA_VISIBLE_DEVICES"] = devices[local % len(devices)]
-    try:
-        for name in kept:
-            del os.environ[name]
-        yield
-    finally:
-        os.environ.update(kept)
 
 
 def _written(out: Path, cells: dict[str, TrainConfig], n_layers: int) -> Sweep:
