@@ -1,5 +1,6 @@
 """The measures of the report along a training run's checkpoints."""
 
+import gc
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -64,11 +65,7 @@ def kept(run: Path) -> tuple[Kept, ...]:
         InputRefused: no checkpoint of a run is there.
         CorruptFile: a manifest was altered.
     """
-    folder = run
-    if not run.exists() and run.with_name(run.name + ".run").is_dir():
-        folder = run.with_name(run.name + ".run")
-    if not folder.is_dir():
-        raise InputRefused(f"{run}: expected the directory of a training run, found nothing there")
+    folder = _folder(run)
     named = [*_inside(folder), *_inside(folder / "checkpoints")]
     by_step: dict[int, list[Kept]] = {}
     for item in named:
@@ -86,6 +83,15 @@ def kept(run: Path) -> tuple[Kept, ...]:
         also = tuple(item.name for item in same if item is not first)
         found.append(replace(first, also=also))
     return tuple(found)
+
+
+def _folder(run: Path) -> Path:
+    """Where a run's files are: its output, or beside it while it is unfinished."""
+    unfinished = run.with_name(run.name + ".run")
+    folder = unfinished if not run.exists() and unfinished.is_dir() else run
+    if not folder.is_dir():
+        raise InputRefused(f"{run}: expected the directory of a training run, found nothing there")
+    return folder
 
 
 def _inside(folder: Path) -> Iterator[Path]:
@@ -154,7 +160,7 @@ def trace(
         batch_size=batch_size,
         progress=progress,
     )
-    course = read_course(found[-1].path)
+    course = read_course(_folder(run))
     ours = side(study, first, "base")
     points = [TracePoint("base", (), 0, 0, _first_loss(course), first.fingerprint, alone(ours))]
     facts = [facts_of(first, "base")]
@@ -170,6 +176,7 @@ def trace(
             )
         )
         del model
+        gc.collect()  # a model sits in reference cycles; the next one needs its memory
     if all(item.name != "final" for item in found):
         study.warnings.append("The run is not finished: its final weights are not among these.")
     told = provenance_of(study, facts, "custom" if sizes else preset, seed)

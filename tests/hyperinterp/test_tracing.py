@@ -225,6 +225,8 @@ def test_an_unfinished_run_is_traced_with_a_warning(tmp_path: Path, prompts) -> 
     assert run_directory(tmp_path / "out").is_dir()
     found = trace(tmp_path / "out", prompts=prompts, sizes=SIZES, device="cpu")
     assert [point.name for point in found.points] == ["base", "epoch-1"]
+    assert found.course is not None
+    assert found.course.stop == ""
     assert any("not finished" in text for text in found.provenance.warnings)
 
 
