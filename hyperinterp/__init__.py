@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from hyperinterp.text import builtin_passages as builtin_passages
     from hyperinterp.text import read_passages as read_passages
     from hyperinterp.text import read_prompts as read_prompts
+    from hyperinterp.tracing import trace as trace
     from hyperinterp.training import TrainConfig as TrainConfig
+    from hyperinterp.training import sweep as sweep
     from hyperinterp.training import train as train
 
 __version__ = "0.1.0"
@@ -35,6 +37,8 @@ _WHERE = {
     "read_frequencies": "hyperinterp.frequencies",
     "read_passages": "hyperinterp.text",
     "read_prompts": "hyperinterp.text",
+    "sweep": "hyperinterp.training",
+    "trace": "hyperinterp.tracing",
     "train": "hyperinterp.training",
 }
 

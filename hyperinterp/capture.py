@@ -258,6 +258,65 @@ def _joined(parts: Sequence[Contexts]) -> Contexts:
     return joined.where(order)
 
 
+@dataclass(frozen=True)
+class ModelRun:
+    """What one run of one model over the rows left behind, to be held beside that of another.
+
+    Attributes:
+        moments: per site, moments of the rows at positions 1 and later.
+        hidden: final norm's output at the contexts, `[n, d_model]`.
+        row: token row of each context, `[n]`.
+        position: position of the context's last token, `[n]`.
+        target: the token that follows in the text, `[n]`.
+        rows: the token rows.
+    """
+
+    moments: dict[Site, Moments]
+    hidden: Float[Tensor, "n d_model"]
+    row: Int[Tensor, " n"]
+    position: Int[Tensor, " n"]
+    target: Int[Tensor, " n"]
+    rows: TokenRows
+
+    def beside(self, fitted: "ModelRun") -> Contexts:
+        """The contexts of this model, as the base, and of another run over the same rows."""
+        return Contexts(self.hidden, fitted.hidden, self.row, self.position, self.target)
+
+
+def run_one(
+    model: HookedModel,
+    rows: TokenRows,
+    *,
+    sites: Sequence[Site] = (),
+    contexts_per_row: int | None = None,
+    batch_size: int = 8,
+    tick: Tick | None = None,
+) -> ModelRun:
+    """Run one model over the rows once; the arguments are those of `run_pair`.
+
+    Raises:
+        NumericalFault: an activation is not finite; names model and site.
+    """
+    moments: dict[Site, Moments] = {}
+
+    def read(site: Site, tensor: Tensor) -> None:
+        _finite(model, site, tensor)
+        if site not in moments:
+            moments[site] = Moments(tensor.shape[-1], device=tensor.device)
+        moments[site].add(_flat(tensor[:, 1:]))
+
+    kept: list[Contexts] = []
+    for numbers, ids in rows.batches(batch_size):
+        final = model.run(ids, sites, read)
+        _finite(model, Site(SiteKind.FINAL_NORM), final)
+        chosen = chosen_positions(ids.shape[1], contexts_per_row)
+        kept.append(_contexts(numbers, ids, (final, final), chosen))
+        if tick is not None:
+            tick(len(numbers))
+    found = _joined(kept)
+    return ModelRun(moments, found.base, found.row, found.position, found.target, rows)
+
+
 class PromptSink:
     """Takes a prompt's rows in the second run and keeps what its interval needs.
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from hyperinterp.analyses.results import Claim
+from hyperinterp.course import read_course
 from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
 from hyperinterp.models import HookedModel, load
@@ -142,13 +143,16 @@ def compare(
         progress=progress,
     )
     blocks, results, absent = _run(study, wanted)
+    blocks["course"] = read_course(second.name)
+    if blocks["course"] is None:
+        absent["course"] = "no training log lies beside the fitted checkpoint"
     provenance = _provenance(study, "custom" if sizes else preset, seed)
     seconds = {"loading": load_seconds, **provenance.wall_seconds}
     seconds["total"] = time.perf_counter() - start
     return Report(
         schema_version=SCHEMA_VERSION,
         claims=adjust({name: results[name] for name in RULES}),
-        provenance=replace(provenance, wall_seconds=_rounded(seconds)),
+        provenance=replace(provenance, wall_seconds=rounded(seconds)),
         absent=absent,
         **blocks,
     )
@@ -264,11 +268,13 @@ def _git_hash() -> str | None:
     return found.stdout.strip() or None
 
 
-def _rounded(seconds: dict[str, float]) -> dict[str, float]:
+def rounded(seconds: dict[str, float]) -> dict[str, float]:
+    """Wall times to a hundredth of a second."""
     return {name: round(value, 2) for name, value in seconds.items()}
 
 
-def _facts(model: HookedModel, role: str) -> CheckpointFacts:
+def facts_of(model: HookedModel, role: str) -> CheckpointFacts:
+    """What a report says of one checkpoint."""
     return CheckpointFacts(
         name=model.name,
         role=role,
@@ -283,13 +289,20 @@ def _facts(model: HookedModel, role: str) -> CheckpointFacts:
 
 
 def _provenance(study: Study, preset: str, seed: int) -> Provenance:
-    rows, passages = study.contexts_rows, study.passages
-    checkpoints = [_facts(study.base, "base"), _facts(study.fitted, "fitted")]
+    checkpoints = [facts_of(study.base, "base"), facts_of(study.fitted, "fitted")]
     if study.control is not None:
-        checkpoints.append(_facts(study.control, "control"))
-    checkpoints += [_facts(twin, "late-stage") for twin in study.late_stage]
+        checkpoints.append(facts_of(study.control, "control"))
+    checkpoints += [facts_of(twin, "late-stage") for twin in study.late_stage]
     if study.base.fingerprint and study.base.fingerprint == study.fitted.fingerprint:
         study.warnings.append("Base and fitted model have the same weights.")
+    return provenance_of(study, checkpoints, preset, seed)
+
+
+def provenance_of(
+    study: Study, checkpoints: Sequence[CheckpointFacts], preset: str, seed: int
+) -> Provenance:
+    """Versions, text, sizes and cost of a study that is done."""
+    rows, passages = study.contexts_rows, study.passages
     return Provenance(
         versions={"python": platform.python_version()}
         | {package: _version(package) for package in PACKAGES},

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Left to right: a module may import from its own layer and from those before it.
 LAYERS = (
     ("hyperinterp.errors",),
-    ("hyperinterp.sites", "hyperinterp.text", "hyperinterp.frequencies"),
+    ("hyperinterp.course", "hyperinterp.frequencies", "hyperinterp.sites", "hyperinterp.text"),
     ("hyperinterp.checkpoints",),
     ("hyperinterp.models",),
     ("hyperinterp.capture", "hyperinterp.generation", "hyperinterp.training"),
@@ -22,6 +22,7 @@ LAYERS = (
     ("hyperinterp.analyses",),
     ("hyperinterp.report",),
     ("hyperinterp.compare",),
+    ("hyperinterp.tracing",),
     ("hyperinterp.cli",),
 )
 PROBES_MAY = {"torch", "numpy", "einops", "jaxtyping", "sklearn", "sacrebleu", "probes"}

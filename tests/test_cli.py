@@ -37,6 +37,19 @@ def run(*arguments):
         (("train", "smollm2", "--method", "magic", "--out", "x"), "magic"),
         (("train", "smollm2", "--save-at", "one", "--out", "x"), "save-at"),
         (("train", "smollm2", "--data", "none.jsonl", "--out", "x"), "none.jsonl"),
+        (("train", "smollm2", "--data", "owner/nothing", "--out", "x"), "owner/nothing"),
+        (("train", "smollm2", "--save-epochs", "1.5", "--out", "x"), "save-epochs"),
+        (("train", "smollm2", "--layers", "few", "--out", "x"), "layers"),
+        (("train", "smollm2", "--layers", "", "--out", "x"), "layers"),
+        (("train", "smollm2", "--seeds", "a,b", "--out", "x"), "seeds"),
+        (("train", "smollm2", "--layers", "1,40", "--out", "x"), "30 blocks"),
+        (("train", "smollm2", "--method", "lora", "--seeds", "0", "--layers", "1,2"), "lora"),
+        (("train", "smollm2", "--schedule", "stairs", "--out", "x"), "stairs"),
+        (("train", "smollm2", "--warmup", "-1", "--out", "x"), "warmup"),
+        (("train", "smollm2", "--weight-decay", "-1", "--out", "x"), "weight_decay"),
+        (("train", "smollm2", "--alpha", "0", "--out", "x"), "alpha"),
+        (("trace", "./nowhere"), "nowhere"),
+        (("trace", "./nowhere", "--preset", "huge"), "nowhere"),
         (("inspect", "./nowhere"), "nowhere"),
         (("export", "./nowhere", "out.pt"), "nowhere"),
         (("demo", "--preset", "huge", "--out", "x"), "huge"),
@@ -72,7 +85,7 @@ def test_an_existing_output_is_refused_before_any_work(tmp_path):
 def test_help_is_there_for_every_command():
     overview = run("--help")
     assert overview.returncode == 0
-    for command in ("compare", "train", "export", "inspect", "demo"):
+    for command in ("compare", "train", "trace", "export", "inspect", "demo"):
         assert command in overview.stdout
         assert run(command, "--help").returncode == 0
 

@@ -121,7 +121,7 @@ def analyse(study: Study) -> tuple[GeometryBlock, Claim]:
     final = Site(SiteKind.FINAL_NORM)
     by_key = {site.key: site for site in sites}
     last_delta = by_key[last.key].metrics[PRIMARY].delta
-    contrast = _contrast(profiles, "", PRIMARY, last, others)
+    contrast = growth_contrast(profiles, "", PRIMARY, last, others)
     growth = {site.key: by_key[site.key].metrics[PRIMARY].delta.value for site in [*others, last]}
     found = {key: value for key, value in growth.items() if value is not None}
     block = GeometryBlock(
@@ -132,7 +132,7 @@ def analyse(study: Study) -> tuple[GeometryBlock, Claim]:
         last_delta=last_delta,
         contrast=contrast,
         contrast_variants=_variants(study, profiles, last, others),
-        final_norm_gain=_contrast(profiles, "", PRIMARY, final, [last]),
+        final_norm_gain=growth_contrast(profiles, "", PRIMARY, final, [last]),
         positions=(
             "positions 1 and later of every passage; position 0 (an attention sink in most "
             "models) is left out, and added back in the figures marked @with_first; norm "
@@ -192,7 +192,7 @@ def _sinks(study: Study, sums: SiteSums, role: str) -> dict[str, PromptSink]:
     return sinks
 
 
-def _contrast(
+def growth_contrast(
     profiles: dict[Site, Profile],
     variant: str,
     name: str,
@@ -220,7 +220,7 @@ def _variants(
     names = ("pr", "pr_corrected", "effective_rank", "d90", "d95", "d99")
     suffixes = ["", *(f"@{variant}" for variant in study.sizes.variants)]
     return {
-        f"{name}{suffix}": _contrast(profiles, suffix, name, last, others)
+        f"{name}{suffix}": growth_contrast(profiles, suffix, name, last, others)
         for suffix in suffixes
         for name in names
         if (name, suffix) != (PRIMARY, "")

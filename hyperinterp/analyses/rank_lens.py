@@ -66,7 +66,7 @@ class LensProfile:
 
 def lens_profile(study: Study, contexts: Contexts) -> LensProfile | None:
     """Overridden decisions through the depth of both models; None when there are none."""
-    found = found_overrides(study, contexts)
+    found = found_overrides(study.base, study.fitted, contexts)
     chosen = found.overridden.nonzero().squeeze(-1)
     if len(chosen) == 0:
         return None

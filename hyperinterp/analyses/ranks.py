@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from hyperinterp.analyses.bias_fit import mean_shift
-from hyperinterp.analyses.intervals import context_mean, remaining_share
-from hyperinterp.analyses.overriding import found_overrides, text_before
+from hyperinterp.analyses.intervals import context_mean
+from hyperinterp.analyses.overriding import found_overrides, override_figures, text_before
 from hyperinterp.analyses.rank_lens import LensProfile, lens_profile
 from hyperinterp.analyses.results import Claim, Measured, missing
 from hyperinterp.capture import Contexts, chosen_positions, paired_logits, run_pair
@@ -116,7 +116,6 @@ class RanksBlock:
     frequency_source: str
 
 
-DEEP = 10
 TABLE = 20
 JACCARD_AT = (5, 20, 100)
 
@@ -202,7 +201,7 @@ def _rate(flags: Tensor, row: Tensor) -> Measured:
 
 
 def _context_ranks(study: Study, name: str, contexts: Contexts, frequencies: Tensor) -> _Ranked:
-    found = found_overrides(study, contexts)
+    found = found_overrides(study.base, study.fitted, contexts)
     over = found.overridden
     rows = contexts.row.unique().tolist()
     sides = [[rows[i] for i in half] for half in split_half(len(rows), study.seed)]
@@ -212,7 +211,8 @@ def _context_ranks(study: Study, name: str, contexts: Contexts, frequencies: Ten
         other = halves[1 - index]
         if len(half) == 0 or len(other) == 0:
             continue
-        crossed.append((found_overrides(study, half, mean_shift(study, other)), half.row))
+        bias = mean_shift(study, other)
+        crossed.append((found_overrides(study.base, study.fitted, half, bias), half.row))
     still = torch.cat([item.overridden for item, _ in crossed])
     still_row = torch.cat([row for _, row in crossed])
     rates = tuple(
@@ -223,13 +223,13 @@ def _context_ranks(study: Study, name: str, contexts: Contexts, frequencies: Ten
     )
     orders = _orders(study, contexts)
     classes = token_classes(frequencies)
-    deep = (over & (found.base_rank > DEEP)).float()
+    shares = override_figures(found, contexts.row)
     figures = ContextRanks(
         contexts=name,
         n_contexts=len(contexts),
-        override_rate=_rate(over, contexts.row),
+        override_rate=shares["override_rate"],
+        deep_share=shares["deep_share"],
         after_static=_rate(still, still_row),
-        deep_share=remaining_share(deep, over.float(), contexts.row),
         buckets=tuple(bucket_counts(found.base_rank).tolist()),
         halves=(rates[0].value or 0.0, rates[1].value or 0.0),
         tied=int((over & (found.base_gap == 0)).sum()),

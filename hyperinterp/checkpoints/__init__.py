@@ -6,7 +6,7 @@ from hyperinterp.checkpoints.export import export_bundle
 from hyperinterp.checkpoints.files import write_file
 from hyperinterp.checkpoints.loading import Checkpoint, load_checkpoint
 from hyperinterp.checkpoints.manifest import FileEntry, Manifest, verify_directory, write_directory
-from hyperinterp.checkpoints.saving import save_adapter, save_checkpoint
+from hyperinterp.checkpoints.saving import save_adapter, save_checkpoint, weights_fingerprint
 from hyperinterp.checkpoints.source import Source, resolve
 from hyperinterp.checkpoints.summary import CheckpointSummary, inspect_checkpoint
 
@@ -26,6 +26,7 @@ __all__ = [
     "save_adapter",
     "save_checkpoint",
     "verify_directory",
+    "weights_fingerprint",
     "write_directory",
     "write_file",
 ]

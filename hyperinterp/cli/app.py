@@ -7,6 +7,20 @@ from typing import Annotated
 import typer
 
 import hyperinterp
+from hyperinterp.cli.options import (
+    BatchRows,
+    Device,
+    Dtype,
+    Figures,
+    Force,
+    Json,
+    Prompts,
+    Seed,
+    formats,
+    refuse_taken,
+)
+from hyperinterp.cli.trace_command import trace
+from hyperinterp.cli.train_command import train
 
 app = typer.Typer(
     name="hyperinterp",
@@ -18,12 +32,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 ok, 2 input refused, 3 out of memory or disk, 130 interrupted, 1 a bug. "
     "--debug on any command shows the traceback.",
 )
-
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")]
-Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16")]
-Seed = Annotated[int, typer.Option(help="Seeds splits, samples and random controls.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace what is at the output path.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
 def _version(show: bool) -> None:
@@ -41,17 +49,6 @@ def _root(
     pass
 
 
-def _free(out: Path | None, force: bool) -> None:
-    """Refuse an output path that exists before any work is done."""
-    from hyperinterp.errors import InputRefused
-
-    if out is not None and out.exists() and not force:
-        raise InputRefused(
-            f"{out}: expected a path that does not exist yet, found something there "
-            "(--force replaces it)"
-        )
-
-
 @app.command()
 def compare(
     base: Annotated[str, typer.Argument(help="The checkpoint before.")],
@@ -63,9 +60,7 @@ def compare(
         list[str] | None,
         typer.Option(help="Twin trained in the last blocks only (C7); may be repeated."),
     ] = None,
-    prompts: Annotated[
-        Path | None, typer.Option(help="Held-out passages: jsonl, json, txt, csv, parquet.")
-    ] = None,
+    prompts: Prompts = None,
     train_data: Annotated[
         Path | None, typer.Option(help="Passages FITTED was trained on (C8).")
     ] = None,
@@ -77,9 +72,9 @@ def compare(
     quick: Annotated[bool, typer.Option("--quick", help="Same as --preset quick.")] = False,
     preset: Annotated[str, typer.Option(help="quick, default or full.")] = "default",
     claims: Annotated[str | None, typer.Option(help="Only these, e.g. C1,C5.")] = None,
-    figures: Annotated[str, typer.Option(help="Also write figures: png, svg or png,svg.")] = "",
+    figures: Figures = "",
     seed: Seed = 0,
-    batch_size: Annotated[int, typer.Option(help="Rows per forward pass.")] = 8,
+    batch_size: BatchRows = 8,
     dtype: Dtype = "float32",
     device: Device = "auto",
     force: Force = False,
@@ -87,8 +82,7 @@ def compare(
     """Measure what changed from BASE to FITTED and give a verdict for each claim."""
     from hyperinterp.cli.progress import Reporter
 
-    _free(out, force)
-    formats = tuple(part.strip() for part in figures.split(",") if part.strip())
+    refuse_taken(out, force)
     with Reporter() as reporter:
         from hyperinterp.compare import compare as run
         from hyperinterp.compare import parse_claims, sizes_of
@@ -120,7 +114,7 @@ def compare(
     from hyperinterp.cli.show import show_claims
     from hyperinterp.report import save
 
-    written = {} if out is None else save(report, out, figures=formats, force=force)
+    written = {} if out is None else save(report, out, figures=formats(figures), force=force)
     if json:
         sys.stdout.write(report.to_json())
         return
@@ -129,105 +123,8 @@ def compare(
         typer.echo(f"report: {written['report.html']}")
 
 
-@app.command()
-def train(
-    model: Annotated[str, typer.Argument(help="The checkpoint to start from.")],
-    method: Annotated[str, typer.Option(help="full, lora or late-stage.")] = "late-stage",
-    data: Annotated[
-        Path | None, typer.Option(help="Training passages; the built-in fiction by default.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Directory for the checkpoint.")] = Path("hyperfitted"),
-    passages: Annotated[int | None, typer.Option(help="Use the first N passages.")] = None,
-    heldout: Annotated[
-        Path | None, typer.Option(help="Held-out passages for evaluation during training.")
-    ] = None,
-    layers: Annotated[int, typer.Option(help="late-stage: how many last blocks train.")] = 5,
-    full_weights: Annotated[
-        bool, typer.Option("--full-weights", help="late-stage: full weights instead of LoRA.")
-    ] = False,
-    rank: Annotated[int, typer.Option(help="LoRA rank.")] = 32,
-    lr: Annotated[
-        float | None, typer.Option(help="Learning rate; 1e-4 for full, 2e-3 for LoRA.")
-    ] = None,
-    epochs: Annotated[int, typer.Option(help="At most this many passes over the data.")] = 40,
-    max_steps: Annotated[int | None, typer.Option(help="At most this many steps.")] = None,
-    max_seconds: Annotated[float | None, typer.Option(help="At most this long.")] = None,
-    target_loss: Annotated[
-        float, typer.Option(help="Stop when an epoch's mean training loss is at most this.")
-    ] = 0.05,
-    batch_size: Annotated[int, typer.Option(help="Passages per forward pass.")] = 8,
-    grad_accum: Annotated[int, typer.Option(help="Forward passes per optimiser step.")] = 1,
-    seq_len: Annotated[int, typer.Option(help="Tokens kept of each passage.")] = 128,
-    seed: Seed = 0,
-    dtype: Dtype = "float32",
-    device: Device = "auto",
-    eval_every: Annotated[
-        int | None, typer.Option(help="Evaluate on held-out text every so many epochs.")
-    ] = None,
-    save_at: Annotated[
-        str, typer.Option(help="Loss levels that leave a checkpoint, e.g. 3,2,1,0.5,0.1.")
-    ] = "",
-    keep_control: Annotated[
-        bool, typer.Option("--control", help="Keep the checkpoint of least held-out loss (C9).")
-    ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
-    report_to: Annotated[str, typer.Option(help="none, tensorboard, wandb, trackio.")] = "none",
-    force: Force = False,
-    json: Json = False,
-) -> None:
-    """Fine-tune MODEL on a few passages until it knows them by heart."""
-    from hyperinterp.cli.progress import Reporter
-    from hyperinterp.cli.training import run_training
-
-    if not resume:
-        _free(out, force)
-    options = {
-        "method": method,
-        "layers": layers,
-        "late_stage_weights": full_weights,
-        "rank": rank,
-        "lr": lr,
-        "epochs": epochs,
-        "max_steps": max_steps,
-        "max_seconds": max_seconds,
-        "target_loss": target_loss,
-        "batch_size": batch_size,
-        "grad_accum": grad_accum,
-        "seq_len": seq_len,
-        "seed": seed,
-        "dtype": dtype,
-        "eval_every": eval_every,
-        "save_at": _numbers("--save-at", save_at),
-        "keep_control": keep_control,
-        "report_to": report_to,
-    }
-    with Reporter() as reporter:
-        result = run_training(
-            model,
-            out,
-            options,
-            reporter,
-            data=data,
-            count=passages,
-            heldout=heldout,
-            device=device,
-            force=force,
-            resume=resume,
-        )
-    from hyperinterp.cli.show import show_training
-
-    show_training(result, as_json=json)
-
-
-def _numbers(option: str, text: str) -> tuple[float, ...]:
-    from hyperinterp.errors import InputRefused
-
-    try:
-        return tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise InputRefused(
-            f"{option}: expected numbers separated by commas, found {text!r}"
-        ) from error
+app.command()(train)
+app.command()(trace)
 
 
 @app.command()
@@ -239,7 +136,7 @@ def export(
     """Write CHECKPOINT as one .pt bundle: tensors, config, tokenizer, digests; no code."""
     from hyperinterp.checkpoints import export_bundle
 
-    _free(out, force)
+    refuse_taken(out, force)
     export_bundle(checkpoint, out, force=force)
     typer.echo(f"bundle: {out}")
 
@@ -269,7 +166,7 @@ def demo(
     from hyperinterp.cli.progress import Reporter
     from hyperinterp.cli.training import run_demo
 
-    _free(out, force)
+    refuse_taken(out, force)
     with Reporter() as reporter:
         report, written = run_demo(
             out, reporter, passages=passages, preset=preset, seed=seed, device=device, force=force

@@ -12,6 +12,8 @@ from rich.text import Text
 
 from hyperinterp.analyses.results import Claim, Verdict
 from hyperinterp.report import Report
+from hyperinterp.report.numbers import number, words
+from hyperinterp.report.trace.schema import Trace
 
 _STYLES = {
     Verdict.SUPPORTED: "bold green",
@@ -71,6 +73,52 @@ def _pairs(title: str, values: dict[str, Any]) -> None:
 def show_training(result: Any, *, as_json: bool) -> None:
     """What a training run came to."""
     _show(result, as_json)
+
+
+def show_sweep(found: Any, *, as_json: bool) -> None:
+    """The table of a sweep, and what is still to do."""
+    if as_json:
+        _show(found, True)
+        return
+    console = _console()
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    for heading in ("run", "blocks", "share", "seed", "trained", "loss", "held-out", "epochs", "s"):
+        table.add_column(heading, justify="left" if heading == "run" else "right")
+    for cell in found.cells:
+        table.add_row(
+            cell.name, str(cell.layers), f"{cell.share_of_blocks:.2f}", str(cell.seed),
+            f"{cell.trainable:,}", _loss(cell.train_loss), _loss(cell.heldout_loss),
+            str(cell.epochs), f"{cell.seconds:.0f}",
+        )  # fmt: skip
+    console.print(table)
+    left = len(found.planned) - len(found.cells)
+    if left:
+        console.print(Text(f"{left} of {len(found.planned)} runs are not done yet"))
+    console.print(Text(f"table: {found.out / 'sweep.csv'}"))
+
+
+def _loss(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def show_trace(found: Trace) -> None:
+    """One line per checkpoint with the main measures."""
+    console = _console()
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    names = ("ttr", "rep_4", "entropy", "heldout_loss", "override_rate")
+    for heading in ("checkpoint", "epoch", "loss", *names, "growth at last block"):
+        left = heading == "checkpoint"
+        table.add_column(heading.replace("_", " "), justify="left" if left else "right")
+    for point in found.points:
+        growth = point.observed.growth
+        table.add_row(
+            point.name, str(point.epoch), words(point.train_loss),
+            *(number(point.observed.figures[name].value) for name in names),
+            "-" if growth is None else words(growth.last_block),
+        )  # fmt: skip
+    console.print(table)
+    for warning in found.provenance.warnings:
+        console.print(Text(f"note: {warning}"))
 
 
 def show_summary(summary: Any, *, as_json: bool) -> None:

@@ -1,14 +1,18 @@
 """What the commands `train` and `demo` do between parsing and printing."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hyperinterp.cli.progress import Reporter
+from hyperinterp.cli.show import show_sweep, show_training
 from hyperinterp.compare import compare, sizes_of
+from hyperinterp.errors import InputRefused
 from hyperinterp.models import load
 from hyperinterp.report import Report, save
-from hyperinterp.text import builtin_passages, read_passages
-from hyperinterp.training import Progress, TrainConfig, TrainResult, train
+from hyperinterp.text import Passages, builtin_passages, read_passages
+from hyperinterp.training import Progress, TrainConfig, sweep, train
 
 
 def _shown(reporter: Reporter, title: str):
@@ -21,39 +25,102 @@ def _shown(reporter: Reporter, title: str):
     return show
 
 
-def run_training(
-    model: str,
-    out: Path,
-    options: dict[str, Any],
-    reporter: Reporter,
-    *,
-    data: Path | None,
-    count: int | None,
-    heldout: Path | None,
-    device: str,
-    force: bool,
-    resume: bool,
-) -> TrainResult:
-    """Read the passages and train.
+@dataclass(frozen=True)
+class Job:
+    """What the command `train` was asked to do.
 
-    Raises:
-        InputRefused: an option, a file or a model that cannot be used.
+    Attributes:
+        model: the checkpoint to start from.
+        out: where the checkpoint, or the sweep, goes.
+        fields: of the recipe, without blocks and seed.
+        data: training passages by path or id; None for the built-in fiction.
+        column: field that holds the text.
+        split: split of the data.
+        count: the first so many passages.
+        heldout: held-out passages; None for the built-in ones where they are needed.
+        device: where to train.
+        force: replace what is there.
+        json: print one JSON document.
     """
-    config = TrainConfig(**options)
-    passages = read_passages(data) if data else builtin_passages("train")
-    held_out = read_passages(heldout) if heldout else builtin_passages("heldout")
-    needed = config.eval_every is not None or config.keep_control
-    return train(
-        model,
-        passages.head(count),
-        out,
-        config,
-        heldout=held_out if needed else None,
-        device=device,
-        force=force,
-        resume=resume,
-        on_progress=_shown(reporter, f"training, {config.method}"),
-    )
+
+    model: str
+    out: Path
+    fields: dict[str, Any]
+    data: str | None = None
+    column: str = "text"
+    split: str | None = None
+    count: int | None = None
+    heldout: Path | None = None
+    device: str = "auto"
+    force: bool = False
+    json: bool = False
+
+    def passages(self) -> Passages:
+        """The training passages.
+
+        Raises:
+            InputRefused: they cannot be read.
+        """
+        if self.data is None:
+            return builtin_passages("train").head(self.count)
+        found = read_passages(self.data, split=self.split, column=self.column)
+        return found.head(self.count)
+
+    def held_out(self) -> Passages:
+        """The held-out passages."""
+        return builtin_passages("heldout") if self.heldout is None else read_passages(self.heldout)
+
+    def train(self, layers: Sequence[int], seed: int, *, resume: bool) -> None:
+        """One run.
+
+        Raises:
+            InputRefused: an option, a file or a model that cannot be used.
+        """
+        if not layers:
+            raise InputRefused("--layers: expected a whole number, found none")
+        config = TrainConfig(**self.fields, layers=layers[0], seed=seed)
+        named = self.heldout is not None or config.eval_every is not None or config.keep_control
+        with Reporter() as reporter:
+            result = train(
+                self.model,
+                self.passages(),
+                self.out,
+                config,
+                heldout=self.held_out() if named else None,
+                device=self.device,
+                force=self.force,
+                resume=resume,
+                on_progress=_shown(reporter, f"training, {config.method}"),
+            )
+        show_training(result, as_json=self.json)
+
+    def sweep(self, layers: Sequence[int], seeds: Sequence[int]) -> None:
+        """One run for each number of blocks and seed.
+
+        Raises:
+            InputRefused: an option, a file or a model that cannot be used.
+        """
+        if not layers:
+            raise InputRefused("--layers: expected whole numbers, found none")
+        with Reporter() as reporter:
+            shown: dict[str, Any] = {}
+
+            def told(cell: str, progress: Progress) -> None:
+                shown.setdefault(cell, _shown(reporter, cell))(progress)
+
+            found = sweep(
+                self.model,
+                self.passages(),
+                self.out,
+                TrainConfig(**self.fields),
+                layers=layers,
+                seeds=seeds,
+                heldout=self.held_out(),
+                device=self.device,
+                force=self.force,
+                on_progress=told,
+            )
+        show_sweep(found, as_json=self.json)
 
 
 def run_demo(

@@ -2,13 +2,13 @@
 
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import plotly.graph_objects as go
 
 from hyperinterp.errors import InputRefused
-from hyperinterp.report.figures import charts
+from hyperinterp.report.figures import Chart, charts
 from hyperinterp.report.figures.theme import PAPER
 from hyperinterp.report.schema import BLOCKS, Report
 
@@ -36,23 +36,31 @@ def named_figures(report: Report) -> Iterator[tuple[str, go.Figure]]:
     """Every chart of a report at its first choices, with a file stem."""
     for block in BLOCKS:
         found = getattr(report, block)
-        for chart in () if found is None else charts(found):
-            variants = {key: None for key, _ in chart.variants()}
-            if variants:
-                keys = next(iter(variants)).split("|")
-                chosen = dict(zip((c.name for c in chart.choices), keys, strict=False))
-                yield f"{block}-{chart.name}", chart.figure(**chosen)
+        if found is not None:
+            yield from first_figures(block, charts(found))
 
 
-def write_figures(report: Report, folder: Path, formats: tuple[str, ...]) -> list[str]:
-    """Write every figure in every format; returns names relative to the folder's parent.
+def first_figures(stem: str, drawn: Iterable[Chart]) -> Iterator[tuple[str, go.Figure]]:
+    """Charts at the first of their choices that was computed, with a file stem."""
+    for chart in drawn:
+        variants = {key: None for key, _ in chart.variants()}
+        if variants:
+            keys = next(iter(variants)).split("|")
+            chosen = dict(zip((c.name for c in chart.choices), keys, strict=False))
+            yield f"{stem}-{chart.name}", chart.figure(**chosen)
+
+
+def write_figures(
+    named: Iterable[tuple[str, go.Figure]], folder: Path, formats: tuple[str, ...]
+) -> list[str]:
+    """Write named figures in every format; returns names relative to the folder's parent.
 
     Raises:
         InputRefused: kaleido found no Chrome.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written: list[str] = []
-    for stem, figure in named_figures(report):
+    for stem, figure in named:
         figure.update_layout(paper_bgcolor=PAPER)
         for name in formats:
             path = folder / f"{re.sub(r'[^a-z0-9_-]', '-', stem)}.{name}"

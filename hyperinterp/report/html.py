@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -25,11 +26,35 @@ _RUNTIME_STYLE = re.compile(r"\.textContent='((?:[^'\\]|\\.)*)'")
 
 
 def render(report: Report) -> str:
-    """The whole page as text.
+    """The whole page of a report as text."""
+    return page(
+        "page.html.j2",
+        report,
+        sections(report),
+        summary.title(report),
+        files=("report.json", "tables/"),
+        base=summary.checkpoint(report, "base"),
+        names=(summary.name_of(report, "fitted"), summary.name_of(report, "base")),
+        sentences=summary.sentences(report),
+    )
+
+
+def page(
+    name: str, report: Any, found: list[Section], title: str, files: Sequence[str], **more: Any
+) -> str:
+    """A page from a template.
 
     Model text is escaped by Jinja2's autoescape, shown through `bdi` and never a URL, an
     attribute other than a title, or code. The page can request nothing: its policy allows no
     source but itself.
+
+    Args:
+        name: the template.
+        report: what it shows; has `schema_version` and `provenance`.
+        found: its sections.
+        title: of the window.
+        files: where every figure behind the page is.
+        more: what else the template needs.
     """
     environment = _environment()
     pieces = {
@@ -38,9 +63,8 @@ def render(report: Report) -> str:
         "page_js": _source("page.js"),
         "plotly_js": _plotly(),
     }
-    found = sections(report)
-    return environment.get_template("page.html.j2").render(
-        **{name: Markup(text) for name, text in pieces.items()},
+    return environment.get_template(name).render(
+        **{key: Markup(text) for key, text in pieces.items()},
         policy=policy(
             scripts=[pieces["boot_js"], pieces["plotly_js"], pieces["page_js"]],
             styles=[pieces["css"], *_RUNTIME_ATTRIBUTES, *_runtime_styles()],
@@ -48,11 +72,10 @@ def render(report: Report) -> str:
         theme=embed({"light": template(), "dark": template(dark=True), "swaps": swaps()}),
         report=report,
         sections=found,
-        title=visible(summary.title(report)),
-        base=summary.checkpoint(report, "base"),
-        names=(summary.name_of(report, "fitted"), summary.name_of(report, "base")),
-        sentences=summary.sentences(report),
+        title=visible(title),
+        files=files,
         slowest=max(report.provenance.wall_seconds.values(), default=0.0) or 1.0,
+        **more,
     )
 
 

@@ -99,10 +99,9 @@ def render(report: Report) -> str:
     absent = [name for name in BLOCKS if getattr(report, name) is None]
     if absent:
         lines += ["## Not in this report", ""]
-        lines += [
-            f"- {name} ({BLOCK_CLAIMS[name]}): {markdown(report.absent.get(name, 'not run'))}"
-            for name in absent
-        ]
+        for name in absent:
+            reason = markdown(report.absent.get(name, "not run"))
+            lines.append(f"- {name} ({BLOCK_CLAIMS.get(name, 'no claim')}): {reason}")
         lines.append("")
     lines += [
         "## Provenance",

@@ -17,6 +17,7 @@ from hyperinterp.analyses.static_bias import StaticBiasBlock
 from hyperinterp.analyses.sufficiency import SufficiencyBlock
 from hyperinterp.analyses.temperature import TemperatureBlock
 from hyperinterp.analyses.transplant import TransplantBlock
+from hyperinterp.course import Course
 from hyperinterp.errors import CorruptFile, InputRefused
 
 if TYPE_CHECKING:
@@ -25,6 +26,33 @@ if TYPE_CHECKING:
     from hyperinterp.report.notebook import BlockView
 
 SCHEMA_VERSION = "1.0"
+
+
+def document(adapter: Any, item: object) -> str:
+    """A frozen dataclass as JSON text without NaN; deterministic for equal figures."""
+    data = adapter.dump_python(item, mode="json")
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def parsed(adapter: Any, text: str, origin: str, what: str, known: str) -> Any:
+    """JSON text back as the frozen dataclass that the type adapter is of.
+
+    Raises:
+        CorruptFile: not JSON, or not of this layout.
+        InputRefused: a layout version other than `known`.
+    """
+    try:
+        version = json.loads(text).get("schema_version")
+    except (json.JSONDecodeError, AttributeError, RecursionError) as error:
+        raise CorruptFile(f"{origin}: expected a {what}, found {error}") from error
+    if version != known:
+        raise InputRefused(f"{origin}: expected {what} layout {known}, found {version!r}")
+    try:
+        return adapter.validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise CorruptFile(f"{origin}: at {where}: {first['msg']}") from error
 
 
 @dataclass(frozen=True)
@@ -98,12 +126,12 @@ class Report:
     sufficiency: SufficiencyBlock | None = None
     quotation: QuotationBlock | None = None
     control: ControlBlock | None = None
+    course: Course | None = None
     absent: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The report as JSON text; deterministic for equal figures."""
-        data = _ADAPTER.dump_python(self, mode="json")
-        return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return document(_ADAPTER, self)
 
     @staticmethod
     def from_json(text: str, origin: str = "report.json") -> "Report":
@@ -113,20 +141,7 @@ class Report:
             CorruptFile: not JSON, or not of this layout.
             InputRefused: a layout version that this hyperinterp does not know.
         """
-        try:
-            version = json.loads(text).get("schema_version")
-        except (json.JSONDecodeError, AttributeError, RecursionError) as error:
-            raise CorruptFile(f"{origin}: expected a report, found {error}") from error
-        if version != SCHEMA_VERSION:
-            raise InputRefused(
-                f"{origin}: expected report layout {SCHEMA_VERSION}, found {version!r}"
-            )
-        try:
-            return _ADAPTER.validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise CorruptFile(f"{origin}: at {where}: {first['msg']}") from error
+        return parsed(_ADAPTER, text, origin, "report", SCHEMA_VERSION)
 
     @staticmethod
     def read(path: str | Path) -> "Report":

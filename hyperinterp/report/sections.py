@@ -32,6 +32,8 @@ _PLAN = (
      "Is the diversity copied from the training text?"),
     ("control", "Control", "control",
      "Is it hyperfitting, or any fine-tuning?"),
+    ("course", "Training", "course",
+     "How did the training of the fitted model go?"),
 )  # fmt: skip
 
 
@@ -83,7 +85,7 @@ def sections(report: Report) -> list[Section]:
     found: list[Section] = []
     for name, title, block, question in _PLAN:
         drawn, views = _parts(report, name, block)
-        claim = report.claims.get(BLOCK_CLAIMS[block]) if name == block else None
+        claim = report.claims.get(BLOCK_CLAIMS.get(block, "")) if name == block else None
         missing = _missing(report, name, block)
         found.append(Section(name, title, question, block, claim, missing, drawn, views))
     return found

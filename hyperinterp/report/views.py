@@ -12,10 +12,11 @@ from hyperinterp.analyses.static_bias import StaticBiasBlock
 from hyperinterp.analyses.sufficiency import SufficiencyBlock
 from hyperinterp.analyses.temperature import Arm, TemperatureBlock
 from hyperinterp.analyses.transplant import TransplantBlock
+from hyperinterp.course import Course
 from hyperinterp.report.escape import clip, token
 from hyperinterp.report.figures.diversity import measure_name
 from hyperinterp.report.figures.geometry import metric_name
-from hyperinterp.report.numbers import compact, count, number
+from hyperinterp.report.numbers import compact, count, number, seconds
 
 Cell = str | int | float | Measured | None
 
@@ -260,6 +261,24 @@ def control(block: ControlBlock) -> list[View]:
     ]
 
 
+def course(block: Course) -> list[View]:
+    """What the run came to, and every epoch."""
+    fields = ("epoch", "step", "loss", "heldout_loss", "entropy", "ttr", "rep_4")
+    rows = tuple(tuple(getattr(item, name) for name in fields) for item in block.epochs)
+    summary: dict[str, Cell] = {
+        "whole epochs": len(block.epochs),
+        "optimiser steps": block.steps,
+        "loss of the first batch, before any update (nats)": block.first_loss,
+        "mean loss of the last epoch (nats)": block.epochs[-1].loss if block.epochs else None,
+        "time": seconds(block.seconds),
+        "ended by": block.stop or "not ended",
+        "read from": block.source,
+    }
+    columns = ("epoch", "step", "training loss", "held-out loss", "entropy", "type-token ratio",
+               "repeated 4-grams")  # fmt: skip
+    return [_figures("The run", summary), View("Epochs", columns, rows, shut=True)]
+
+
 VIEWS = {
     "diversity": diversity,
     "temperature": temperature,
@@ -270,4 +289,5 @@ VIEWS = {
     "sufficiency": sufficiency,
     "quotation": quotation,
     "control": control,
+    "course": course,
 }

@@ -2,7 +2,10 @@
 
 import secrets
 import shutil
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+
+import plotly.graph_objects as go
 
 from hyperinterp.checkpoints.files import fsync_path, translate_io_errors, write_bytes
 from hyperinterp.errors import InputRefused
@@ -36,9 +39,23 @@ def save(
         OutOfResources: The disk is full. Nothing is left behind.
     """
     target = Path(out)
-    _refuse(target, force=force)
+    refuse(target, {*FILES, *DIRECTORIES}, "a report", force=force)
     export.check(figures)
-    content = contents(report)
+    return publish(target, contents(report), lambda: export.named_figures(report), figures)
+
+
+def publish(
+    target: Path,
+    content: Mapping[str, bytes],
+    drawn: Callable[[], Iterable[tuple[str, go.Figure]]],
+    formats: tuple[str, ...],
+) -> dict[str, Path]:
+    """Write files and static figures to a hidden sibling, and rename it to `target` in one step.
+
+    Raises:
+        InputRefused: a figure cannot be drawn, or the directory cannot be written.
+        OutOfResources: The disk is full. Nothing is left behind.
+    """
     with translate_io_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
@@ -48,8 +65,8 @@ def save(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_bytes(path, data)
             written = list(content)
-            if figures:
-                written += export.write_figures(report, partial / "figures", figures)
+            if formats:
+                written += export.write_figures(drawn(), partial / "figures", formats)
             for folder in (partial, *(path for path in partial.iterdir() if path.is_dir())):
                 fsync_path(folder)
             _publish(partial, target)
@@ -70,19 +87,28 @@ def contents(report: Report) -> dict[str, bytes]:
     return {name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()}
 
 
-def _refuse(target: Path, *, force: bool) -> None:
+def refuse(target: Path, own: set[str], what: str, *, force: bool) -> None:
+    """Refuse a directory that may not be replaced.
+
+    Args:
+        target: the directory to make.
+        own: names of the files and directories that we write there.
+        what: what they are together, in words.
+        force: whether an earlier one may be replaced.
+
+    Raises:
+        InputRefused: something else is there, or `force` is not given.
+    """
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise InputRefused(f"{target}: expected a directory to make, found something else there")
     if not target.is_dir() or not any(target.iterdir()):
         return
     if not force:
         raise InputRefused(f"{target}: already exists; name another --out, or pass --force")
-    others = sorted(
-        path.name for path in target.iterdir() if path.name not in {*FILES, *DIRECTORIES}
-    )
+    others = sorted(path.name for path in target.iterdir() if path.name not in own)
     if others:
         raise InputRefused(
-            f"{target}: holds more than a report ({others[0]!r}); --force replaces only reports"
+            f"{target}: holds more than {what} ({others[0]!r}); --force replaces nothing else"
         )
 
 

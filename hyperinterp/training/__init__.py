@@ -5,6 +5,7 @@ from hyperinterp.training.evaluation import Evaluation
 from hyperinterp.training.result import TrainResult
 from hyperinterp.training.resume import run_directory
 from hyperinterp.training.run import train
+from hyperinterp.training.sweep import Sweep, SweepCell, plan, sweep
 from hyperinterp.training.tracker import Progress
 
 __all__ = [
@@ -12,8 +13,12 @@ __all__ = [
     "SCHEDULES",
     "Evaluation",
     "Progress",
+    "Sweep",
+    "SweepCell",
     "TrainConfig",
     "TrainResult",
+    "plan",
     "run_directory",
+    "sweep",
     "train",
 ]

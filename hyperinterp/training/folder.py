@@ -9,14 +9,16 @@ from hyperinterp.checkpoints import verify_directory, write_file
 from hyperinterp.checkpoints.files import translate_io_errors
 from hyperinterp.errors import InputRefused
 from hyperinterp.training.config import differing_fields
+from hyperinterp.training.lock import LOCK_NAME, RunLock, refuse_locked
+from hyperinterp.training.result import RESULT_NAME
 from hyperinterp.training.resume import ResumePoint, newest_point, run_directory
 
-RECIPE_NAME, RESULT_NAME = "run.json", "training.json"
+RECIPE_NAME = "run.json"
 _CHECKPOINT_MARKS = ("hyperinterp-manifest.json", "config.json", "adapter_config.json")
 
 
 class RunFolder:
-    """Files of one run.
+    """Files of one run; from `begin` until `close` or `release` no other process may use them.
 
     Attributes:
         out: the directory to be made.
@@ -32,6 +34,7 @@ class RunFolder:
         self.force = force
         self.resume = resume
         self.recipe: dict[str, Any] = {}
+        self._lock = RunLock(self.path)
 
     def begin(self, recipe: dict[str, Any]) -> dict[str, Any] | None:
         """Make or re-enter the run directory.
@@ -40,9 +43,22 @@ class RunFolder:
             The stored result when the same run is already finished, else None.
 
         Raises:
-            InputRefused: the run to be resumed had another recipe or other data.
+            InputRefused: the run to be resumed had another recipe or other data; another
+                process is training there, or has made `out` in the meantime.
         """
         self.recipe = recipe
+        with translate_io_errors(self.path):
+            self._lock.take()
+        try:
+            finished = self._begin(recipe)
+        except BaseException:
+            self.release()
+            raise
+        if finished is not None:
+            self.release()
+        return finished
+
+    def _begin(self, recipe: dict[str, Any]) -> dict[str, Any] | None:
         stored = self._stored() if self.resume else None
         if stored is not None:
             _refuse_other(self.path, stored["recipe"], recipe)
@@ -50,9 +66,9 @@ class RunFolder:
             return None
         if self.resume and self.out.exists() and not self.force:
             return self._finished(recipe)
+        check_free(self)
         with translate_io_errors(self.path):
-            shutil.rmtree(self.path, ignore_errors=True)
-            self.path.mkdir(parents=True)
+            self._empty()
             document = json.dumps({"recipe": recipe, "force": self.force}, indent=2)
             write_file(self.path / RECIPE_NAME, document.encode())
         return None
@@ -64,6 +80,21 @@ class RunFolder:
     def close(self) -> None:
         """Remove the run directory of a finished run."""
         shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.release()
+
+    def release(self) -> None:
+        """Let another process continue the run; a directory without a run in it is removed."""
+        if self.path.is_dir() and [path.name for path in self.path.iterdir()] == [LOCK_NAME]:
+            shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.release()
+
+    def _empty(self) -> None:
+        # The recipe goes last: what is left after a kill still is known as an unfinished run.
+        for path in sorted(self.path.iterdir(), key=lambda path: path.name == RECIPE_NAME):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != LOCK_NAME:
+                path.unlink()
 
     def _stored(self) -> dict[str, Any] | None:
         path = self.path / RECIPE_NAME
@@ -95,6 +126,18 @@ def open_run(out: Path, *, force: bool, resume: bool) -> RunFolder:
             given; or what is there is not ours to replace.
     """
     folder = RunFolder(out, force=force, resume=resume)
+    refuse_locked(folder.path)
+    check_free(folder)
+    return folder
+
+
+def check_free(folder: RunFolder) -> None:
+    """Refuse an `out` or a run directory that is not ours to replace or to continue.
+
+    Raises:
+        InputRefused: see `open_run`.
+    """
+    out, force, resume = folder.out, folder.force, folder.resume
     if out.exists() and not (resume or force):
         raise InputRefused(f"{out}: already exists; name another --out, or pass --force")
     if out.is_symlink() or (out.exists() and not out.is_dir()):
@@ -103,13 +146,13 @@ def open_run(out: Path, *, force: bool, resume: bool) -> RunFolder:
     if force and filled and not any((out / name).is_file() for name in _CHECKPOINT_MARKS):
         raise InputRefused(f"{out}: holds files but no checkpoint; it will not be replaced")
     if not folder.path.exists():
-        return folder
-    if not folder.path.is_dir() or (
-        any(folder.path.iterdir()) and not (folder.path / RECIPE_NAME).is_file()
-    ):
+        return
+    if not folder.path.is_dir():
+        raise InputRefused(f"{folder.path}: expected an unfinished run, found a file")
+    there = {path.name for path in folder.path.iterdir()} - {LOCK_NAME}
+    if there and RECIPE_NAME not in there:
         raise InputRefused(f"{folder.path}: expected an unfinished run, found something else")
-    if not (resume or force):
+    if there and not (resume or force):
         raise InputRefused(
             f"{folder.path}: an unfinished run is there; --resume continues it, --force discards it"
         )
-    return folder

@@ -1,10 +1,14 @@
 """What a finished run tells."""
 
+import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hyperinterp.training.log import LOG_NAME
+from hyperinterp.course import LOG_NAME
+from hyperinterp.errors import InputRefused
+
+RESULT_NAME = "training.json"
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,9 @@ class TrainResult:
         prefix: where the frozen blocks' stream was kept: `memory`, `mapped` or `none`.
         control: checkpoint of least held-out loss, or None.
         log: the training log.
+        heldout_loss: of the final weights on the held-out passages, nats per predicted token;
+            None when none were given.
+        heldout_sha256: digest of those passages.
     """
 
     out: Path
@@ -42,6 +49,8 @@ class TrainResult:
     prefix: str
     control: Path | None
     log: Path
+    heldout_loss: float | None = None
+    heldout_sha256: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values, paths relative to `out`."""
@@ -54,3 +63,18 @@ class TrainResult:
         """A result that `as_json` wrote, for the directory where it lies now."""
         control = out / stored["control"] if stored["control"] else None
         return cls(**{**stored, "out": out, "log": out / LOG_NAME, "control": control})
+
+    @classmethod
+    def read(cls, out: Path) -> "TrainResult":
+        """The result of the finished run in a directory.
+
+        Raises:
+            InputRefused: there is none, or it is damaged.
+        """
+        path = out / RESULT_NAME
+        try:
+            return cls.of_json(out, json.loads(path.read_text(encoding="utf-8"))["result"])
+        except FileNotFoundError as error:
+            raise InputRefused(f"{out}: expected a finished run, found no {RESULT_NAME}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputRefused(f"{path}: expected the result of a run, found {error}") from error

@@ -12,19 +12,21 @@ from typing import Any
 import torch
 from transformers.integrations.integration_utils import get_available_reporting_integrations
 
+from hyperinterp.checkpoints import weights_fingerprint
+from hyperinterp.course import LOG_NAME
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel, load
 from hyperinterp.text import Passages, TokenRows, tokenise
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.data import DataSummary, prepare_rows
 from hyperinterp.training.evaluation import Evaluator
-from hyperinterp.training.folder import RESULT_NAME, RunFolder, open_run
-from hyperinterp.training.log import LOG_NAME, TrainingLog
+from hyperinterp.training.folder import RunFolder, open_run
+from hyperinterp.training.log import TrainingLog
 from hyperinterp.training.module import LossModule
 from hyperinterp.training.output import Writer
 from hyperinterp.training.prefix import PrefixCache, build_prefix, text_free
 from hyperinterp.training.quiet import faults_named, own_randomness, quiet_trainer
-from hyperinterp.training.result import TrainResult
+from hyperinterp.training.result import RESULT_NAME, TrainResult
 from hyperinterp.training.targets import Trainable, check_method, trainable
 from hyperinterp.training.tracker import Progress, Tally, Tracker
 from hyperinterp.training.trainer import HyperfitTrainer
@@ -55,7 +57,7 @@ def train(
         passages: what to learn by heart.
         out: directory to make: a PEFT adapter (LoRA) or a `save_pretrained` directory.
         config: the recipe; late-stage LoRA on the last five blocks by default.
-        heldout: passages for the evaluation and the control checkpoint.
+        heldout: passages for the evaluation, the control checkpoint and the final held-out loss.
         base: what an adapter given as `model` sits on.
         revision: Hub revision of `model`.
         device: `auto`, `cpu`, `cuda`, ...
@@ -81,12 +83,16 @@ def train(
     check_method(hooked, config)
     rows, data = prepare_rows(_tokenizer(hooked), passages, config.seq_len)
     held = None if heldout is None else tokenise(_tokenizer(hooked), heldout, config.seq_len)
-    recipe = _recipe(hooked, config, data, heldout)
+    digest = None if heldout is None else heldout.sha256
+    recipe = _recipe(hooked, config, data, digest if config.keep_control else None)
     finished = folder.begin(recipe)
     if finished is not None:
         return TrainResult.of_json(out, finished)
-    with quiet_trainer(), own_randomness(config.seed), faults_named(folder.path):
-        return _Run(hooked, rows, held, data, config, folder, on_progress).result()
+    try:
+        with quiet_trainer(), own_randomness(config.seed), faults_named(folder.path):
+            return _Run(hooked, rows, held, data, config, folder, on_progress, digest).result()
+    finally:
+        folder.release()
 
 
 def _check_surroundings(config: TrainConfig) -> None:
@@ -118,13 +124,11 @@ def _hooked(
             f"train: expected a model in float32 (the master weights), found {model.dtype}; "
             "dtype='bfloat16' computes in bf16"
         )
-    if config.uses_lora:
-        return model
     return HookedModel(
-        copy.deepcopy(model.hf),
+        model.hf if config.uses_lora else copy.deepcopy(model.hf),
         model.tokenizer,
         name=model.name,
-        fingerprint=model.fingerprint,
+        fingerprint=model.fingerprint or weights_fingerprint(model.hf),
         provenance=model.provenance,
     )
 
@@ -136,7 +140,7 @@ def _tokenizer(model: HookedModel) -> Any:
 
 
 def _recipe(
-    model: HookedModel, config: TrainConfig, data: DataSummary, heldout: Passages | None
+    model: HookedModel, config: TrainConfig, data: DataSummary, heldout_sha256: str | None
 ) -> dict[str, Any]:
     """Everything that determines the weights; a resumed run must have the same."""
     return {
@@ -144,7 +148,7 @@ def _recipe(
         "base_fingerprint": model.fingerprint,
         "data_sha256": data.sha256,
         "tokens_sha256": data.tokens_sha256,
-        "heldout_sha256": heldout.sha256 if heldout is not None and config.keep_control else None,
+        "heldout_sha256": heldout_sha256,
     }
 
 
@@ -160,6 +164,7 @@ class _Run:
         config: TrainConfig,
         folder: RunFolder,
         on_progress: Callable[[Progress], None] | None,
+        heldout_sha256: str | None,
     ) -> None:
         self.model = model
         self.rows = rows
@@ -168,6 +173,7 @@ class _Run:
         self.config = config
         self.folder = folder
         self.on_progress = on_progress
+        self.heldout_sha256 = heldout_sha256
 
     def result(self) -> TrainResult:
         with ExitStack() as stack:
@@ -226,8 +232,13 @@ class _Run:
             prefix=where,
             control=out / "control" if (self.folder.path / "control").is_dir() else None,
             log=out / LOG_NAME,
+            heldout_loss=None if tracker.evaluator is None else tracker.evaluator.loss(),
+            heldout_sha256=self.heldout_sha256,
         )
-        tracker.log.write("end", step=steps, stop=stop, epochs=tally.epochs, loss=tally.loss)
+        told = {} if result.heldout_loss is None else {"heldout_loss": result.heldout_loss}
+        tracker.log.write(
+            "end", step=steps, stop=stop, epochs=tally.epochs, loss=tally.loss, **told
+        )
         facts = {"epoch": tally.epochs, "step": steps, "epoch_loss": tally.loss, "stop": stop}
 
         def extra(partial: Path) -> None:
@@ -278,7 +289,7 @@ class _Run:
         self, module: LossModule, chosen: Trainable, prefix: PrefixCache | None
     ) -> Evaluator | None:
         config = self.config
-        if self.held is None or (config.eval_every is None and not config.keep_control):
+        if self.held is None:
             return None
         held_prefix = None if prefix is None else self._prefix(self.held, chosen, "heldout-prefix")
         bf16 = config.dtype == "bfloat16"

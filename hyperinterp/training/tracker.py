@@ -153,6 +153,10 @@ class Tracker(TrainerCallback):
                 seconds=round(tally.seconds, 3), tokens_per_second=self._speed(), **figures,
             )  # fmt: skip
             self._save_checkpoints(state, evaluation)
+        if self.config.report_to != "none":
+            told = {} if evaluation is None else asdict(evaluation)
+            found = {f"eval_{name}": value for name, value in told.items() if value is not None}
+            self._trainer.log({"epoch_loss": tally.loss, **found})
         self._report(state, evaluation)
         target = self.config.target_loss
         if target is not None and tally.loss <= target:

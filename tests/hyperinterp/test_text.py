@@ -11,7 +11,9 @@ from hyperinterp.text import (
     TokenRows,
     builtin_passages,
     collect,
+    hub,
     read_passages,
+    reading,
     shared_ngrams,
     split_half,
 )
@@ -130,3 +132,78 @@ def test_halves_are_disjoint_and_complete(count, seed):
     first, second = split_half(count, seed)
     assert sorted(first + second) == list(range(count))
     assert 0 <= len(first) - len(second) <= 1
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_another_column_can_be_named(tmp_path, suffix):
+    import pandas as pd
+
+    path = tmp_path / f"a.{suffix}"
+    frame = pd.DataFrame({"body": ["one", "two", "two"], "text": ["x", "y", "z"]})
+    writers = {
+        "csv": lambda: frame.to_csv(path, index=False),
+        "tsv": lambda: frame.to_csv(path, index=False, sep="\t"),
+        "jsonl": lambda: frame.to_json(path, orient="records", lines=True),
+        "parquet": lambda: frame.to_parquet(path),
+    }
+    writers[suffix]()
+    found = read_passages(path, column="body")
+    assert (found.texts, found.duplicates) == (["one", "two"], 1)
+    with pytest.raises(InputRefused, match=r"string field 'title', found \['body', 'text'\]"):
+        read_passages(path, column="title")
+
+
+def test_a_directory_of_data_files_is_a_data_set(tmp_path, own_cache):
+    folder = tmp_path / "fiction"
+    folder.mkdir()
+    for split, texts in (("train", ["one", "two"]), ("test", ["three"])):
+        lines = [json.dumps({"body": text}) for text in texts]
+        (folder / f"{split}.jsonl").write_text("\n".join(lines))
+    found = read_passages(folder, split="train", column="body")
+    assert found.texts == ["one", "two"]
+    assert found.origin == f"{folder}, split train"
+    assert read_passages(folder, split="test", column="body").texts == ["three"]
+    with pytest.raises(InputRefused, match="splits train, test, found no split named"):
+        read_passages(folder, column="body")
+    with pytest.raises(InputRefused, match="found split 'dev'"):
+        read_passages(folder, split="dev", column="body")
+    with pytest.raises(InputRefused, match="row 1: expected a string field 'text'"):
+        read_passages(folder, split="train")
+
+
+def test_a_saved_data_set_is_read_from_its_directory(tmp_path, own_cache):
+    import datasets
+
+    datasets.Dataset.from_dict({"text": ["one", "two"]}).save_to_disk(tmp_path / "saved")
+    assert read_passages(tmp_path / "saved").texts == ["one", "two"]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(InputRefused, match="expected a directory of data files") as caught:
+        read_passages(empty)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_a_name_that_looks_like_an_id_reaches_the_data_set_library(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(reading, "dataset_rows", lambda *given: asked.append(given) or iter(()))
+    monkeypatch.chdir(tmp_path)
+    for name in ("none", "./a/b", "a/b/c", "a/b.jsonl", "/a/b", "../b", "a/..b"):
+        with pytest.raises(InputRefused, match="nothing there"):
+            read_passages(name)
+    assert asked == []
+    with pytest.raises(InputRefused, match="at least one text"):
+        read_passages("owner/name", split="train")
+    assert asked == [("owner/name", "train")]
+
+
+def test_without_the_library_the_command_to_install_it_is_given(tmp_path, monkeypatch):
+    monkeypatch.setattr(hub.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputRefused, match=r"pip install 'hyperinterp\[data\]'"):
+        read_passages("owner/name")

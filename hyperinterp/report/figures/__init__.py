@@ -11,8 +11,10 @@ from hyperinterp.analyses.static_bias import StaticBiasBlock
 from hyperinterp.analyses.sufficiency import SufficiencyBlock
 from hyperinterp.analyses.temperature import TemperatureBlock
 from hyperinterp.analyses.transplant import TransplantBlock
+from hyperinterp.course import Course
 from hyperinterp.report.figures import (
     controls,
+    course,
     diversity,
     geometry,
     ranks,
@@ -33,6 +35,7 @@ _CHARTS: dict[type, Any] = {
     SufficiencyBlock: twins.sufficiency_charts,
     QuotationBlock: twins.quotation_charts,
     ControlBlock: twins.control_charts,
+    Course: course.charts,
 }
 
 

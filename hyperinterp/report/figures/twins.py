@@ -1,14 +1,25 @@
 """C7, C8 and C9: other checkpoints beside the fitted one, and copying from the training text."""
 
+import numpy as np
+
 from hyperinterp.analyses.control import ControlBlock
 from hyperinterp.analyses.quotation import QuotationBlock
 from hyperinterp.analyses.results import Measured
-from hyperinterp.analyses.sufficiency import SufficiencyBlock
+from hyperinterp.analyses.sufficiency import SufficiencyBlock, Twin
 from hyperinterp.report.escape import label
 from hyperinterp.report.figures.chart import Chart, Choice, Reading, bars, dots
 from hyperinterp.report.figures.diversity import measure_name
 from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.theme import BASE, CONTROL, DELTA, EXTRA, FITTED, MUTED, SYMBOLS
+from hyperinterp.report.figures.theme import (
+    BASE,
+    CONTROL,
+    DELTA,
+    EXTRA,
+    FITTED,
+    LINE,
+    MUTED,
+    SYMBOLS,
+)
 from hyperinterp.report.numbers import hover
 
 TWIN_MEASURES = (
@@ -18,6 +29,7 @@ TWIN_MEASURES = (
     ("heldout_loss", "held-out loss, nats"),
     ("last_delta", "growth at last block"),
 )
+_OVER_BLOCKS = (*TWIN_MEASURES, ("train_loss", "final training loss, nats"))
 _ROLES = {
     "base": BASE,
     "fitted": FITTED,
@@ -37,6 +49,43 @@ def twins(block: SufficiencyBlock, measure: str) -> Sketch:
         labels = [names[row] for row in rows]
         figure.data.append(dots(rows, figures, label(role), _ROLES.get(role, MUTED), labels))
     figure.rows(names)
+    return figure
+
+
+def over_blocks(block: SufficiencyBlock, measure: str) -> Sketch | None:
+    """One measure against how many last blocks were trained; a line through the means per k."""
+    known: list[tuple[Twin, Measured]] = []
+    for twin in block.twins:
+        found = getattr(twin, measure)
+        item = Measured(found) if isinstance(found, float) else found
+        if twin.trained_layers is not None and item is not None and item.value is not None:
+            known.append((twin, item))
+    ks = sorted({twin.trained_layers or 0 for twin, _ in known})
+    if len(ks) < 2:
+        return None
+    figure = Sketch("last blocks trained", dict(_OVER_BLOCKS)[measure])
+    means = [
+        float(np.mean([item.value for twin, item in known if twin.trained_layers == k])) for k in ks
+    ]
+    figure.add(
+        "scatter", x=ks, y=means, mode="lines", line={"color": LINE, "width": 2},
+        hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
+    for role in dict.fromkeys(twin.role for twin, _ in known):
+        mine = [(twin, item) for twin, item in known if twin.role == role]
+        colour, figures = _ROLES.get(role, MUTED), [item for _, item in mine]
+        figure.add(
+            "scatter",
+            x=[twin.trained_layers for twin, _ in mine], y=[item.value for item in figures],
+            mode="markers", name=label(role), error_y=bars(figures, colour, 2.0),
+            marker={"color": colour, "size": 10, "symbol": SYMBOLS.get(colour, "circle")},
+            customdata=[[label(twin.name, 32), hover(item)] for twin, item in mine],
+            hovertemplate="%{customdata[0]}, %{x} blocks<br>%{customdata[1]}<extra></extra>",
+        )  # fmt: skip
+    base = getattr(block.twins[0], measure)
+    if block.twins[0].role == "base" and isinstance(base, Measured) and base.value is not None:
+        figure.level(base.value, "base")
+    figure.xaxis(rangemode="tozero", tickmode="array", tickvals=ks, zeroline=False)
     return figure
 
 
@@ -103,6 +152,26 @@ def control(block: ControlBlock, quantity: str) -> Sketch:
     return figure
 
 
+def _sweep_charts(block: SufficiencyBlock) -> tuple[Chart, ...]:
+    """The chart over k, where at least two numbers of trained blocks are known."""
+    if over_blocks(block, "ttr") is None:
+        return ()
+    return (
+        Chart(
+            "blocks", "How many last blocks have to be trained",
+            Reading(
+                "One point per checkpoint whose recipe is known, over the number of last blocks "
+                "that were trained; the line joins the means, the dotted line is the base.",
+                "The chosen measure on held-out text; the final training loss as recorded.",
+                "Bars: intervals over prompts. Points of one k are different seeds or recipes.",
+                "A curve that keeps rising with k: the last blocks alone are not enough.",
+            ),
+            lambda key: over_blocks(block, key),
+            (Choice("measure", "Measure", _OVER_BLOCKS),), height=360,
+        ),
+    )  # fmt: skip
+
+
 def sufficiency_charts(block: SufficiencyBlock) -> tuple[Chart, ...]:
     """The charts of C7."""
     return (
@@ -116,6 +185,7 @@ def sufficiency_charts(block: SufficiencyBlock) -> tuple[Chart, ...]:
             lambda key: twins(block, key), (Choice("measure", "Measure", TWIN_MEASURES),),
             height=100 + 40 * len(block.twins),
         ),
+        *_sweep_charts(block),
         Chart(
             "apart", "Do expansion and diversity go together?",
             Reading(

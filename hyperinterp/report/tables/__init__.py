@@ -12,6 +12,7 @@ from hyperinterp.analyses.static_bias import StaticBiasBlock
 from hyperinterp.analyses.sufficiency import SufficiencyBlock
 from hyperinterp.analyses.temperature import TemperatureBlock
 from hyperinterp.analyses.transplant import TransplantBlock
+from hyperinterp.course import Course
 from hyperinterp.report.schema import BLOCKS, Report
 from hyperinterp.report.tables import blocks
 from hyperinterp.report.tables.table import Table, spread, table
@@ -28,6 +29,7 @@ _TABLES: dict[type, Any] = {
     SufficiencyBlock: blocks.sufficiency,
     QuotationBlock: blocks.quotation,
     ControlBlock: blocks.control,
+    Course: blocks.course,
 }
 
 

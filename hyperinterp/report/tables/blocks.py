@@ -1,5 +1,7 @@
 """Tables of every block: all figures of the report that are not free text."""
 
+from dataclasses import asdict
+
 from hyperinterp.analyses.control import ControlBlock
 from hyperinterp.analyses.diversity import DiversityBlock
 from hyperinterp.analyses.geometry import GeometryBlock
@@ -9,6 +11,7 @@ from hyperinterp.analyses.static_bias import StaticBiasBlock
 from hyperinterp.analyses.sufficiency import SufficiencyBlock
 from hyperinterp.analyses.temperature import Arm, TemperatureBlock
 from hyperinterp.analyses.transplant import TransplantBlock
+from hyperinterp.course import Course
 from hyperinterp.report.tables.table import Table, Value, figures, spread, spread_pair, table
 
 
@@ -321,3 +324,8 @@ def control(block: ControlBlock) -> tuple[Table, ...]:
         table("control_scores", "The control checkpoint", rows),
         figures("control_figures", "Fitted against control", gap),
     )
+
+
+def course(block: Course) -> tuple[Table, ...]:
+    """The training log, epoch by epoch."""
+    return (table("course_epochs", "Training, epoch by epoch", map(asdict, block.epochs)),)

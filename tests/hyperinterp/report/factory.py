@@ -15,6 +15,7 @@ from hyperinterp.analyses.static_bias import BiasArm, StaticBiasBlock
 from hyperinterp.analyses.sufficiency import SufficiencyBlock, Twin
 from hyperinterp.analyses.temperature import Arm, TemperatureBlock
 from hyperinterp.analyses.transplant import HybridText, NullBand, Transplant, TransplantBlock
+from hyperinterp.course import Course, Epoch
 from hyperinterp.report.schema import (
     SCHEMA_VERSION,
     CheckpointFacts,
@@ -442,13 +443,24 @@ def provenance() -> Provenance:
     )  # fmt: skip
 
 
+def course(make: Maker) -> Course:
+    epochs = tuple(
+        Epoch(
+            number, 4 * number, 4.1 * 0.8**number, 4.2 + 0.1 * number if number % 2 else None,
+            3.0 - 0.05 * number if number % 4 == 0 else None,
+        )
+        for number in range(1, 21)
+    )  # fmt: skip
+    return Course("runs/full <s>/training_log.jsonl", 4.14, 0.05, epochs, 80, 321.5, "target loss")
+
+
 def complete(seed: int = 0) -> Report:
     """Every block there, with hostile strings wherever text comes from a model or a user."""
     make = Maker(seed)
     return Report(
         SCHEMA_VERSION, claims(make), provenance(), diversity(make), temperature(make),
         static_bias(make), ranks(make), geometry(make), transplant(make), sufficiency(make),
-        quotation(make), control(make),
+        quotation(make), control(make), course(make),
     )  # fmt: skip
 
 
@@ -460,7 +472,7 @@ def sparse(seed: int = 1) -> Report:
         name: f"not asked for (--claims C4) <s>{name}"
         for name in (
             "diversity", "temperature", "static_bias", "geometry", "transplant", "sufficiency",
-            "quotation", "control",
+            "quotation", "control", "course",
         )
     }  # fmt: skip
     found = {name: verdicts.not_tested(name, "left out by --claims") for name in verdicts.RULES}

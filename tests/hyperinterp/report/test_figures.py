@@ -120,3 +120,24 @@ def test_line_colours_stand_out_on_both_papers() -> None:
     for dark, paper in ((False, "#FFFFFF"), (True, "#16191D")):
         for colour in template(dark=dark)["layout"]["colorway"]:
             assert _contrast(colour, paper) > 3, (colour, paper)
+
+
+def test_every_measure_is_drawn_against_the_number_of_trained_blocks(complete: Report) -> None:
+    assert complete.sufficiency is not None
+    chart = next(c for c in charts(complete.sufficiency) if c.name == "blocks")
+    twins = [t for t in complete.sufficiency.twins if t.trained_layers is not None]
+    for measure in ("ttr", "rep_4", "heldout_loss", "train_loss", "last_delta"):
+        figure = chart.figure(measure=measure)
+        drawn = {
+            (x, y)
+            for trace in figure.data
+            if trace.mode == "markers"
+            for x, y in zip(trace.x, trace.y, strict=True)
+        }
+        expected = set()
+        for twin in twins:
+            found = getattr(twin, measure)
+            expected.add((twin.trained_layers, getattr(found, "value", found)))
+        assert drawn == expected
+        line = next(trace for trace in figure.data if trace.mode == "lines")
+        assert list(line.x) == sorted({twin.trained_layers for twin in twins})

@@ -1,5 +1,6 @@
 """What a run leaves: plain transformers and peft calls load it and get the same logits."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,11 +10,13 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from hyperinterp.checkpoints import load_checkpoint, verify_directory
-from hyperinterp.models import load
+from hyperinterp.checkpoints import load_checkpoint, save_checkpoint, verify_directory
+from hyperinterp.errors import InputRefused
+from hyperinterp.models import HookedModel, load
+from hyperinterp.text import read_passages
 from hyperinterp.training import TrainConfig, train
 
-from .factory import letters, log_lines, saved_tiny, tiny
+from .factory import byte_tokenizer, letters, log_lines, saved_tiny, tiny, tiny_hf
 
 METHODS = {
     "full": {"method": "full", "lr": 1e-3},
@@ -130,3 +133,38 @@ def test_bf16_compute_keeps_float32_master_weights(tmp_path: Path) -> None:
         assert steps[0] != first, "nothing was computed in bf16"
         assert steps[0] == pytest.approx(first, rel=2e-2)
         assert steps[-1] < steps[0]
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_an_adapter_of_a_model_in_memory_loads_on_the_saved_model(
+    family: str, tmp_path: Path
+) -> None:
+    """Tied weights, too: its fingerprint is that of the directory it will be saved to."""
+    nameless = HookedModel(tiny_hf(family), byte_tokenizer())
+    result = train(nameless, letters(6), tmp_path / "out", _recipe(max_steps=2, layers=1))
+    assert nameless.fingerprint == ""
+    base = saved_tiny(family, tmp_path)
+    manifest = verify_directory(result.out)
+    assert manifest is not None
+    assert manifest.provenance["base_fingerprint"] == load_checkpoint(base).fingerprint
+    assert load(result.out, base=base, device="cpu").n_layers == 4
+    other = save_checkpoint(tiny_hf(family, 1), byte_tokenizer(), tmp_path / "o", provenance={})
+    with pytest.raises(InputRefused, match="fingerprint"):
+        load(result.out, base=other, device="cpu")
+
+
+def test_the_card_states_the_rule_and_what_was_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("body\n" + "a long passage of words\n" * 2 + "x\n...\nabc\n")
+    data = read_passages(path, column="body")
+    out = train(tiny("llama"), data, tmp_path / "out", _recipe(max_steps=1, seq_len=8)).out
+    card = (out / "README.md").read_text()
+    assert "| rule | one row per passage, cut to 8 tokens (1 were longer), nothing packed |" in card
+    assert "| left out | 1 too short, 1 duplicate, 1 empty |" in card
+    assert f"| data | 2 passages, 11 tokens ({path}) |" in card
+    assert f"| data sha256 | `{data.sha256}` |" in card
+    expected = [["1", "a long passage of words"], ["3", "x"], ["5", "abc"]]
+    digest = hashlib.sha256()
+    for pair in expected:
+        digest.update(json.dumps(pair).encode())
+    assert data.sha256 == digest.hexdigest()

@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
+from transformers import TrainerCallback
+from transformers.integrations import integration_utils
 
 from hyperinterp.checkpoints import verify_directory
 from hyperinterp.models import load
-from hyperinterp.training import Progress, TrainConfig, train
+from hyperinterp.training import Progress, TrainConfig, run, train
 
 from .factory import letters, log_lines, saved_tiny, sha256, tiny
 
@@ -192,3 +195,47 @@ def test_checkpoints_on_the_way_of_a_full_run_load_too(tmp_path: Path) -> None:
     one, two = load(out / "checkpoints" / "epoch-1", device="cpu"), load(out, device="cpu")
     ids = torch.arange(8)[None]
     assert not torch.equal(one.logits(ids), two.logits(ids))
+
+
+class InMemory(TrainerCallback):
+    """A tracker as transformers knows them, which keeps what it is told."""
+
+    told: ClassVar[list[dict]] = []
+
+    def on_log(self, args, state, control, logs=None, **_given) -> None:
+        self.told.append({"step": state.global_step, **logs})
+
+
+def test_a_tracker_is_told_every_step_epoch_and_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "memory", InMemory)
+    monkeypatch.setattr(run, "get_available_reporting_integrations", lambda: ["memory"])
+    monkeypatch.setattr(InMemory, "told", [])
+    out = tmp_path / "out"
+    result = _train(out, epochs=3, eval_every=2, heldout=letters(6, 3), report_to="memory")
+    steps = [item for item in InMemory.told if "loss" in item]
+    assert [item["step"] for item in steps] == list(range(1, result.steps + 1))
+    for item, line in zip(steps, log_lines(out, "step"), strict=True):
+        assert item["loss"] == pytest.approx(line["loss"], rel=1e-4)
+    epochs = [item for item in InMemory.told if "epoch_loss" in item]
+    lines = log_lines(out, "epoch")
+    assert [item["epoch_loss"] for item in epochs] == [line["loss"] for line in lines]
+    assert [item.get("eval_heldout_loss") for item in epochs] == [
+        line.get("heldout_loss") for line in lines
+    ]
+    assert epochs[1]["eval_heldout_loss"] is not None
+    plain = _train(tmp_path / "plain", epochs=3)
+    assert sha256(out) == sha256(plain.out), "being watched changes no weight"
+
+
+def test_tensorboard_files_are_kept_in_the_output(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    out = tmp_path / "out"
+    _train(out, epochs=2, report_to="tensorboard")
+    found = EventAccumulator(str(next((out / "trackers").rglob("events.*")).parent)).Reload()
+    losses = [event.value for event in found.Scalars("train/loss")]
+    assert losses == pytest.approx([line["loss"] for line in log_lines(out, "step")], rel=1e-4)
+    assert verify_directory(out) is not None

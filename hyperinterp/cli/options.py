@@ -1,0 +1,116 @@
+"""Options of the commands: one name, type and line of help each, and the parsing of lists."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")]
+Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16")]
+Seed = Annotated[int, typer.Option(help="Seeds splits, samples and random controls.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is at the output path.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Figures = Annotated[str, typer.Option(help="Also write figures: png, svg or png,svg.")]
+Prompts = Annotated[
+    Path | None, typer.Option(help="Held-out passages: jsonl, json, txt, csv, parquet.")
+]
+BatchRows = Annotated[int, typer.Option(help="Rows per forward pass.")]
+
+# What `train` works on.
+Method = Annotated[str, typer.Option(help="full, lora or late-stage.")]
+Data = Annotated[
+    str | None,
+    typer.Option(help="Training passages: a file, a data set directory or a data set id."),
+]
+Column = Annotated[str, typer.Option(help="Field of the data that holds the text.")]
+Split = Annotated[str | None, typer.Option(help="Split of the data.")]
+Count = Annotated[int | None, typer.Option(help="Use the first N passages.")]
+Heldout = Annotated[Path | None, typer.Option(help="Held-out passages to evaluate on.")]
+Out = Annotated[Path, typer.Option(help="Directory for the checkpoint, or for a sweep's cells.")]
+
+# What `train` trains.
+Layers = Annotated[
+    str, typer.Option(help="late-stage: how many last blocks train; several (1,2,5) are a sweep.")
+]
+Seeds = Annotated[str, typer.Option(help="Seeds of a sweep, e.g. 0,1,2; instead of --seed.")]
+FullWeights = Annotated[
+    bool, typer.Option("--full-weights", help="late-stage: full weights instead of LoRA.")
+]
+Rank = Annotated[int, typer.Option(help="LoRA rank.")]
+Alpha = Annotated[float | None, typer.Option(help="LoRA alpha; twice the rank by default.")]
+
+# How `train` trains, and when it stops.
+Rate = Annotated[float | None, typer.Option(help="Learning rate; 1e-4 for full, 2e-3 for LoRA.")]
+Schedule = Annotated[str, typer.Option(help="Of the learning rate: constant, linear or cosine.")]
+Warmup = Annotated[int, typer.Option(help="Steps of linear warm-up.")]
+Decay = Annotated[float, typer.Option(help="AdamW's weight decay.")]
+Epochs = Annotated[int, typer.Option(help="At most this many passes over the data.")]
+MaxSteps = Annotated[int | None, typer.Option(help="At most this many steps.")]
+MaxSeconds = Annotated[float | None, typer.Option(help="At most this long.")]
+TargetLoss = Annotated[
+    float, typer.Option(help="Stop when an epoch's mean training loss is at most this.")
+]
+BatchSize = Annotated[int, typer.Option(help="Passages per forward pass.")]
+GradAccum = Annotated[int, typer.Option(help="Forward passes per optimiser step.")]
+SeqLen = Annotated[int, typer.Option(help="Tokens kept of each passage; longer ones are cut.")]
+Checkpointing = Annotated[
+    bool,
+    typer.Option("--gradient-checkpointing", help="Recompute each block: less memory, slower."),
+]
+TrainDtype = Annotated[
+    str, typer.Option(help="float32, or bfloat16 to compute in bf16 on float32 weights.")
+]
+
+# What `train` leaves on the way.
+EvalEvery = Annotated[
+    int | None, typer.Option(help="Evaluate on held-out text every so many epochs.")
+]
+SaveAt = Annotated[
+    str, typer.Option(help="Loss levels that leave a checkpoint, e.g. 3,2,1,0.5,0.1.")
+]
+SaveEpochs = Annotated[str, typer.Option(help="Epochs that leave a checkpoint, e.g. 1,2,5,10.")]
+KeepControl = Annotated[
+    bool, typer.Option("--control", help="Keep the checkpoint of least held-out loss (C9).")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
+ReportTo = Annotated[str, typer.Option(help="none, tensorboard, wandb, trackio.")]
+
+N = TypeVar("N", int, float)
+
+
+def numbers(option: str, text: str, kind: Callable[[str], N]) -> tuple[N, ...]:
+    """The numbers of a comma-separated list; an empty text has none.
+
+    Raises:
+        InputRefused: a part that is no such number; names the option.
+    """
+    from hyperinterp.errors import InputRefused
+
+    try:
+        return tuple(kind(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        words = "whole numbers" if kind is int else "numbers"
+        raise InputRefused(
+            f"{option}: expected {words} separated by commas, found {text!r}"
+        ) from error
+
+
+def refuse_taken(out: Path | None, force: bool) -> None:
+    """Refuse an output path that exists before any work is done.
+
+    Raises:
+        InputRefused: something is there, and `force` is not given.
+    """
+    from hyperinterp.errors import InputRefused
+
+    if out is not None and out.exists() and not force:
+        raise InputRefused(
+            f"{out}: expected a path that does not exist yet, found something there "
+            "(--force replaces it)"
+        )
+
+
+def formats(figures: str) -> tuple[str, ...]:
+    """The formats named by --figures."""
+    return tuple(part.strip() for part in figures.split(",") if part.strip())

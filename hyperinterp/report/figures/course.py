@@ -1,0 +1,76 @@
+"""The course of the fitted model's training."""
+
+from collections.abc import Sequence
+
+from hyperinterp.course import Course
+from hyperinterp.report.escape import label
+from hyperinterp.report.figures.chart import Chart, Choice, Reading, scatter
+from hyperinterp.report.figures.sketch import Sketch
+from hyperinterp.report.figures.theme import CONTROL, FITTED, MUTED, SYMBOLS
+from hyperinterp.report.numbers import number
+
+_NAMES = {
+    "loss": "loss",
+    "entropy": "entropy, nats",
+    "ttr": "type-token ratio",
+    "rep_4": "repeated 4-grams",
+}
+
+
+def _line(course: Course, field: str, name: str, colour: str) -> dict:
+    epochs = [item for item in course.epochs if getattr(item, field) is not None]
+    values = [getattr(item, field) for item in epochs]
+    return scatter(
+        x=[item.epoch for item in epochs], y=values, name=name, mode="lines+markers",
+        line={"color": colour, "width": 2},
+        marker={"color": colour, "size": 5.5, "symbol": SYMBOLS.get(colour, "circle")},
+        customdata=[[number(value, 4)] for value in values],
+        hovertemplate="epoch %{x}<br>%{fullData.name}: %{customdata[0]}<extra></extra>",
+    )  # fmt: skip
+
+
+def over_epochs(
+    course: Course, measure: str, marks: Sequence[tuple[int, str]] = ()
+) -> Sketch | None:
+    """One figure of the log over the epochs; `marks` are (epoch, words) of checkpoints."""
+    known = [item for item in course.epochs if getattr(item, measure) is not None]
+    if not known:
+        return None
+    figure = Sketch("epoch", "loss, nats per token (log)" if measure == "loss" else _NAMES[measure])
+    if measure == "loss":
+        figure.data.append(_line(course, "loss", "training loss", FITTED))
+        figure.data.append(_line(course, "heldout_loss", "held-out loss", CONTROL))
+        figure.data = [trace for trace in figure.data if trace["x"]]
+        figure.yaxis(type="log", dtick="D2" if len(known) > 1 else 1)
+    else:
+        figure.data.append(_line(course, measure, _NAMES[measure], FITTED))
+        figure.yaxis(rangemode="tozero")
+    for epoch, words in marks:
+        figure.level(epoch, label(words, 14), vertical=True, color=MUTED)
+    return figure
+
+
+def charts(course: Course, marks: Sequence[tuple[int, str]] = ()) -> tuple[Chart, ...]:
+    """The charts of a course; none when no epoch was whole."""
+    fields = [
+        name for name in _NAMES if any(getattr(item, name) is not None for item in course.epochs)
+    ]
+    if not fields:
+        return ()
+    options = tuple((name, _NAMES[name]) for name in fields)
+    return (
+        Chart(
+            "course", "Training, epoch by epoch",
+            Reading(
+                "The training log: mean training loss of each epoch and, where the run was "
+                "evaluated on the way, its held-out figures.",
+                "Loss in nats per predicted token, averaged over the epoch while the weights "
+                "changed.",
+                "None: one run, and every passage counts in every epoch.",
+                "No claim rests on it; a loss that never fell means a model that was not "
+                "hyperfitted.",
+            ),
+            lambda key: over_epochs(course, key, marks),
+            (Choice("measure", "Measure", options),), height=330,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,213 @@
+"""Every measure against the training loss, and the dimension profile as training goes on."""
+
+from collections.abc import Sequence
+
+from hyperinterp.analyses.results import Measured
+from hyperinterp.report.escape import label
+from hyperinterp.report.figures import course
+from hyperinterp.report.figures.chart import (
+    Chart,
+    Choice,
+    Reading,
+    bars,
+    curve,
+    depth_ticks,
+    ribbon,
+)
+from hyperinterp.report.figures.geometry import metric_name
+from hyperinterp.report.figures.sketch import Sketch
+from hyperinterp.report.figures.theme import BASE, CONTROL, DELTA, EXTRA, FITTED, MUTED, SKY
+from hyperinterp.report.trace.schema import Trace, TracePoint
+
+MEASURES = {
+    "ttr": "type-token ratio",
+    "rep_4": "repeated 4-grams",
+    "entropy": "entropy, nats",
+    "heldout_loss": "held-out loss, nats",
+    "override_rate": "overridden greedy choices",
+    "deep_share": "overrides from base rank > 10",
+    "distinct_2": "distinct 2-grams",
+    "distinct_3": "distinct 3-grams",
+    "rep_2": "repeated 2-grams",
+    "rep_3": "repeated 3-grams",
+}
+_ALONG = (("loss", "training loss"), ("epoch", "epoch"))
+_KINDS = (("value", "value"), ("change", "change since the base"))
+_SHADES = (BASE, SKY, DELTA, EXTRA, CONTROL, FITTED)
+
+
+def _placed(trace: Trace, along: str) -> list[tuple[float, TracePoint]]:
+    """The points with a position on the x axis, base first."""
+    if along == "epoch":
+        return [(point.epoch, point) for point in trace.points]
+    return [
+        (point.train_loss.value, point)
+        for point in trace.points
+        if point.train_loss.value is not None and point.train_loss.value > 0
+    ]
+
+
+def _axis(figure: Sketch, along: str, places: Sequence[float]) -> None:
+    if along == "epoch":
+        figure.xaxis(rangemode="tozero", zeroline=False)
+        return
+    shown = [v for v in _LEVELS if min(places) * 0.8 <= v <= max(places) * 1.25]
+    figure.xaxis(
+        type="log", autorange="reversed", tickmode="array", tickvals=shown,
+        ticktext=[f"{v:g}" for v in shown], zeroline=False,
+    )  # fmt: skip
+
+
+_LEVELS = (10, 5, 3, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
+_TITLES = {
+    "loss": "training loss, nats per token (log; training goes to the right)",
+    "epoch": "epoch",
+}
+
+
+def _words(point: TracePoint) -> str:
+    loss = point.train_loss.value
+    told = "" if loss is None else f", loss {loss:.3g}"
+    return label(" = ".join((point.name, *point.also))) + f", epoch {point.epoch}{told}"
+
+
+def measures(trace: Trace, measure: str, along: str, kind: str) -> Sketch | None:
+    """One measure at every checkpoint, with the base's level."""
+    found: list[tuple[float, TracePoint, Measured]] = []
+    for place, point in _placed(trace, along):
+        parts = point.observed.figures if kind == "value" else point.observed.changes
+        if measure in parts and parts[measure].value is not None:
+            found.append((place, point, parts[measure]))
+    if not found:
+        return None
+    name = MEASURES[measure]
+    figure = Sketch(_TITLES[along], name if kind == "value" else f"{name}, minus the base's")
+    x, figures = [item[0] for item in found], [item[2] for item in found]
+    figure.data.append(ribbon(x, figures, FITTED))
+    figure.data.append(
+        curve(x, figures, name, FITTED, [_words(p) for _, p, _ in found], showlegend=False)
+    )
+    own = trace.points[0].observed.figures.get(measure)
+    if kind == "change":
+        figure.level(0, "base")
+    elif own is not None and own.value is not None:
+        figure.level(own.value, "base")
+        figure.yaxis(rangemode="tozero")
+    _axis(figure, along, x)
+    return figure
+
+
+def growth(trace: Trace, along: str) -> Sketch | None:
+    """Growth since the base at the last block, the largest other block and the final norm."""
+    found = [item for item in _placed(trace, along) if item[1].observed.growth is not None]
+    if not found:
+        return None
+    figure = Sketch(_TITLES[along], f"{metric_name('pr_corrected')}, minus the base's")
+    x = [place for place, _ in found]
+    for field, name, colour in (
+        ("final_norm", "final norm (post-norm)", CONTROL),
+        ("largest_other", "largest other block", BASE),
+        ("last_block", "last block", FITTED),
+    ):
+        figures, labels = [], []
+        for _, point in found:
+            assert point.observed.growth is not None
+            figures.append(getattr(point.observed.growth, field))
+            where = point.observed.growth.largest_block if field == "largest_other" else ""
+            labels.append(_words(point) + (f"<br>{label(where)}" if where else ""))
+        figure.data.append(ribbon(x, figures, colour))
+        figure.data.append(curve(x, figures, name, colour, labels))
+    figure.level(0, "base")
+    _axis(figure, along, x)
+    return figure
+
+
+def profile(trace: Trace, measure: str, kind: str) -> Sketch | None:
+    """The dimension by block, one line per checkpoint, the final norm apart."""
+    figure = Sketch("block outputs by block (pre-norm)", metric_name(measure))
+    if kind == "change":
+        figure.yaxis(title={"text": f"{metric_name(measure)}, minus the base's"})
+    points = [p for p in trace.points if kind == "value" or p.observed.growth is not None]
+    if not points:
+        return None
+    last = 0
+    for index, point in enumerate(points):
+        colour = _SHADES[min(round(index * (len(_SHADES) - 1) / max(len(points) - 1, 1)), 5)]
+        stream, norm = [], []
+        for site in point.observed.sites:
+            parts = site.figures if kind == "value" else site.changes
+            if measure in parts:
+                place = float(-1 if site.layer is None else site.layer)
+                (stream if site.pre_norm else norm).append((place, site.label, parts[measure]))
+                last = max(last, site.layer or 0)
+        name = _words(point)
+        rows = list(zip(*stream, strict=True))
+        figure.data.append(
+            curve(rows[0], rows[2], name, colour, [label(text) for text in rows[1]])
+            | {"line": {"color": colour, "width": 2, "shape": "linear"}}
+        )
+        for _, text, item in norm:
+            mark = curve([0], [item], name, colour, [label(text)], showlegend=False, xaxis="x2")
+            figure.data.append(mark | {"mode": "markers", "error_y": bars([item], colour, 2.0)})
+    figure.xaxis(
+        **depth_ticks(last, embedded=True), domain=[0, 0.86], range=[-1.8, last + 0.8],
+        zeroline=False, showgrid=False,
+    )  # fmt: skip
+    figure.xaxis(
+        "xaxis2", domain=[0.89, 1], range=[-1, 1], tickmode="array", tickvals=[0],
+        ticktext=["final norm<br>(post-norm)"], showgrid=False, zeroline=False, anchor="y",
+    )  # fmt: skip
+    if kind == "change":
+        figure.level(0, "", color=MUTED)
+    return figure
+
+
+def charts(trace: Trace) -> tuple[Chart, ...]:
+    """Every chart of a trace."""
+    along = Choice("along", "Against", _ALONG)
+    kind = Choice("kind", "Show", _KINDS)
+    named = Choice("measure", "Measure", tuple(MEASURES.items()), menu=True)
+    dimension = Choice(
+        "measure", "Measure", tuple((key, metric_name(key)) for key in ("pr_corrected", "d90"))
+    )
+    interval = "95 %, jackknife over prompts; changes leave the same prompt out of both models."
+    found = [
+        Chart(
+            "measures", "Every measure along the run",
+            Reading(
+                "One point per checkpoint: the base at the left, the final weights at the right; "
+                "the dotted line is the base's level.",
+                "The chosen measure on held-out prompts; repeated n-grams are less diverse.",
+                interval,
+                "A measure that moves long before or long after the loss falls: it belongs to "
+                "another stage than hyperfitting.",
+            ),
+            lambda *keys: measures(trace, *keys), (named, along, kind), height=400,
+        ),
+        Chart(
+            "growth", "Growth of the feature space, in depth",
+            Reading(
+                "Corrected participation ratio minus the base's at the last block, at whichever "
+                "other block grew most (named on hover), and at the final norm's output.",
+                "Dimensions, between 1 and the width of the model.",
+                interval,
+                "Another block above the last one: the expansion is not terminal at that loss.",
+            ),
+            lambda key: growth(trace, key), (along,), height=400,
+        ),
+        Chart(
+            "profile", "Dimension by block as training goes on",
+            Reading(
+                "One line per checkpoint over the depth of the model; the final norm stands "
+                "apart because it is not a block's output.",
+                "The chosen dimension of block outputs, position 0 left out.",
+                "Not drawn for the blocks, to keep the lines apart; they are in trace.csv.",
+                "Lines that rise as much in the middle as at the end.",
+            ),
+            lambda *keys: profile(trace, *keys), (dimension, kind), height=460,
+        ),
+    ]  # fmt: skip
+    if trace.course is not None:
+        marks = [(point.epoch, point.name) for point in trace.points[1:]]
+        found += course.charts(trace.course, marks)
+    return tuple(found)

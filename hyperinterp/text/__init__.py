@@ -1,0 +1,19 @@
+"""Passages and prompts: read, checked, tokenised, and grouped by equal length."""
+
+from hyperinterp.text.passages import MAX_TEXT_BYTES, Passage, Passages, collect
+from hyperinterp.text.reading import builtin_passages, read_passages, read_prompts
+from hyperinterp.text.rows import TokenRows, shared_ngrams, split_half, tokenise
+
+__all__ = [
+    "MAX_TEXT_BYTES",
+    "Passage",
+    "Passages",
+    "TokenRows",
+    "builtin_passages",
+    "collect",
+    "read_passages",
+    "read_prompts",
+    "shared_ngrams",
+    "split_half",
+    "tokenise",
+]

@@ -1,0 +1,137 @@
+"""Passages from files of several formats, from a data set, and those that ship with the package."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from importlib import resources
+from pathlib import Path
+
+from hyperinterp.errors import InputRefused
+from hyperinterp.text.hub import dataset_rows, is_dataset_id
+from hyperinterp.text.passages import Passages, collect
+
+
+def read_passages(path: str | Path, *, split: str | None = None, column: str = "text") -> Passages:
+    """Read texts from a file or a data set.
+
+    Args:
+        path: `.jsonl` (objects with `text`, optionally `id` and `split`; or plain strings),
+            `.json` (a list of the same), `.txt` (one text per line), `.csv` or `.tsv`,
+            `.parquet` (needs the `data` extra), a data set directory, or, when nothing of that
+            name exists, a Hugging Face data set id `owner/name` (both need the `data` extra).
+        split: keep only the rows whose `split` equals this; the split of a data set.
+        column: name of the text field.
+
+    Raises:
+        InputRefused: no such file or data set, not UTF-8, not of the stated form, or empty.
+    """
+    name, path = str(path), Path(path)
+    if path.is_dir() or (not path.exists() and is_dataset_id(name)):
+        rows = dataset_rows(name, split)
+        origin = name if split is None else f"{name}, split {split}"
+        return collect(_chosen(rows, name, None, column), origin)
+    if not path.is_file():
+        raise InputRefused(f"{path}: expected a file of passages, found nothing there")
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputRefused(
+            f"{path}: expected one of {', '.join(_READERS)}, found {path.suffix or 'no suffix'}"
+        )
+    try:
+        rows = list(reader(path))
+    except UnicodeDecodeError as error:
+        raise InputRefused(
+            f"{path}: expected UTF-8 text, found byte {error.start} that is not"
+        ) from error
+    return collect(_chosen(rows, str(path), split, column), str(path))
+
+
+def _chosen(
+    rows: Iterable[object], origin: str, split: str | None, column: str
+) -> Iterator[tuple[str, str]]:
+    for number, row in enumerate(rows, 1):
+        if isinstance(row, str):
+            yield str(number), row
+            continue
+        if not isinstance(row, dict) or not isinstance(row.get(column), str):
+            found = sorted(map(str, row)) if isinstance(row, dict) else type(row).__name__
+            raise InputRefused(
+                f"{origin}: row {number}: expected a string field {column!r}, found {found}"
+            )
+        if split is None or row.get("split") == split:
+            yield str(row.get("id", number)), row[column]
+
+
+def _parsed(path: Path, text: str, where: str) -> object:
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InputRefused(f"{path}: {where}: expected JSON, found {error}") from error
+
+
+def _rows_jsonl(path: Path) -> Iterator[object]:
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield _parsed(path, line, f"line {number}")
+
+
+def _rows_json(path: Path) -> list[object]:
+    rows = _parsed(path, path.read_text(encoding="utf-8-sig"), "file")
+    if not isinstance(rows, list):
+        raise InputRefused(f"{path}: expected a JSON list, found {type(rows).__name__}")
+    return rows
+
+
+def _rows_txt(path: Path) -> list[object]:
+    return list(path.read_text(encoding="utf-8-sig").splitlines())
+
+
+def _rows_csv(path: Path) -> list[object]:
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        try:
+            return list(csv.DictReader(stream, delimiter=delimiter))
+        except csv.Error as error:
+            raise InputRefused(f"{path}: expected CSV, found {error}") from error
+
+
+def _rows_parquet(path: Path) -> list[object]:
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise InputRefused(
+            f"{path}: reading parquet needs pyarrow: pip install 'hyperinterp[data]'"
+        ) from error
+    try:
+        return parquet.read_table(path).to_pylist()
+    except (OSError, ValueError) as error:
+        raise InputRefused(f"{path}: expected a parquet file, found {error}") from error
+
+
+_READERS = {
+    ".jsonl": _rows_jsonl,
+    ".json": _rows_json,
+    ".txt": _rows_txt,
+    ".csv": _rows_csv,
+    ".tsv": _rows_csv,
+    ".parquet": _rows_parquet,
+}
+
+
+def read_prompts(path: str | Path) -> Passages:
+    """Held-out prompt passages from a file; see `read_passages` for the formats."""
+    return read_passages(path)
+
+
+def builtin_passages(split: str) -> Passages:
+    """The fiction that ships with hyperinterp.
+
+    Args:
+        split: "train" (96 passages) or "heldout" (64 prompt passages).
+    """
+    packaged = Path(str(resources.files("hyperinterp"))) / "assets" / "passages.jsonl"
+    checkout = Path(__file__).resolve().parents[2] / "assets" / "passages.jsonl"
+    path = packaged if packaged.is_file() else checkout
+    found = read_passages(path, split=split)
+    return Passages(found.items, f"built-in fiction, split {split}")

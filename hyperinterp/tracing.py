@@ -1,0 +1,226 @@
+"""The measures of the report along a training run's checkpoints."""
+
+import gc
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hyperinterp.analyses.results import Measured, missing
+from hyperinterp.analyses.trace import alone, beside, side
+from hyperinterp.checkpoints.manifest import read_manifest
+from hyperinterp.compare import facts_of, provenance_of, rounded
+from hyperinterp.course import Course, read_course
+from hyperinterp.errors import InputRefused, MismatchedPair
+from hyperinterp.models import load
+from hyperinterp.report.trace.schema import TRACE_VERSION, Trace, TracePoint
+from hyperinterp.study import Progress, Sizes, Study, silent
+from hyperinterp.text import Passages, builtin_passages
+
+_MANIFEST = "hyperinterp-manifest.json"
+
+TRACE_PRESETS: dict[str, Sizes] = {
+    "quick": Sizes(prompts=12, contexts_per_prompt=8, parts=False, variants=()),
+    "default": Sizes(prompts=24, contexts_per_prompt=16, parts=False, variants=()),
+    "full": Sizes(prompts=None, contexts_per_prompt=None, parts=False, variants=()),
+}
+"""How much a trace looks at; the sizes that it does not use are those of `compare`."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Weights that a run left.
+
+    Attributes:
+        path: the checkpoint directory.
+        name: its own name, e.g. "loss-3".
+        also: other names of the same step.
+        facts: what its manifest records.
+    """
+
+    path: Path
+    name: str
+    also: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps done."""
+        return _whole(self.facts.get("step"))
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs done."""
+        return _whole(self.facts.get("epoch"))
+
+
+def kept(run: Path) -> tuple[Kept, ...]:
+    """Every checkpoint that a run left, by step; those of one step are one with several names.
+
+    Args:
+        run: the directory that `train` made, or its `.run` directory while it is unfinished.
+
+    Raises:
+        InputRefused: no checkpoint of a run is there.
+        CorruptFile: a manifest was altered.
+    """
+    folder = _folder(run)
+    named = [*_inside(folder), *_inside(folder / "checkpoints")]
+    by_step: dict[int, list[Kept]] = {}
+    for item in named:
+        facts = read_manifest(item).provenance
+        if facts.get("kind") == "hyperfitted":
+            one = Kept(item, "final" if item == folder else item.name, (), facts)
+            by_step.setdefault(one.step, []).append(one)
+    if not by_step:
+        raise InputRefused(
+            f"{run}: expected the output of `hyperinterp train`, found no checkpoint of a run"
+        )
+    found = []
+    for _, same in sorted(by_step.items()):
+        first = max(same, key=lambda item: item.name == "final")
+        also = tuple(item.name for item in same if item is not first)
+        found.append(replace(first, also=also))
+    return tuple(found)
+
+
+def _folder(run: Path) -> Path:
+    """Where a run's files are: its output, or beside it while it is unfinished."""
+    unfinished = run.with_name(run.name + ".run")
+    folder = unfinished if not run.exists() and unfinished.is_dir() else run
+    if not folder.is_dir():
+        raise InputRefused(f"{run}: expected the directory of a training run, found nothing there")
+    return folder
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """The folder itself and the directories in it, where they are checkpoints."""
+    if folder.is_dir():
+        for path in (folder, *sorted(folder.iterdir())):
+            if (path / _MANIFEST).is_file():
+                yield path
+
+
+def trace(
+    run: str | Path,
+    *,
+    base: str | Path | None = None,
+    prompts: Passages | None = None,
+    count: int | None = None,
+    preset: str = "default",
+    sizes: Sizes | None = None,
+    seed: int = 0,
+    batch_size: int = 8,
+    dtype: str = "float32",
+    device: str = "auto",
+    progress: Progress = silent,
+) -> Trace:
+    """Measure the base and every checkpoint of a run on the same held-out prompts.
+
+    The base is observed once; of the checkpoints one is in memory at a time.
+
+    Args:
+        run: the output of `train` (with checkpoints from `save_at` or `save_epochs`, or at least
+            the final weights), or an unfinished run.
+        base: the model the run started from; the one that the run names by default.
+        prompts: held-out passages; the built-in fiction by default.
+        count: use the first so many prompts, instead of the preset's number.
+        preset: "quick" (12 prompts), "default" (24) or "full" (all).
+        sizes: sizes of your own instead of a preset's.
+        seed: seeds what is random in the measures.
+        batch_size: rows per forward pass.
+        dtype: dtype to load with.
+        device: device to load on.
+        progress: told of work done.
+
+    Raises:
+        InputRefused: no run there, or a model, text or option that cannot be used.
+        MismatchedPair: the base is not the one that the run started from.
+        NumericalFault: a NaN or infinity; names model and site.
+    """
+    start = time.perf_counter()
+    run = Path(run)
+    found = kept(run)
+    recorded = found[-1].facts
+    chosen = sizes or trace_sizes(preset, count)
+    named = base if base is not None else str(recorded["base_name"])
+    first = load(named, dtype=dtype, device=device)
+    if first.fingerprint != recorded["base_fingerprint"]:
+        raise MismatchedPair(
+            f"{named}: expected the model that {run} started from "
+            f"({str(recorded['base_fingerprint'])[:12]}), found {first.fingerprint[:12]}"
+        )
+    study = Study(
+        base=first,
+        fitted=first,
+        passages=prompts or builtin_passages("heldout"),
+        sizes=chosen,
+        seed=seed,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    course = read_course(_folder(run))
+    ours = side(study, first, "base")
+    points = [TracePoint("base", (), 0, 0, _first_loss(course), first.fingerprint, alone(ours))]
+    facts = [facts_of(first, "base")]
+    for item in found:
+        with study.timed("loading"):
+            model = load(item.path, base=named, base_if_adapter=True, dtype=dtype, device=device)
+        facts.append(facts_of(model, item.name))
+        observed = beside(study, ours, model, side(study, model, item.name))
+        loss = _loss(item, course)
+        points.append(
+            TracePoint(
+                item.name, item.also, item.step, item.epoch, loss, model.fingerprint, observed
+            )
+        )
+        del model
+        gc.collect()  # a model sits in reference cycles; the next one needs its memory
+    if all(item.name != "final" for item in found):
+        study.warnings.append("The run is not finished: its final weights are not among these.")
+    told = provenance_of(study, facts, "custom" if sizes else preset, seed)
+    seconds = {**told.wall_seconds, "total": time.perf_counter() - start}
+    return Trace(
+        schema_version=TRACE_VERSION,
+        run=str(run),
+        recipe=dict(recorded.get("config") or {}),
+        data=dict(recorded.get("data") or {}),
+        points=tuple(points),
+        provenance=replace(told, wall_seconds=rounded(seconds)),
+        course=course,
+    )
+
+
+def trace_sizes(preset: str, count: int | None = None) -> Sizes:
+    """The sizes of a trace's preset, with another number of prompts when `count` is given.
+
+    Raises:
+        InputRefused: not `quick`, `default` or `full`; fewer than 2 prompts.
+    """
+    if preset not in TRACE_PRESETS:
+        known = ", ".join(TRACE_PRESETS)
+        raise InputRefused(f"preset: expected one of {known}, found {preset!r}")
+    if count is not None and count < 2:
+        raise InputRefused(f"number of prompts: expected at least 2, found {count}")
+    found = TRACE_PRESETS[preset]
+    return found if count is None else replace(found, prompts=count)
+
+
+def _first_loss(course: Course | None) -> Measured:
+    if course is None or course.first_loss is None:
+        return missing("the run's log has no first step")
+    return Measured(course.first_loss, method="first batch, before any update")
+
+
+def _loss(item: Kept, course: Course | None) -> Measured:
+    loss = item.facts.get("epoch_loss")
+    if isinstance(loss, int | float) and not isinstance(loss, bool):
+        return Measured(float(loss), method="mean over the last whole epoch")
+    if course is not None and course.last_loss is not None and item.name == "final":
+        return Measured(course.last_loss, method="last batch: no epoch was whole")
+    return missing("no epoch was whole")
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

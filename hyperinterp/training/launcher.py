@@ -1,0 +1,44 @@
+"""Processes that a launcher started, each of which trains on its own."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from hyperinterp.errors import InputRefused
+
+_LAUNCHER = (
+    "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR",
+    "MASTER_PORT",
+)  # fmt: skip
+
+
+def place() -> tuple[int, int]:
+    """Rank and number of the processes that a launcher such as torchrun started; 0 and 1 alone.
+
+    Raises:
+        InputRefused: RANK is not below WORLD_SIZE.
+    """
+    rank, world = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    if not (rank.isdigit() and world.isdigit() and int(rank) < int(world)):
+        raise InputRefused(f"sweep: expected RANK below WORLD_SIZE, found {rank!r} and {world!r}")
+    return int(rank), int(world)
+
+
+@contextmanager
+def alone(world: int) -> Iterator[None]:
+    """Hide the launcher from Trainer: the processes of a sweep do not talk to each other."""
+    kept = {name: os.environ[name] for name in _LAUNCHER if name in os.environ}
+    if world > 1:
+        given = os.environ.get("CUDA_VISIBLE_DEVICES")
+        devices = given.split(",") if given else list(map(str, range(torch.cuda.device_count())))
+        if len(devices) > 1:
+            local = int(kept.get("LOCAL_RANK", "0"))
+            os.environ["CUDA_VISIBLE_DEVICES"] = devices[local % len(devices)]
+    try:
+        for name in kept:
+            del os.environ[name]
+        yield
+    finally:
+        os.environ.update(kept)

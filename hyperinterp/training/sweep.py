@@ -1,0 +1,214 @@
+"""A sweep: the same recipe over how many last blocks train and over seeds, and one table."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hyperinterp.checkpoints import write_file
+from hyperinterp.checkpoints.files import translate_io_errors
+from hyperinterp.errors import InputRefused
+from hyperinterp.models import HookedModel, load
+from hyperinterp.text import Passages
+from hyperinterp.training.config import TrainConfig
+from hyperinterp.training.launcher import alone, place
+from hyperinterp.training.lock import exclusive
+from hyperinterp.training.result import RESULT_NAME, TrainResult
+from hyperinterp.training.run import train
+from hyperinterp.training.targets import check_method
+from hyperinterp.training.tracker import Progress
+
+TABLE_JSON, TABLE_CSV = "sweep.json", "sweep.csv"
+_LOCK = ".sweep.lock"
+
+
+@dataclass(frozen=True)
+class SweepCell:
+    """One finished run of a sweep.
+
+    Attributes:
+        name: its directory below the sweep's, e.g. `k5-seed0`.
+        layers: how many last blocks were trained (all of them for `full` and `lora`).
+        share_of_blocks: the same as a share of all blocks.
+        seed: of the adapter's first weights and the order of the data.
+        trainable: trained parameters.
+        train_loss: mean loss of the last whole epoch, nats; None if none was whole.
+        heldout_loss: of the final weights, nats per predicted token.
+        epochs: whole epochs run.
+        steps: optimiser steps run.
+        seconds: time spent in training.
+        stop: the rule that ended it.
+    """
+
+    name: str
+    layers: int
+    share_of_blocks: float
+    seed: int
+    trainable: int
+    train_loss: float | None
+    heldout_loss: float | None
+    epochs: int
+    steps: int
+    seconds: float
+    stop: str
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The table of a sweep.
+
+    Attributes:
+        out: directory of the cells, `sweep.json` and `sweep.csv`.
+        planned: names of all cells.
+        cells: the finished ones, in the same order.
+    """
+
+    out: Path
+    planned: tuple[str, ...]
+    cells: tuple[SweepCell, ...]
+
+
+def plan(
+    config: TrainConfig, layers: Sequence[int], seeds: Sequence[int]
+) -> dict[str, TrainConfig]:
+    """The recipe of every cell by name, seeds innermost.
+
+    Raises:
+        InputRefused: several numbers of layers for a method that trains all of them.
+    """
+    if config.method != "late-stage" and len(set(layers)) > 1:
+        raise InputRefused(
+            f"layers: expected one number for the method {config.method}, found "
+            + ",".join(map(str, layers))
+        )
+    stem = "k{}" if config.method == "late-stage" else config.method
+    return {
+        f"{stem.format(count)}-seed{seed}": replace(config, layers=count, seed=seed)
+        for count in layers
+        for seed in seeds
+    }
+
+
+def sweep(
+    model: str | Path | HookedModel,
+    passages: Passages,
+    out: str | Path,
+    config: TrainConfig,
+    *,
+    layers: Sequence[int],
+    seeds: Sequence[int],
+    heldout: Passages,
+    base: str | Path | None = None,
+    revision: str | None = None,
+    device: str = "auto",
+    force: bool = False,
+    on_progress: Callable[[str, Progress], None] | None = None,
+) -> Sweep:
+    """Train every cell that is not done yet, one after the other.
+
+    Finished cells are verified and kept, interrupted ones resumed. When a launcher such as
+    torchrun has set RANK and WORLD_SIZE, each process trains the cells `rank::world` on its own;
+    the table is complete when the last one is done.
+
+    Args:
+        model: as in `train`; it is loaded once.
+        passages: what to learn by heart.
+        out: directory for the cells and the table.
+        config: the recipe; its `layers` and `seed` are replaced.
+        layers: how many last blocks train.
+        seeds: the seeds.
+        heldout: passages for the held-out loss of every cell.
+        base: what an adapter given as `model` sits on.
+        revision: Hub revision of `model`.
+        device: `auto`, `cpu`, `cuda`, ...
+        force: train every cell anew.
+        on_progress: told the cell's name and its progress, after every step.
+
+    Raises:
+        InputRefused: as `train`; or `out` holds something else than a sweep, or a finished cell
+            has another recipe, other data or other held-out passages.
+    """
+    out = Path(out)
+    cells = plan(config, list(dict.fromkeys(layers)), list(dict.fromkeys(seeds)))
+    if not cells:
+        raise InputRefused("sweep: expected at least one number of layers and a seed, found none")
+    _refuse_other(out)
+    rank, world = place()
+    with alone(world):
+        hooked = model
+        if not isinstance(model, HookedModel):
+            hooked = load(model, base=base, revision=revision, dtype="float32", device=device)
+        assert isinstance(hooked, HookedModel)
+        for each in cells.values():
+            check_method(hooked, each)
+        found = _written(out, cells, hooked.n_layers)
+        for name in list(cells)[rank::world]:
+
+            def told(progress: Progress, name: str = name) -> None:
+                if on_progress is not None:
+                    on_progress(name, progress)
+
+            result = train(
+                hooked, passages, out / name, cells[name], heldout=heldout, force=force,
+                resume=not force, on_progress=told,
+            )  # fmt: skip
+            if result.heldout_sha256 != heldout.sha256:
+                raise InputRefused(
+                    f"{out / name}: expected a run with the same held-out passages, found others "
+                    "(--force trains it anew)"
+                )
+            found = _written(out, cells, hooked.n_layers)
+    return found
+
+
+def _refuse_other(out: Path) -> None:
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise InputRefused(f"{out}: expected a directory for a sweep, found something else")
+    if out.is_dir() and any(out.iterdir()) and not (out / TABLE_JSON).is_file():
+        raise InputRefused(f"{out}: expected a sweep or an empty directory, found other files")
+
+
+def _written(out: Path, cells: dict[str, TrainConfig], n_layers: int) -> Sweep:
+    """Write the table of what is finished on disk by now, whoever trained it."""
+    with translate_io_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        with exclusive(out / _LOCK):
+            rows = tuple(
+                _cell(name, config, TrainResult.read(out / name), n_layers)
+                for name, config in cells.items()
+                if (out / name / RESULT_NAME).is_file()
+            )
+            document = {"planned": list(cells), "cells": [asdict(row) for row in rows]}
+            text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+            write_file(out / TABLE_JSON, text.encode(), force=True)
+            write_file(out / TABLE_CSV, _csv(rows).encode(), force=True)
+    return Sweep(out, tuple(cells), rows)
+
+
+def _cell(name: str, config: TrainConfig, result: TrainResult, n_layers: int) -> SweepCell:
+    layers = config.layers if config.method == "late-stage" else n_layers
+    return SweepCell(
+        name=name,
+        layers=layers,
+        share_of_blocks=layers / n_layers,
+        seed=config.seed,
+        trainable=result.trainable,
+        train_loss=result.loss,
+        heldout_loss=result.heldout_loss,
+        epochs=result.epochs,
+        steps=result.steps,
+        seconds=round(result.seconds, 3),
+        stop=result.stop,
+    )
+
+
+def _csv(rows: Sequence[SweepCell]) -> str:
+    stream = io.StringIO()
+    columns: list[str] = list(SweepCell.__dataclass_fields__)
+    writer: Any = csv.DictWriter(stream, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return stream.getvalue()

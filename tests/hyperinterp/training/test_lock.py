@@ -1,0 +1,115 @@
+"""Two processes, one output: the second is refused, and a killed one leaves no lock behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hyperinterp.errors import InputRefused
+from hyperinterp.training import TrainConfig, run_directory, train
+from hyperinterp.training.lock import LOCK_NAME, RunLock, exclusive, refuse_locked
+
+from .factory import letters, sha256, tiny
+
+RECIPE: dict = {
+    "layers": 2, "rank": 4, "batch_size": 4, "seq_len": 30, "epochs": 3, "target_loss": None,
+    "resume_every": 0.0,
+}  # fmt: skip
+ROOT = Path(__file__).resolve().parents[3]
+HOLDER = """
+import sys, time
+from pathlib import Path
+from hyperinterp.training.lock import RunLock
+RunLock(Path(sys.argv[1])).take()
+print("held", flush=True)
+time.sleep(120)
+"""
+
+
+def _holder(folder: Path) -> subprocess.Popen:
+    """Another process that holds the lock of a run directory until it is killed."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_second_process_is_refused_and_a_killed_one_releases(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    holder = _holder(run_directory(out))
+    try:
+        for options in ({}, {"resume": True}, {"force": True}):
+            with pytest.raises(InputRefused) as refused:
+                train(tiny("llama"), letters(9), out, TrainConfig(**RECIPE), **options)
+            told = str(refused.value)
+            assert f"expected no other run, found process {holder.pid} training there" in told
+            assert "\n" not in told
+        assert not out.exists()
+        assert [path.name for path in run_directory(out).iterdir()] == [LOCK_NAME]
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait(timeout=30)
+        holder.stdout.close()
+    result = train(tiny("llama"), letters(9), out, TrainConfig(**RECIPE))
+    other = train(tiny("llama"), letters(9), tmp_path / "other", TrainConfig(**RECIPE))
+    assert sha256(result.out) == sha256(other.out)
+    assert not run_directory(out).exists()
+
+
+TRAINING = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tests_factory import letters, tiny
+from hyperinterp.training import TrainConfig, train
+out, mark = Path(sys.argv[2]), Path(sys.argv[3])
+def progress(told):
+    if told.phase == "train":
+        mark.touch()
+        time.sleep(0.2)
+config = TrainConfig(layers=2, rank=4, batch_size=4, seq_len=30, epochs=99, target_loss=None)
+train(tiny("llama"), letters(9), out, config, on_progress=progress)
+"""
+
+
+def test_a_training_in_another_process_keeps_this_one_out(tmp_path: Path) -> None:
+    factory = Path(__file__).with_name("factory.py")
+    (tmp_path / "tests_factory.py").write_bytes(factory.read_bytes())
+    out, mark = tmp_path / "out", tmp_path / "mark"
+    process = subprocess.Popen(
+        [sys.executable, "-c", TRAINING, str(tmp_path), str(out), str(mark)],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 120
+        while not mark.exists() and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.05)
+        assert mark.exists(), "the other training did not begin"
+        with pytest.raises(InputRefused, match=f"found process {process.pid} training there"):
+            train(tiny("llama"), letters(9), out, TrainConfig(**RECIPE), resume=True)
+    finally:
+        process.kill()
+        process.wait(timeout=30)
+    with pytest.raises(InputRefused, match="--resume continues it"):
+        train(tiny("llama"), letters(9), out, TrainConfig(**RECIPE))
+    assert train(tiny("llama"), letters(9), out, TrainConfig(**RECIPE), force=True).epochs == 3
+
+
+def test_a_lock_can_be_taken_again_after_its_release(tmp_path: Path) -> None:
+    with RunLock(tmp_path / "run") as first:
+        first.take()
+        with pytest.raises(InputRefused, match="training there"):
+            RunLock(tmp_path / "run").take()
+        with pytest.raises(InputRefused, match=f"found process {os.getpid()}"):
+            refuse_locked(tmp_path / "run")
+    refuse_locked(tmp_path / "run")
+    RunLock(tmp_path / "run").take()
+    with exclusive(tmp_path / "table"):
+        assert (tmp_path / "table").exists()

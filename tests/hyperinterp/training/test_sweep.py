@@ -1,0 +1,150 @@
+"""A grid of runs: every cell is the run it would be alone, done ones are kept, one table."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from hyperinterp.errors import CorruptFile, InputRefused
+from hyperinterp.models import load
+from hyperinterp.training import TrainConfig, plan, run_directory, sweep, train
+
+from .factory import letters, saved_tiny, sha256, tiny
+
+CONFIG = TrainConfig(rank=4, batch_size=4, seq_len=30, epochs=2, target_loss=None)
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def _sweep(out: Path, layers: tuple[int, ...] = (1, 2), seeds: tuple[int, ...] = (0, 1), **more):
+    given = {"heldout": letters(4, 9), **more}
+    return sweep(tiny("llama"), letters(6), out, CONFIG, layers=layers, seeds=seeds, **given)
+
+
+def _table(out: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((out / "sweep.csv").read_text().splitlines()))
+
+
+def test_the_cells_are_the_runs_they_would_be_alone(tmp_path: Path) -> None:
+    base = saved_tiny("llama", tmp_path)
+    found = sweep(
+        base, letters(6), tmp_path / "out", CONFIG, layers=(1, 2), seeds=(1,),
+        heldout=letters(4, 9), device="cpu",
+    )  # fmt: skip
+    assert [cell.name for cell in found.cells] == ["k1-seed1", "k2-seed1"] == list(found.planned)
+    for cell in found.cells:
+        config = plan(CONFIG, [cell.layers], [cell.seed])[cell.name]
+        alone = train(base, letters(6), tmp_path / "alone", config, device="cpu", force=True)
+        assert sha256(found.out / cell.name) == sha256(alone.out)
+        assert (cell.trainable, cell.train_loss) == (alone.trainable, alone.loss)
+        assert cell.share_of_blocks == cell.layers / 4
+        model, total, count = load(found.out / cell.name, device="cpu"), 0.0, 0
+        for text in letters(4, 9).texts:
+            ids = torch.tensor([model.tokenizer(text)["input_ids"][:30]])
+            logits = model.logits(ids)[0, :-1]
+            total += float(torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="sum"))
+            count += ids.shape[1] - 1
+        assert cell.heldout_loss == pytest.approx(total / count, abs=1e-4)
+    document = json.loads((found.out / "sweep.json").read_text())
+    rows = _table(found.out)
+    assert [row["name"] for row in rows] == [item["name"] for item in document["cells"]]
+    assert float(rows[0]["heldout_loss"]) == document["cells"][0]["heldout_loss"]
+
+
+def test_what_is_done_is_kept_and_what_is_interrupted_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    stop = {"k2-seed0": 2}
+
+    def interrupt(name: str, progress) -> None:
+        if progress.phase == "train" and progress.step == stop.get(name):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _sweep(out, seeds=(0,), on_progress=interrupt)
+    assert json.loads((out / "sweep.json").read_text())["planned"] == ["k1-seed0", "k2-seed0"]
+    assert [row["name"] for row in _table(out)] == ["k1-seed0"]
+    assert run_directory(out / "k2-seed0").is_dir()
+    before = (out / "k1-seed0" / "training.json").stat().st_mtime_ns
+    told: list[str] = []
+    found = _sweep(out, on_progress=lambda name, _progress: told.append(name))
+    assert set(told) == {"k1-seed1", "k2-seed0", "k2-seed1"}
+    assert (out / "k1-seed0" / "training.json").stat().st_mtime_ns == before
+    assert [cell.name for cell in found.cells] == ["k1-seed0", "k1-seed1", "k2-seed0", "k2-seed1"]
+    weights = out / "k1-seed0" / "adapter_model.safetensors"
+    damaged = bytearray(weights.read_bytes())
+    damaged[-1] ^= 1
+    weights.write_bytes(damaged)
+    with pytest.raises(CorruptFile):
+        _sweep(out)
+
+
+def test_a_done_cell_of_another_job_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    _sweep(out, (1,), (0,))
+    with pytest.raises(InputRefused, match="same recipe and data to resume"):
+        sweep(
+            tiny("llama"), letters(7), out, CONFIG, layers=(1,), seeds=(0,), heldout=letters(4, 9)
+        )
+    with pytest.raises(InputRefused, match="same held-out passages"):
+        _sweep(out, (1,), (0,), heldout=letters(5, 8))
+
+
+def test_bad_sweeps_are_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(InputRefused, match="expected a sweep or an empty directory"):
+        _sweep(tmp_path)
+    out = tmp_path / "out"
+    with pytest.raises(InputRefused, match="layers: expected at most the model's 4 blocks"):
+        _sweep(out, (1, 5))
+    with pytest.raises(InputRefused, match="one number for the method lora, found 1,2"):
+        plan(TrainConfig(method="lora"), (1, 2), (0,))
+    assert not out.exists()
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tests_factory import letters, tiny
+from hyperinterp.training import TrainConfig, sweep
+config = TrainConfig(rank=4, batch_size=4, seq_len=30, epochs=2, target_loss=None)
+trained = []
+sweep(tiny("llama"), letters(6), sys.argv[2], config, layers=(1, 2), seeds=(0, 1),
+      heldout=letters(4, 9), on_progress=lambda name, _: trained.append(name))
+print(*dict.fromkeys(trained))
+"""
+
+
+def test_processes_of_a_launcher_share_the_cells(tmp_path: Path) -> None:
+    factory = Path(__file__).with_name("factory.py")
+    (tmp_path / "tests_factory.py").write_bytes(factory.read_bytes())
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(tmp_path), str(tmp_path / "out")], cwd=ROOT,
+            stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "RANK": rank, "WORLD_SIZE": "2",
+                 "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29571"},
+        )
+        for rank in ("0", "1")
+    ]  # fmt: skip
+    told = [process.communicate(timeout=300)[0].split() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert told == [["k1-seed0", "k2-seed0"], ["k1-seed1", "k2-seed1"]]
+    document = json.loads((tmp_path / "out" / "sweep.json").read_text())
+    assert [cell["name"] for cell in document["cells"]] == document["planned"]
+    one = _sweep(tmp_path / "one")
+    for name in one.planned:
+        assert sha256(one.out / name) == sha256(tmp_path / "out" / name)
+
+
+def test_a_place_outside_the_world_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "2")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputRefused, match="RANK below WORLD_SIZE"):
+        _sweep(tmp_path / "out")
