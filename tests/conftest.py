@@ -1,11 +1,18 @@
 """The real pretrained model and a real fine-tuned twin, made once per test process."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
 HELD_OUT = 10
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard():
+    """A shell starts background jobs with SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

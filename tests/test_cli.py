@@ -73,11 +73,10 @@ def test_an_existing_output_is_refused_before_any_work(tmp_path):
         ("train", "smollm2", "--out", tmp_path),
         ("demo", "--out", tmp_path),
     ):
-        start = time.monotonic()
         found = run(*arguments)
         assert found.returncode == 2
         assert "--force" in found.stderr
-        assert time.monotonic() - start < 60
+        assert found.stdout == ""
     assert (tmp_path / "keep").read_text() == "mine"
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -107,9 +106,11 @@ def test_ctrl_c_leaves_nothing_half_written(tmp_path):
         stdout=subprocess.PIPE,
         text=True,
     )
-    time.sleep(25)
+    first = process.stderr.readline()  # progress: the work has begun
+    time.sleep(5)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=300)
+    assert first.strip()
     assert process.returncode == 130, errors
     assert "interrupted" in errors
     assert "Traceback" not in errors

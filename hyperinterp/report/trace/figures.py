@@ -39,7 +39,7 @@ _SHADES = (BASE, SKY, DELTA, EXTRA, CONTROL, FITTED)
 def _placed(trace: Trace, along: str) -> list[tuple[float, TracePoint]]:
     """The points with a position on the x axis, base first."""
     if along == "epoch":
-        return [(point.epoch, point) for point in trace.points]
+        return [(float(point.epoch), point) for point in trace.points]
     return [
         (point.train_loss.value, point)
         for point in trace.points
