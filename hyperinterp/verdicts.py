@@ -136,7 +136,7 @@ RULES: dict[str, Rule] = {
         ),
         Rule(
             "C9",
-            "It is specific to hyperfitting, not to fine-tuning.",
+            "The fitted model gains more diversity than the control.",
             "type-token ratio, fitted minus control",
             "the same recipe stopped at the validation-loss minimum",
             (Criterion("gap", "diversity gain over the control", 0.05),),

@@ -29,10 +29,21 @@ def _tensor(x: Any, name: str) -> Tensor:
         native = x.dtype.newbyteorder("=")
         x = torch.from_numpy(np.require(x, dtype=native, requirements=["C", "W"]))
     if not isinstance(x, Tensor):
-        raise ValueError(f"{name}: expected a tensor or a numpy array, found {type(x).__name__}")
+        raise ValueError(
+            f"{name}: expected a tensor or a numpy array, found {type(x).__name__}{_hint(x)}"
+        )
     if x.layout != torch.strided or x.is_meta or x.is_quantized:
         raise ValueError(f"{name}: expected a dense tensor, found {x.layout} on {x.device}")
     return x.detach()
+
+
+def _hint(x: Any) -> str:
+    """What to pass instead of a container or a proxy that holds tensors."""
+    if isinstance(x, list | tuple) and x and isinstance(x[0], Tensor | np.ndarray):
+        return f" of {len(x)}; pass one of them, e.g. {type(x).__name__}[-1]"
+    if isinstance(getattr(x, "value", None), Tensor):
+        return "; pass its .value, which is a tensor"
+    return ""
 
 
 def real(x: Array, name: str, *, ndim: int | None = None, axes: str = "[... v]") -> Tensor:

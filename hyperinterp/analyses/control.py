@@ -1,4 +1,4 @@
-"""C9: is it specific to hyperfitting?"""
+"""C9: does the fitted model gain more than the control checkpoint?"""
 
 from dataclasses import dataclass
 

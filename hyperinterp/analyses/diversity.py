@@ -1,4 +1,4 @@
-"""C1: does hyperfitting restore diversity under greedy decoding?"""
+"""C1: is the second model's greedy text more diverse than the first's?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

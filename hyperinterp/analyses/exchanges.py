@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from hyperinterp.models import HookedModel, Part, PartKind, blocks, path_of
+from hyperinterp.models import HookedModel, Part, PartKind, blocks, paths_of
 from hyperinterp.study import Study
 from hyperinterp.text import TokenRows
 
@@ -77,11 +77,9 @@ def planned(model: HookedModel, *, inside: bool) -> tuple[Exchange, ...]:
 
 
 def whole_mlp(model: HookedModel) -> bool:
-    """Whether the family's MLP is one module: no weight matrix of a block lies outside its parts.
-
-    OPT, for one, keeps the MLP's first map beside its second one in the block itself.
-    """
-    paths = [path_of(model, Part(kind, 0)) for kind in (PartKind.ATTN, PartKind.MLP)]
+    """Whether attention and MLP together hold every weight matrix of a block."""
+    kinds = (PartKind.ATTN, PartKind.MLP)
+    paths = [path for kind in kinds for path in paths_of(model, Part(kind, 0))]
     inside = {id(weight) for path in paths for weight in model.hf.get_submodule(path).parameters()}
     return all(id(weight) in inside for weight in model.blocks[0].parameters() if weight.ndim > 1)
 
@@ -89,11 +87,11 @@ def whole_mlp(model: HookedModel) -> bool:
 def differing(base: HookedModel, fitted: HookedModel, parts: Iterable[Part]) -> frozenset[Part]:
     """The parts whose weights differ between the two models; exchanging others does nothing."""
 
-    def module(model: HookedModel, part: Part) -> nn.Module:
-        return model.hf.get_submodule(path_of(model, part))
+    def same(path: str) -> bool:
+        return _equal(base.hf.get_submodule(path), fitted.hf.get_submodule(path))
 
     return frozenset(
-        part for part in set(parts) if not _equal(module(base, part), module(fitted, part))
+        part for part in set(parts) if not all(same(path) for path in paths_of(base, part))
     )
 
 

@@ -238,8 +238,8 @@ def _remark(study: Study, found: Sweep) -> None:
     kinds = {exchange.kind for exchange in found.exchanges}
     if PartKind.ATTN.value in kinds and PartKind.MLP.value not in kinds:
         study.warnings.append(
-            f"{study.base.anatomy.family} keeps its MLP in several modules, so C6 exchanges "
-            "blocks and attention but not the MLP on its own."
+            f"{study.base.anatomy.family} keeps weights outside attention and MLP, so C6 "
+            "exchanges blocks and attention but not the MLP on its own."
         )
     equal = [
         layer

@@ -3,7 +3,7 @@
 from hyperinterp.models.checks import SelfCheck, self_check
 from hyperinterp.models.hooked import HookedModel, Recording
 from hyperinterp.models.load import load
-from hyperinterp.models.surgery import Part, PartKind, blocks, path_of, perturbed, transplanted
+from hyperinterp.models.surgery import Part, PartKind, blocks, paths_of, perturbed, transplanted
 
 __all__ = [
     "HookedModel",
@@ -13,7 +13,7 @@ __all__ = [
     "SelfCheck",
     "blocks",
     "load",
-    "path_of",
+    "paths_of",
     "perturbed",
     "self_check",
     "transplanted",

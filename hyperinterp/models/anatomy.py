@@ -19,10 +19,21 @@ from hyperinterp.errors import UnsupportedModel
 
 @dataclass(frozen=True)
 class BlockPaths:
-    """Sub-module paths inside one block; None where the family has no such module."""
+    """Sub-module paths inside one block; None where the family has no such module.
+
+    Attributes:
+        attn: the attention module.
+        mlp: the module whose output is the MLP's.
+        mlp_modules: the modules that together are the MLP; more than one where the family keeps
+            its maps in the block itself (OPT).
+        attn_added: the module whose output is added to the stream after attention.
+        mlp_added: the same after the MLP.
+        mid_norm: the norm between attention and MLP.
+    """
 
     attn: str
     mlp: str
+    mlp_modules: tuple[str, ...]
     attn_added: str
     mlp_added: str
     mid_norm: str | None
@@ -74,6 +85,13 @@ def _name(component: Any) -> str | None:
     return _name(component.submodules.get("out"))
 
 
+def _modules(component: Any) -> tuple[str, ...]:
+    """Paths of the modules that make up a component: its own, or those inside a bare container."""
+    if component.name is not None:
+        return (str(component.name),)
+    return tuple(path for part in component.submodules.values() for path in _modules(part))
+
+
 def locate(model: PreTrainedModel) -> Anatomy:
     """Find the parts of a causal language model.
 
@@ -87,6 +105,8 @@ def locate(model: PreTrainedModel) -> Anatomy:
         UnsupportedModel: unknown family, an encoder, or a part that is missing.
     """
     architecture = type(model).__name__
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise UnsupportedModel(f"{architecture}: expected a decoder, found an encoder-decoder")
     parts = _component_mapping(model)
     missing = [part for part in ("blocks", "embed", "ln_final", "unembed") if part not in parts]
     if missing:
@@ -109,6 +129,7 @@ def locate(model: PreTrainedModel) -> Anatomy:
         block=BlockPaths(
             attn=attn,
             mlp=mlp,
+            mlp_modules=_modules(inside["mlp"]),
             attn_added=_name(inside.get("ln1_post")) or attn,
             mlp_added=_name(inside.get("ln2_post")) or mlp,
             mid_norm=_name(inside.get("ln2")),
@@ -134,7 +155,7 @@ def _check_paths(model: PreTrainedModel, anatomy: Anatomy) -> None:
             f"found {type(blocks).__name__}"
         )
     for index, block in enumerate(blocks):
-        for path in (anatomy.block.attn, anatomy.block.mlp):
+        for path in (anatomy.block.attn, *anatomy.block.mlp_modules):
             try:
                 block.get_submodule(path)
             except AttributeError as error:

@@ -16,6 +16,7 @@ class SelfCheck:
     """Largest relative differences found by `self_check` (0 is exact).
 
     Attributes:
+        causal: logits before the last token against those with another last token.
         final_norm: final norm's hook against the backbone's own output.
         readout: unembedding of that output against the model's logits.
         lens: final norm and unembedding of the last block's output against the logits.
@@ -24,6 +25,7 @@ class SelfCheck:
         parts: how attention and MLP are read: "module" outputs or stream "difference".
     """
 
+    causal: float
     final_norm: float
     readout: float
     lens: float
@@ -33,6 +35,8 @@ class SelfCheck:
 
 
 def _relative(found: torch.Tensor, expected: torch.Tensor) -> float:
+    if found.shape != expected.shape:
+        return float("inf")
     scale = expected.double().abs().max().clamp_min(1e-12)
     return float((found.double() - expected.double()).abs().max() / scale)
 
@@ -54,12 +58,69 @@ def _residual_error(model: HookedModel, ids: torch.Tensor) -> tuple[float, int]:
     return worst, where
 
 
+def _check_parts(model: HookedModel, ids: torch.Tensor, tolerance: float) -> None:
+    """Refuse differences of the stream that attention or MLP alone do not explain.
+
+    A difference has to be the module's own output times one number (Granite scales it), or that
+    output minus the stream (BLOOM adds inside the module). Anything else means that the block
+    adds something of its own, which would be reported under a wrong name.
+    """
+    sites = [*stream_sites(model.n_layers)[:-1], *part_sites(model.n_layers)]
+    added = model.activations(ids, sites)
+    model.parts_by_difference = False
+    own = model.activations(ids, part_sites(model.n_layers))
+    model.parts_by_difference = True
+    for layer in range(model.n_layers):
+        stream = added[Site(SiteKind.RESID, layer - 1) if layer else Site(SiteKind.EMBED)]
+        for kind in (SiteKind.ATTN, SiteKind.MLP):
+            difference = added[Site(kind, layer)].double()
+            output = own[Site(kind, layer)].reshape(difference.shape).double()
+            factor = (difference * output).sum() / (output * output).sum().clamp_min(1e-30)
+            error = min(
+                _relative(factor * output, difference), _relative(output - stream, difference)
+            )
+            if not error <= tolerance:
+                raise UnsupportedModel(
+                    f"{model.anatomy.family}: self-check {kind.value!r} at block {layer} expected "
+                    f"the block to add its {kind.value} module's output alone, found {error:.3g} "
+                    "of it unexplained (the block adds something else as well)"
+                )
+            stream = stream + added[Site(kind, layer)]
+
+
+def _causal_error(model: HookedModel, ids: torch.Tensor) -> float:
+    """How much a token changes the logits at the positions before it."""
+    other = ids.clone()
+    other[:, -1] = (other[:, -1] + 1) % model.vocab_size
+    return _relative(model.logits(other)[:, :-1], model.logits(ids)[:, :-1])
+
+
+def _identities(model: HookedModel, ids: torch.Tensor) -> dict[str, float]:
+    """Relative errors of hooks, readout, lens and replay, by the name of the identity."""
+    last = Site(SiteKind.RESID, model.n_layers - 1)
+    found = model.activations(ids, [last, Site(SiteKind.FINAL_NORM)])
+    if Site(SiteKind.FINAL_NORM) not in found or last not in found:
+        raise UnsupportedModel(
+            f"{model.anatomy.family}: self-check 'final norm' expected {model.anatomy.final_norm} "
+            "to run after the last block of the backbone, found that it did not"
+        )
+    final, logits = model.run(ids), model.logits(ids)
+    recording = model.record(ids, keep=[0])
+    return {
+        "final norm": _relative(found[Site(SiteKind.FINAL_NORM)], final),
+        "readout": _relative(model.readout(final), logits),
+        "lens at the last block": _relative(model.lens(found[last]), logits),
+        "replay": _relative(model.replay(recording, 0), found[last]),
+    }
+
+
 @torch.no_grad()
 def self_check(model: HookedModel) -> SelfCheck:
     """Run the identities that every measure relies on, on a few tokens of the vocabulary.
 
     Where reading attention and MLP modules does not add up to the stream (a family that scales
-    or adds inside a part), the model is switched to reading them as stream differences.
+    or adds inside a part), the model is switched to reading them as stream differences, and each
+    difference has to be explained by the module's own output.
 
     Raises:
         UnsupportedModel: an identity fails; the message names family, identity and block.
@@ -67,16 +128,13 @@ def self_check(model: HookedModel) -> SelfCheck:
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, model.vocab_size, (2, 7), generator=generator)
     tolerance = TOLERANCE.get(model.dtype, 1e-4)
-    last = Site(SiteKind.RESID, model.n_layers - 1)
-    found = model.activations(ids, [last, Site(SiteKind.FINAL_NORM)])
-    final, logits = model.run(ids), model.logits(ids)
-    recording = model.record(ids, keep=[0])
-    errors = {
-        "final norm": _relative(found[Site(SiteKind.FINAL_NORM)], final),
-        "readout": _relative(model.readout(final), logits),
-        "lens at the last block": _relative(model.lens(found[last]), logits),
-        "replay": _relative(model.replay(recording, 0), found[last]),
-    }
+    causal = _causal_error(model, ids)
+    if not causal <= tolerance:
+        raise UnsupportedModel(
+            f"{model.anatomy.family}: self-check 'causal' expected a decoder, whose logits depend "
+            f"on earlier tokens alone, found that a later token moves them by {causal:.3g}"
+        )
+    errors = _identities(model, ids)
     for identity, error in errors.items():
         if not error <= tolerance:
             raise UnsupportedModel(
@@ -92,6 +150,7 @@ def self_check(model: HookedModel) -> SelfCheck:
             f"{model.anatomy.family}: self-check 'residual' at block {layer} expected stream + "
             f"attention + MLP within {tolerance:g} of the next stream, found {residual:.3g}"
         )
-    final_norm, readout, lens, replay = errors.values()
+    if model.parts_by_difference:
+        _check_parts(model, ids, tolerance)
     parts = "difference" if model.parts_by_difference else "module"
-    return SelfCheck(final_norm, readout, lens, replay, residual, parts)
+    return SelfCheck(causal, *errors.values(), residual, parts)

@@ -64,7 +64,8 @@ class HookedModel:
         provenance: where it came from, JSON-serialisable.
 
     Raises:
-        UnsupportedModel: the family is unknown or lacks a part.
+        UnsupportedModel: the family is unknown or lacks a part, or the weights are not all on one
+            device.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class HookedModel:
         fingerprint: str = "",
         provenance: dict[str, Any] | None = None,
     ) -> None:
+        _check_one_device(hf)
         self.hf = hf.eval()
         self.tokenizer = tokenizer
         self.name = name
@@ -334,6 +336,18 @@ def _swapped_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator
             del module.__dict__["forward"]
         else:
             module.forward = had
+
+
+def _check_one_device(hf: PreTrainedModel) -> None:
+    """Refuse weights that `device_map` spread or offloaded: blocks are exchanged and replayed."""
+    found = sorted(
+        {weight.device.type if weight.is_meta else str(weight.device) for weight in hf.parameters()}
+    )
+    if len(found) > 1 or found == ["meta"]:
+        raise UnsupportedModel(
+            f"{type(hf).__name__}: expected all weights on one device, found {', '.join(found)} "
+            "(device_map spread or offloaded them; load the model without one)"
+        )
 
 
 def _backbone(hf: PreTrainedModel) -> nn.Module:

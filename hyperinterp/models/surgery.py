@@ -41,17 +41,21 @@ def blocks(layers: Sequence[int]) -> tuple[Part, ...]:
     return tuple(Part(PartKind.BLOCK, layer) for layer in layers)
 
 
-def path_of(model: HookedModel, part: Part) -> str:
-    """Dotted path of a part's module inside the Hugging Face model."""
+def paths_of(model: HookedModel, part: Part) -> tuple[str, ...]:
+    """Dotted paths of a part's modules inside the Hugging Face model; one for most families."""
     anatomy = model.anatomy
+    block = f"{anatomy.blocks}.{part.layer}"
     match part.kind:
         case PartKind.FINAL_NORM:
-            return anatomy.final_norm
+            return (anatomy.final_norm,)
         case PartKind.UNEMBED:
-            return anatomy.unembed
-    inside = {PartKind.ATTN: anatomy.block.attn, PartKind.MLP: anatomy.block.mlp}
-    block = f"{anatomy.blocks}.{part.layer}"
-    return block if part.kind is PartKind.BLOCK else f"{block}.{inside[part.kind]}"
+            return (anatomy.unembed,)
+        case PartKind.BLOCK:
+            return (block,)
+        case PartKind.ATTN:
+            return (f"{block}.{anatomy.block.attn}",)
+        case PartKind.MLP:
+            return tuple(f"{block}.{path}" for path in anatomy.block.mlp_modules)
 
 
 @contextmanager
@@ -88,8 +92,8 @@ def transplanted(
         )
     with ExitStack() as stack:
         for part in parts:
-            path = path_of(recipient, part)
-            stack.enter_context(replaced(recipient, path, donor.hf.get_submodule(path)))
+            for path in paths_of(recipient, part):
+                stack.enter_context(replaced(recipient, path, donor.hf.get_submodule(path)))
         yield recipient
 
 
@@ -108,13 +112,13 @@ def perturbed(
         part: where.
         noise: maps the true difference of one parameter (float32) to a random one.
     """
-    path = path_of(recipient, part)
-    original = recipient.hf.get_submodule(path)
-    changed = copy.deepcopy(original)
-    theirs = dict(donor.hf.get_submodule(path).named_parameters())
-    with torch.no_grad():
-        for name, parameter in changed.named_parameters():
-            difference = theirs[name].float() - parameter.float()
-            parameter.add_(noise(difference).to(parameter.dtype))
-    with replaced(recipient, path, changed):
+    with ExitStack() as stack:
+        for path in paths_of(recipient, part):
+            changed = copy.deepcopy(recipient.hf.get_submodule(path))
+            theirs = dict(donor.hf.get_submodule(path).named_parameters())
+            with torch.no_grad():
+                for name, parameter in changed.named_parameters():
+                    difference = theirs[name].float() - parameter.float()
+                    parameter.add_(noise(difference).to(parameter.dtype))
+            stack.enter_context(replaced(recipient, path, changed))
         yield recipient

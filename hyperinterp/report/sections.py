@@ -31,7 +31,7 @@ _PLAN = (
     ("quotation", "Quotation", "quotation",
      "Is the diversity copied from the training text?"),
     ("control", "Control", "control",
-     "Is it hyperfitting, or any fine-tuning?"),
+     "Does the control checkpoint do the same?"),
     ("course", "Training", "course",
      "How did the training of the fitted model go?"),
 )  # fmt: skip

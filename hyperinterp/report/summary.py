@@ -92,6 +92,12 @@ def _remarks(report: Report) -> list[str]:
     """What two verdicts say together."""
     verdict = {name: claim.verdict for name, claim in report.claims.items()}
     found: list[str] = []
+    second = checkpoint(report, "fitted")
+    if second is not None and second.trained.get("kind") != "hyperfitted":
+        found.append(
+            "“Fitted” is only the name of the second checkpoint here: its files do not record how "
+            "it was made, and no verdict says so."
+        )
     if verdict.get("C5") is Verdict.SUPPORTED and verdict.get("C6") is Verdict.NOT_SUPPORTED:
         found.append(
             "Growth and cause come apart on this pair: the space grows most in the last block, "

@@ -43,7 +43,7 @@ def participation_ratio(x: Measurable, *, center: bool = True) -> float:
     """
     if isinstance(x, Spectrum):
         return x.participation_ratio
-    if not isinstance(x, Moments) and x.ndim == 1:
+    if not isinstance(x, Moments) and getattr(x, "ndim", 0) == 1:
         return Spectrum(eigenvalues_of(x, "x")).participation_ratio
     # Trace and Frobenius norm are enough, so no eigenvalues are computed here.
     matrix = _gram(x, center)
@@ -103,7 +103,7 @@ def pca_dimension(
 def _spectrum(x: Measurable, center: bool) -> Spectrum:
     if isinstance(x, Spectrum):
         return x
-    if not isinstance(x, Moments) and x.ndim == 1:
+    if not isinstance(x, Moments) and getattr(x, "ndim", 0) == 1:
         return Spectrum(eigenvalues_of(x, "x"))
     matrix = _gram(x, center)
     matrix = matrix / _largest_variance(matrix)

@@ -6,7 +6,7 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from hyperinterp.models import HookedModel, Part, PartKind, path_of
+from hyperinterp.models import HookedModel, Part, PartKind, paths_of
 
 TEMPERATURE = 0.6  # of the planted temperature pair
 UNEMBED = Part(PartKind.UNEMBED)
@@ -23,7 +23,7 @@ def disturb(module, scale, seed=1):
 
 def _own_unembedding(model, change):
     """Give the model an unembedding of its own, changed; a tied embedding stays as it was."""
-    path = path_of(model, UNEMBED)
+    (path,) = paths_of(model, UNEMBED)
     parent, _, name = path.rpartition(".")
     old = model.hf.get_submodule(path)
     rows, width = old.weight.shape

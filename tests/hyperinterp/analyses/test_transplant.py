@@ -14,7 +14,7 @@ from hyperinterp.analyses.results import Verdict
 from hyperinterp.analyses.sweep import sweep
 from hyperinterp.analyses.twins import gain_share
 from hyperinterp.capture import chosen_positions
-from hyperinterp.models import Part, PartKind, blocks, path_of
+from hyperinterp.models import Part, PartKind, blocks, paths_of
 
 from .tiny import changed, hooked_like, tiny, with_donor_weights
 
@@ -164,7 +164,8 @@ def test_equals_full_forwards_of_models_with_swapped_weights(
     parts = {item.label + item.kind: item.parts for item in planned(base, inside=True)}
     for item in block.transplants:
         recipient, donor = (base, fitted) if item.direction == INTO_BASE else (fitted, base)
-        paths = [path_of(recipient, part) for part in parts[item.label + item.kind]]
+        chosen = parts[item.label + item.kind]
+        paths = [path for part in chosen for path in paths_of(recipient, part)]
         hybrid = with_donor_weights(recipient, donor, paths)
         if item.kind == "unembedding" and recipient.hf.config.tie_word_embeddings:
             continue  # the weights of a tied pair cannot be exchanged at one end by loading them
@@ -286,9 +287,21 @@ def test_models_are_left_as_they_were(make_tiny, make_study):
 # -- plans -------------------------------------------------------------------------------------
 
 
-def test_opt_has_no_whole_mlp_and_says_so(make_tiny, make_study, no_text):
+def test_the_mlp_of_opt_lies_in_two_modules_and_moves_whole(make_tiny, make_study, no_text):
     tokenizer = make_tiny().tokenizer
     study = make_study((tiny("opt", tokenizer, 0), tiny("opt", tokenizer, 1)), **NO_TEXT)
+    block, _ = transplant.analyse(study)
+    assert len(paths_of(study.base, Part(PartKind.MLP, 0))) == 2
+    assert len(_of(block, "MLP", INTO_BASE)) == study.base.n_layers
+    assert not any("MLP" in warning for warning in study.warnings)
+
+
+def test_weights_outside_attention_and_mlp_are_told(make_tiny, make_study, no_text):
+    pair = make_tiny(0), make_tiny(1)
+    for model in pair:
+        for layer in model.blocks:
+            layer.gate = torch.nn.Linear(4, 4)
+    study = make_study(pair, **NO_TEXT)
     block, _ = transplant.analyse(study)
     assert _of(block, "attention", INTO_BASE)
     assert not _of(block, "MLP", INTO_BASE)

@@ -1,12 +1,23 @@
 """Every family: hooks read what Hugging Face computes, replay and readout are exact."""
 
+import copy
+
 import pytest
 import torch
 
 from hyperinterp.errors import MismatchedPair, UnsupportedModel
-from hyperinterp.models import Part, PartKind, blocks, perturbed, self_check, transplanted
-from hyperinterp.models.surgery import path_of
+from hyperinterp.models import (
+    HookedModel,
+    Part,
+    PartKind,
+    blocks,
+    perturbed,
+    self_check,
+    transplanted,
+)
+from hyperinterp.models.surgery import paths_of
 from hyperinterp.sites import Site, SiteKind, block_outputs, part_sites, stream_sites
+from tests.hyperinterp.families import NEWER, NEWER_REFUSED, REFUSED, make_refused, make_tiny
 
 
 def ids_for(model, rows=2, length=9):
@@ -16,6 +27,7 @@ def ids_for(model, rows=2, length=9):
 
 def test_self_check_passes(tiny, family):
     found = self_check(tiny(family))
+    assert found.causal < 1e-6
     assert max(found.final_norm, found.readout, found.lens, found.replay) < 1e-6
     assert found.residual < 1e-5
 
@@ -74,10 +86,12 @@ def test_transplant_computes_the_donors_function_and_restores(tiny, family, kind
     ids = ids_for(recipient)
     before = recipient.logits(ids)
     part = Part(kind, 1)
-    original = recipient.hf.get_submodule(path_of(recipient, part))
+    paths = paths_of(recipient, part)
+    originals = [recipient.hf.get_submodule(path) for path in paths]
     with transplanted(recipient, donor, [part]):
         assert not torch.allclose(recipient.logits(ids), before, atol=1e-4)
-    assert recipient.hf.get_submodule(path_of(recipient, part)) is original
+    for path, original in zip(paths, originals, strict=True):
+        assert recipient.hf.get_submodule(path) is original
     assert torch.equal(recipient.logits(ids), before)
 
 
@@ -149,4 +163,60 @@ def test_a_wrong_residual_is_caught(tiny, family):
 
     model._hooks = shifted
     with pytest.raises(UnsupportedModel, match="block 1"):
+        self_check(model)
+
+
+@pytest.mark.parametrize("name", sorted(NEWER))
+def test_newer_families_are_right_or_refused(name):
+    """Self-check, replay and a transplant; no family may give figures that are not checked."""
+    recipient, donor = make_tiny(name, 0), make_tiny(name, 1)
+    try:
+        found = self_check(recipient)
+    except UnsupportedModel:
+        assert name in NEWER_REFUSED
+        return
+    assert name not in NEWER_REFUSED
+    assert max(found.causal, found.final_norm, found.readout, found.lens, found.replay) < 1e-6
+    assert found.residual < 1e-5
+    ids = ids_for(recipient)
+    hybrid = copy.deepcopy(recipient.hf)
+    path = paths_of(recipient, blocks([1])[0])[0]
+    hybrid.get_submodule(path).load_state_dict(donor.hf.get_submodule(path).state_dict())
+    recording = recipient.record(ids, keep=[1])
+    with transplanted(recipient, donor, blocks([1])), torch.no_grad():
+        found = recipient.lens(recipient.replay(recording, 1))
+    assert torch.allclose(found, hybrid(input_ids=ids).logits, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_is_no_plain_decoder_is_refused_in_one_line(name):
+    with pytest.raises(UnsupportedModel) as caught:
+        self_check(HookedModel(make_refused(name)))
+    assert REFUSED[name][3] in str(caught.value)
+    assert "expected" in str(caught.value)
+    assert "found" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_difference_that_holds_more_than_its_module_is_refused():
+    """Reading by difference adds up whatever the block does; the modules have to explain it."""
+    model = make_tiny("granite")
+    assert self_check(model).parts == "difference"
+    model.parts_by_difference = False
+    block = model.blocks[1]
+    inner = block.forward
+
+    def with_an_extra_term(stream, *args, **kwargs):
+        return inner(stream, *args, **kwargs) + 0.1 * stream.roll(1, dims=-1)
+
+    block.forward = with_an_extra_term
+    with pytest.raises(UnsupportedModel, match=r"'mlp' at block 1 .*unexplained"):
+        self_check(model)
+
+
+def test_logits_that_see_the_future_are_refused():
+    model = make_tiny("llama")
+    honest = model.logits
+    model.logits = lambda ids: honest(ids) + ids[:, -1:, None]
+    with pytest.raises(UnsupportedModel, match="'causal'"):
         self_check(model)
