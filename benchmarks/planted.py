@@ -2,8 +2,8 @@
 
 For every kind of change, the claims that theory decides are held against what must come out:
 right, undecided or wrong, with a 95 % Wilson interval for the rate of wrong ones. Tiny random
-models of two families in turn by default; `--real` plants the changes in SmolLM2-135M instead. Writes
-benchmarks/results/planted.json or planted_real.json.
+models of two families in turn by default; `--real` plants the changes in SmolLM2-135M instead.
+Writes benchmarks/results/planted.json or planted_real.json.
 
 Usage (from the project's root): python -m benchmarks.planted [--seeds 20] [--real] [--kinds ...]
 """
