@@ -43,7 +43,7 @@ def write_file(
             else:
                 content(partial)
                 fsync_path(partial)
-            _move(partial, target, force=force)
+            move_into_place(partial, target, force=force)
             fsync_path(target.parent)
         finally:
             partial.unlink(missing_ok=True)
@@ -67,7 +67,7 @@ def publish_directory(out: Path, fill: Callable[[Path], None], *, force: bool) -
             for path in sorted(partial.rglob("*")):
                 fsync_path(path)
             fsync_path(partial)
-            _move(partial, out, force=force)
+            move_into_place(partial, out, force=force)
             fsync_path(out.parent)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -176,7 +176,15 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _move(partial: Path, out: Path, *, force: bool) -> None:
+def move_into_place(partial: Path, out: Path, *, force: bool) -> None:
+    """Rename `partial` to `out` in one step.
+
+    With `force` and a directory at `out`, the two are exchanged where the system can: the old one
+    then lies at `partial`, for the caller to remove.
+
+    Raises:
+        InputRefused: `out` is there and `force` is not given.
+    """
     if not force:
         if _renameat2(partial, out, _RENAME_NOREPLACE):
             return
@@ -192,7 +200,11 @@ def _move(partial: Path, out: Path, *, force: bool) -> None:
     previous = out.with_name(f".{out.name}.previous")
     shutil.rmtree(previous, ignore_errors=True)
     out.rename(previous)
-    partial.rename(out)
+    try:
+        partial.rename(out)
+    except BaseException:
+        previous.rename(out)
+        raise
     shutil.rmtree(previous, ignore_errors=True)
 
 

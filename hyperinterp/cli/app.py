@@ -93,10 +93,12 @@ def compare(
         from hyperinterp.compare import compare as run
         from hyperinterp.compare import parse_claims, sizes_of
         from hyperinterp.frequencies import read_frequencies
+        from hyperinterp.report import export
         from hyperinterp.text import read_passages, read_prompts
 
         name = "quick" if quick else preset
         sizes_of(name)
+        export.check(formats)
         parse_claims(claims)
         held_out = read_prompts(prompts) if prompts else None
         trained_on = read_passages(train_data) if train_data else None
@@ -120,13 +122,13 @@ def compare(
     from hyperinterp.cli.show import show_claims
     from hyperinterp.report import save
 
-    written = {} if out is None else save(report, out, figures=formats, force=force)
-    if json:
-        sys.stdout.write(report.to_json())
-        return
-    show_claims(report)
-    if written:
-        typer.echo(f"report: {written['report.html']}")
+    try:
+        if out is not None:
+            save(report, out, figures=formats, force=force)
+    finally:  # a full disk or Ctrl-C must not cost the figures
+        sys.stdout.write(report.to_json()) if json else show_claims(report)
+    if out is not None and not json:
+        typer.echo(f"report: {out / 'report.html'}")
 
 
 @app.command()

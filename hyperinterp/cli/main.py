@@ -23,7 +23,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, HyperinterpError):
         return f"error: {error}", error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted", 130
+        return f"interrupted: {error or 'nothing half-written was left behind'}", 130
     if _memory_ran_out(error):
         return f"error: memory ran out: {MEMORY_ADVICE}", 3
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -41,13 +41,33 @@ def main() -> None:
     debug = "--debug" in sys.argv or bool(os.environ.get("HYPERINTERP_DEBUG"))
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from hyperinterp.cli.app import app
-
     try:
-        code = app(args=arguments, standalone_mode=False) or 0
+        _run(arguments)
+        sys.stdout.flush()
+        code = 0
     except BaseException as error:
         code = _failed(error, debug)
+    _close_stdout()
     sys.exit(code)
+
+
+def _run(arguments: list[str]) -> None:
+    """Parse and call, without the parser's own handling of exceptions: it swallows Ctrl-C."""
+    from typer.main import get_command
+
+    from hyperinterp.cli.app import app
+
+    command = get_command(app)
+    with command.make_context("hyperinterp", arguments) as context:
+        command.invoke(context)
+
+
+def _close_stdout() -> None:
+    """Drop what could not be printed, so that Python's own exit does not fail over it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(error: BaseException, debug: bool) -> int:

@@ -4,7 +4,12 @@ import secrets
 import shutil
 from pathlib import Path
 
-from hyperinterp.checkpoints.files import fsync_path, translate_io_errors, write_bytes
+from hyperinterp.checkpoints.files import (
+    fsync_path,
+    move_into_place,
+    translate_io_errors,
+    write_bytes,
+)
 from hyperinterp.errors import InputRefused
 from hyperinterp.report import export, html, latex, markdown
 from hyperinterp.report.schema import Report
@@ -52,7 +57,8 @@ def save(
                 written += export.write_figures(report, partial / "figures", figures)
             for folder in (partial, *(path for path in partial.iterdir() if path.is_dir())):
                 fsync_path(folder)
-            _publish(partial, target)
+            move_into_place(partial, target, force=target.is_dir())
+            fsync_path(target.parent)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return {name: target / name for name in written}
@@ -84,19 +90,3 @@ def _refuse(target: Path, *, force: bool) -> None:
         raise InputRefused(
             f"{target}: holds more than a report ({others[0]!r}); --force replaces only reports"
         )
-
-
-def _publish(partial: Path, target: Path) -> None:
-    """Put the new directory in the old one's place; on failure the old one comes back."""
-    if not target.exists():
-        partial.rename(target)
-    else:
-        aside = partial.with_suffix(".old")
-        target.rename(aside)
-        try:
-            partial.rename(target)
-        except OSError:
-            aside.rename(target)
-            raise
-        shutil.rmtree(aside, ignore_errors=True)
-    fsync_path(target.parent)
