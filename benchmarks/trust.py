@@ -1,20 +1,21 @@
 """Every row of the trust table, measured: what was tried, refused, executed, detected, lost.
 
-Each row runs in a process of its own, with the functions that the tests use. Writes
+Each row runs in a forked process of its own, with the functions that the tests use. Writes
 benchmarks/results/trust.json and the table in docs/trust.md, and prints the table. `--fast` makes
 smaller counts, says so in its file, and leaves the page alone.
 
-Usage: python benchmarks/trust.py [--fast] [--only ROW,ROW] [--out FILE] [--page]
+Usage: OMP_NUM_THREADS=1 python benchmarks/trust.py [--fast] [--only ROW,ROW] [--out FILE] [--page]
 """
 
 import argparse
+import importlib
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.trust_table import ROWS  # noqa: E402
 
+HEAVY = ("hyperinterp.compare", "hyperinterp.training", "hyperinterp.checkpoints")
 RESULTS = ROOT / "benchmarks" / "results" / "trust.json"
 PAGE = ROOT / "docs" / "trust.md"
 BEGIN, END = "<!-- figures: benchmarks/trust.py -->", "<!-- end of figures -->"
@@ -32,28 +34,30 @@ Figures = dict[str, Any]
 
 
 def run_row(name: str, fast: bool) -> Figures:
-    """Measure one row in a process of its own."""
+    """Measure one row in a forked process, so that none disturbs another and imports cost once."""
     row, start = ROWS[name], time.perf_counter()
     base = {"row": name, "fault": row.fault, "promise": row.promise}
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--row", name, "--out", f"{folder}/row.json"]
-        done = subprocess.run(
-            command + ["--fast"] * fast, cwd=ROOT, capture_output=True, text=True, check=False,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
-        )  # fmt: skip
-        seconds = round(time.perf_counter() - start, 1)
         path = Path(folder) / "row.json"
-        if not path.is_file():
-            why = done.stderr.strip().splitlines()[-1:] or ["no output"]
-            return {**base, "kept": False, "figures": {"failed": why[0][:300]}, "seconds": seconds}
-        return {**base, **json.loads(path.read_text()), "seconds": seconds}
-
-
-def measure(name: str, fast: bool, out: Path) -> None:
-    """What the process of one row does."""
-    with tempfile.TemporaryDirectory() as folder:
-        kept, figures = ROWS[name].measure(Path(folder), fast)
-    out.write_text(json.dumps({"kept": kept, "figures": figures}))
+        child = os.fork()
+        if child == 0:
+            try:
+                place = Path(folder) / "work"
+                place.mkdir()
+                kept, figures = row.measure(place, fast)
+                path.write_text(json.dumps({"kept": kept, "figures": figures}))
+            except BaseException as error:
+                said = f"{type(error).__name__}: {error}"[:300]
+                path.write_text(json.dumps({"kept": False, "figures": {"failed": said}}))
+                traceback.print_exc()
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        if path.is_file():
+            found = json.loads(path.read_text())
+        else:
+            found = {"kept": False, "figures": {"failed": "its process ended without figures"}}
+    return {**base, **found, "seconds": round(time.perf_counter() - start, 1)}
 
 
 def machine() -> Figures:
@@ -125,11 +129,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="rows by name, separated by commas")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--page", action="store_true", help="only rewrite docs/trust.md")
-    parser.add_argument("--row", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.row:
-        measure(given.row, given.fast, given.out)
-        return 0
     if given.page:
         rewrite_page(json.loads(RESULTS.read_text()))
         return 0
@@ -142,6 +142,8 @@ def main() -> int:
     official = given.out.resolve() == RESULTS.resolve()
     if official and given.fast:
         parser.error("--fast: expected another --out, the committed file holds full counts")
+    for name in HEAVY:
+        importlib.import_module(name)
     start = time.perf_counter()
     created = datetime.now(UTC).isoformat(timespec="seconds")
     document: Figures = {"created": created, "fast": given.fast, **machine()}

@@ -8,6 +8,7 @@ import csv
 import hashlib
 import json
 import random
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from transformers import PreTrainedTokenizerBase
 from hyperinterp.errors import InputRefused
 
 MAX_TEXT_BYTES = 10_000_000
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def collect(pairs: Iterable[tuple[str, str]], origin: str) -> Passages:
     """Passages from (id, text) pairs: empty texts and exact repetitions are left out and counted.
 
     Raises:
-        InputRefused: nothing is left, or one text is larger than 10 MB.
+        InputRefused: nothing is left, a text is larger than 10 MB or holds half a surrogate pair.
     """
     seen: set[str] = set()
     items: list[Passage] = []
@@ -92,6 +94,11 @@ def collect(pairs: Iterable[tuple[str, str]], origin: str) -> Passages:
             raise InputRefused(
                 f"{origin}: passage {identifier!r}: expected at most {MAX_TEXT_BYTES} characters, "
                 f"found {len(text)}"
+            )
+        if _SURROGATE.search(identifier) or _SURROGATE.search(text):
+            raise InputRefused(
+                f"{origin}: passage {identifier!r}: expected Unicode text, found half a "
+                "surrogate pair"
             )
         if not any(character.isalnum() for character in text):
             empty += 1
@@ -153,7 +160,7 @@ def _chosen(
             yield str(number), row
             continue
         if not isinstance(row, dict) or not isinstance(row.get(column), str):
-            found = sorted(row) if isinstance(row, dict) else type(row).__name__
+            found = sorted(map(str, row)) if isinstance(row, dict) else type(row).__name__
             raise InputRefused(
                 f"{path}: row {number}: expected a string field {column!r}, found {found}"
             )
@@ -164,7 +171,7 @@ def _chosen(
 def _parsed(path: Path, text: str, where: str) -> object:
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a ValueError also for endless numbers
         raise InputRefused(f"{path}: {where}: expected JSON, found {error}") from error
 
 

@@ -36,7 +36,8 @@ def write_file(
     _refuse_existing(target, force=force, directory=False)
     with translate_io_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = _partial_name(target)
+        sweep_partials(target)
+        partial = partial_name(target)
         try:
             if isinstance(content, bytes):
                 write_bytes(partial, content)
@@ -59,8 +60,8 @@ def publish_directory(out: Path, fill: Callable[[Path], None], *, force: bool) -
     _refuse_existing(out, force=force, directory=True)
     with translate_io_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        _sweep_partials(out)
-        partial = _partial_name(out)
+        sweep_partials(out)
+        partial = partial_name(out)
         try:
             partial.mkdir()
             fill(partial)
@@ -151,19 +152,24 @@ def _is_checkpoint(path: Path) -> bool:
     return any((path / name).is_file() for name in names)
 
 
-def _partial_name(out: Path) -> Path:
+def partial_name(out: Path) -> Path:
+    """A new hidden sibling of `out` that says which process of which host writes it."""
     owner = f"{socket.gethostname()}-{os.getpid()}"
     return out.parent / f".{out.name}.{owner}-{secrets.token_hex(4)}.partial"
 
 
-def _sweep_partials(out: Path) -> None:
+def sweep_partials(out: Path) -> None:
     """Remove what dead processes of this host left behind for the same `out`."""
     prefix = f".{out.name}.{socket.gethostname()}-"
     for path in out.parent.glob(".*.partial"):
         if path.name.startswith(prefix):
             pid = path.name[len(prefix) :].partition("-")[0]
-            if pid.isdigit() and not _alive(int(pid)):
+            if not pid.isdigit() or _alive(int(pid)):
+                continue
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:

@@ -161,7 +161,11 @@ def _check_file(root: Path, name: str, entry: FileEntry, *, partial: bool) -> No
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name:
         raise CorruptFile(f"{root}: the manifest names {name!r}, which is not below the directory")
     path = root / pure
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise CorruptFile(f"{root}: the manifest names {name!r:.80}, no file's name") from error
+    if not there:
         if partial and not path.exists():
             return
         raise CorruptFile(f"{root}: {name} is missing; the manifest lists it")

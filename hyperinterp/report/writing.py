@@ -1,12 +1,13 @@
 """Saving a report: every file in a new directory that appears complete or not at all."""
 
-import secrets
 import shutil
 from pathlib import Path
 
 from hyperinterp.checkpoints.files import (
     fsync_path,
     move_into_place,
+    partial_name,
+    sweep_partials,
     translate_io_errors,
     write_bytes,
 )
@@ -46,7 +47,8 @@ def save(
     content = contents(report)
     with translate_io_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
+        sweep_partials(target)
+        partial = partial_name(target)
         try:
             for name, data in content.items():
                 path = partial / name
