@@ -100,9 +100,11 @@ def table(document: Figures) -> str:
         "|---|---|---|---|---|",
     ]
     words = {True: "yes", False: "**no**", None: "not measured"}
-    for row in document["rows"]:
-        cells = (row["fault"], row["promise"], words[row["kept"]], shown(row["figures"]))
-        lines.append(f"| {' | '.join(cells)} | {row['seconds']:.0f} |")
+    measured = {row["row"]: row for row in document["rows"]}
+    for name, row in ROWS.items():
+        found = measured.get(name, {"kept": None, "figures": {"reason": "not run"}, "seconds": 0})
+        cells = (row.fault, row.promise, words[found["kept"]], shown(found["figures"]))
+        lines.append(f"| {' | '.join(cells)} | {found['seconds']:.0f} |")
     return "\n".join(lines)
 
 
@@ -122,39 +124,44 @@ def save(document: Figures, rows: dict[str, Figures], out: Path) -> None:
     out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
-def main() -> int:
-    """Parse, run the rows one by one, write and show."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--fast", action="store_true", help="smaller counts")
+def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The options; the names of the rows in `wanted`."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--fast", action="store_true", help="smaller counts; needs another --out")
     parser.add_argument("--only", default="", help="rows by name, separated by commas")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--page", action="store_true", help="only rewrite docs/trust.md")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
+    given.wanted = [name.strip() for name in given.only.split(",") if name.strip()] or list(ROWS)
+    unknown = set(given.wanted) - set(ROWS)
+    if unknown:
+        known, found = ", ".join(ROWS), ", ".join(sorted(unknown))
+        parser.error(f"rows: expected some of {known}; found {found}")
+    given.official = given.out.resolve() == RESULTS.resolve()
+    if given.official and given.fast:
+        parser.error("--fast: expected another --out, the committed file holds full counts")
+    return given
+
+
+def main() -> int:
+    """Parse, run the rows one by one, write and show."""
+    given = parsed()
     if given.page:
         rewrite_page(json.loads(RESULTS.read_text()))
         return 0
-    wanted = [name.strip() for name in given.only.split(",") if name.strip()] or list(ROWS)
-    unknown = set(wanted) - set(ROWS)
-    if unknown:
-        parser.error(
-            f"rows: expected some of {', '.join(ROWS)}, found {', '.join(sorted(unknown))}"
-        )
-    official = given.out.resolve() == RESULTS.resolve()
-    if official and given.fast:
-        parser.error("--fast: expected another --out, the committed file holds full counts")
     for name in HEAVY:
         importlib.import_module(name)
     start = time.perf_counter()
     created = datetime.now(UTC).isoformat(timespec="seconds")
     document: Figures = {"created": created, "fast": given.fast, **machine()}
-    rows = {}
-    if given.out.exists() and set(wanted) != set(ROWS):  # the other rows stay as they were measured
+    rows: dict[str, Figures] = {}
+    if given.out.exists() and set(given.wanted) != set(ROWS):  # the others stay as measured
         rows = {row["row"]: row for row in json.loads(given.out.read_text())["rows"]}
-    for name in wanted:
+    for name in given.wanted:
         rows[name] = run_row(name, given.fast)
         print(f"{name}: {rows[name]['kept']}: {shown(rows[name]['figures'])}", flush=True)
         save(document, rows, given.out)  # after each row: what was measured is kept
-    if official:
+    if given.official:
         rewrite_page(document)
     print(f"{given.out}: {time.perf_counter() - start:.0f} s")
     return int(any(row["kept"] is False for row in rows.values()))
