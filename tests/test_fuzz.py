@@ -140,9 +140,10 @@ def check_adapter(text: str) -> None:
         for_peft(found)
 
 
+REQUIRED = ("peft_type", "r", "target_modules")
 ADAPTER = st.fixed_dictionaries(
     {"peft_type": st.just("LORA"), "r": st.integers(1, 9) | VALUES, "target_modules": VALUES},
-    optional={name: VALUES for change in ADAPTERS.values() for name in change},
+    optional={n: VALUES for change in ADAPTERS.values() for n in change if n not in REQUIRED},
 )
 
 

@@ -118,7 +118,7 @@ def read_manifest(root: Path) -> Manifest:
             for name, entry in raw["files"].items()
         }
         provenance = dict(raw["provenance"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise CorruptFile(f"{path}: not a manifest that hyperinterp wrote") from error
     # Byte for byte: so a flipped bit in the manifest itself cannot hide in a space or a digit.
     if text.encode() != _serialise(files, provenance):

@@ -26,10 +26,11 @@ Force = Annotated[bool, typer.Option("--force", help="Replace what is at the out
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
-def _version(show: bool) -> None:
+def _version(show: bool) -> bool:
     if show:
         typer.echo(hyperinterp.__version__)
         raise typer.Exit
+    return show
 
 
 @app.callback()
