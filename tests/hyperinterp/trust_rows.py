@@ -294,6 +294,6 @@ def same_report_row() -> dict[str, Any]:
     numbers = json.dumps(first).count(".")
     return {
         "same": first == second,
-        "figures_with_a_point": numbers,
+        "figures": numbers,
         "seed_1_differs": other != first,
     }
