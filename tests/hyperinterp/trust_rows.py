@@ -73,7 +73,7 @@ def _part(model: HookedModel, block: Any, place: str) -> Any:
 def _all_sites(layers: int) -> tuple[Any, ...]:
     """Every site of a tiny model; of a deep one the stream after every tenth block."""
     if layers > 8:
-        return (*stream_sites(layers)[::10], *stream_sites(layers)[-2:])
+        return (*stream_sites(layers)[:-1:10], stream_sites(layers)[-1])
     return (*stream_sites(layers), *part_sites(layers))
 
 
