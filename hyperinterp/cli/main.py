@@ -6,6 +6,10 @@ import sys
 
 from hyperinterp.errors import HyperinterpError
 
+_REFUSED = {
+    errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR,
+    errno.ELOOP,
+}  # fmt: skip
 MEMORY_ADVICE = "try a smaller --batch-size, --preset quick, or --dtype bfloat16"
 
 
@@ -28,8 +32,8 @@ def explain(error: BaseException) -> tuple[str, int]:
         return f"error: memory ran out: {MEMORY_ADVICE}", 3
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"error: the disk is full ({error.filename or 'unknown file'}): free some space", 3
-    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"error: cannot write or read {error.filename}: {error.strerror}", 2
+    if isinstance(error, OSError) and error.errno in _REFUSED:
+        return f"error: cannot write or read {str(error.filename)[:200]}: {error.strerror}", 2
     if isinstance(error, BrokenPipeError):
         return "", 0
     name = type(error).__name__
