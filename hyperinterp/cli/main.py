@@ -1,6 +1,7 @@
 """Entry point: exit codes, one-line errors, Ctrl-C."""
 
 import errno
+import io
 import os
 import sys
 
@@ -45,6 +46,9 @@ def main() -> None:
     debug = "--debug" in sys.argv or bool(os.environ.get("HYPERINTERP_DEBUG"))
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be Unicode
+            stream.reconfigure(errors="backslashreplace")
     try:
         _run(arguments)
         sys.stdout.flush()
