@@ -127,7 +127,10 @@ def compare(
         if out is not None:
             save(report, out, figures=formats, force=force)
     finally:  # a full disk or Ctrl-C must not cost the figures
-        sys.stdout.write(report.to_json()) if json else show_claims(report)
+        if json:
+            sys.stdout.write(report.to_json())
+        else:
+            show_claims(report)
     if out is not None and not json:
         typer.echo(f"report: {out / 'report.html'}")
 
