@@ -78,7 +78,7 @@ def read_frequencies(path: str | Path) -> Frequencies:
 def _json(path: Path) -> Iterable[tuple[str, Any, Any]]:
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a ValueError also for endless numbers
         raise InputRefused(f"{path}: expected JSON, found {error}") from error
     if isinstance(found, list):
         return [(f"entry {index}", index, count) for index, count in enumerate(found)]

@@ -36,14 +36,15 @@ def write_file(
     _refuse_existing(target, force=force, directory=False)
     with translate_io_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = _partial_name(target)
+        sweep_partials(target)
+        partial = partial_name(target)
         try:
             if isinstance(content, bytes):
                 write_bytes(partial, content)
             else:
                 content(partial)
                 fsync_path(partial)
-            _move(partial, target, force=force)
+            move_into_place(partial, target, force=force)
             fsync_path(target.parent)
         finally:
             partial.unlink(missing_ok=True)
@@ -59,15 +60,15 @@ def publish_directory(out: Path, fill: Callable[[Path], None], *, force: bool) -
     _refuse_existing(out, force=force, directory=True)
     with translate_io_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        _sweep_partials(out)
-        partial = _partial_name(out)
+        sweep_partials(out)
+        partial = partial_name(out)
         try:
             partial.mkdir()
             fill(partial)
             for path in sorted(partial.rglob("*")):
                 fsync_path(path)
             fsync_path(partial)
-            _move(partial, out, force=force)
+            move_into_place(partial, out, force=force)
             fsync_path(out.parent)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -151,19 +152,24 @@ def _is_checkpoint(path: Path) -> bool:
     return any((path / name).is_file() for name in names)
 
 
-def _partial_name(out: Path) -> Path:
+def partial_name(out: Path) -> Path:
+    """A new hidden sibling of `out` that says which process of which host writes it."""
     owner = f"{socket.gethostname()}-{os.getpid()}"
     return out.parent / f".{out.name}.{owner}-{secrets.token_hex(4)}.partial"
 
 
-def _sweep_partials(out: Path) -> None:
+def sweep_partials(out: Path) -> None:
     """Remove what dead processes of this host left behind for the same `out`."""
     prefix = f".{out.name}.{socket.gethostname()}-"
     for path in out.parent.glob(".*.partial"):
         if path.name.startswith(prefix):
             pid = path.name[len(prefix) :].partition("-")[0]
-            if pid.isdigit() and not _alive(int(pid)):
+            if not pid.isdigit() or _alive(int(pid)):
+                continue
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:
@@ -176,7 +182,15 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _move(partial: Path, out: Path, *, force: bool) -> None:
+def move_into_place(partial: Path, out: Path, *, force: bool) -> None:
+    """Rename `partial` to `out` in one step.
+
+    With `force` and a directory at `out`, the two are exchanged where the system can: the old one
+    then lies at `partial`, for the caller to remove.
+
+    Raises:
+        InputRefused: `out` is there and `force` is not given.
+    """
     if not force:
         if _renameat2(partial, out, _RENAME_NOREPLACE):
             return
@@ -192,7 +206,11 @@ def _move(partial: Path, out: Path, *, force: bool) -> None:
     previous = out.with_name(f".{out.name}.previous")
     shutil.rmtree(previous, ignore_errors=True)
     out.rename(previous)
-    partial.rename(out)
+    try:
+        partial.rename(out)
+    except BaseException:
+        previous.rename(out)
+        raise
     shutil.rmtree(previous, ignore_errors=True)
 
 

@@ -118,7 +118,7 @@ def read_manifest(root: Path) -> Manifest:
             for name, entry in raw["files"].items()
         }
         provenance = dict(raw["provenance"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise CorruptFile(f"{path}: not a manifest that hyperinterp wrote") from error
     # Byte for byte: so a flipped bit in the manifest itself cannot hide in a space or a digit.
     if text.encode() != _serialise(files, provenance):
@@ -161,7 +161,11 @@ def _check_file(root: Path, name: str, entry: FileEntry, *, partial: bool) -> No
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name:
         raise CorruptFile(f"{root}: the manifest names {name!r}, which is not below the directory")
     path = root / pure
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise CorruptFile(f"{root}: the manifest names {name!r:.80}, no file's name") from error
+    if not there:
         if partial and not path.exists():
             return
         raise CorruptFile(f"{root}: {name} is missing; the manifest lists it")

@@ -54,8 +54,8 @@ def resolve(name: str | Path, revision: str | None = None) -> Source:
     if text == BUILTIN and isinstance(name, str):
         source = Source("builtin", text)
     else:
-        path = Path(text).expanduser()
-        if path.exists():
+        path, there = _looked_up(text)
+        if there:
             source = Source(_kind_of(path), text, path)
         elif isinstance(name, Path) or _looks_like_path(text):
             raise InputRefused(
@@ -66,6 +66,15 @@ def resolve(name: str | Path, revision: str | None = None) -> Source:
     if revision is not None:
         raise InputRefused(f"{text}: --revision applies to Hub ids only, this is a {source.kind}")
     return source
+
+
+def _looked_up(text: str) -> tuple[Path, bool]:
+    """The path that a text stands for, and whether something is there."""
+    try:
+        path = Path(text).expanduser()
+        return path, path.exists()
+    except (OSError, RuntimeError) as error:  # no such user's home, a name that is too long
+        raise InputRefused(f"{text[:80]!r}: cannot be looked up: {error!s:.80}") from error
 
 
 def is_hub_id(text: str) -> bool:

@@ -36,7 +36,11 @@ def screen_bundle(path: Path) -> str:
     check_members(path)
     with zipfile.ZipFile(path) as archive:
         sizes = {m.filename[13:]: m.file_size for m in archive.infolist() if "/data/" in m.filename}
-        check_pickle(archive.read("archive/data.pkl"), sizes, path)
+        try:
+            pickled = archive.read("archive/data.pkl")
+        except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
+            raise CorruptFile(f"{path}: its pickle is damaged ({error})") from error
+    check_pickle(pickled, sizes, path)
     return digest
 
 

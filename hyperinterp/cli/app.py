@@ -34,10 +34,11 @@ app = typer.Typer(
 )
 
 
-def _version(show: bool) -> None:
+def _version(show: bool) -> bool:
     if show:
         typer.echo(hyperinterp.__version__)
         raise typer.Exit
+    return show
 
 
 @app.callback()
@@ -87,10 +88,13 @@ def compare(
         from hyperinterp.compare import compare as run
         from hyperinterp.compare import parse_claims, sizes_of
         from hyperinterp.frequencies import read_frequencies
+        from hyperinterp.report import export
         from hyperinterp.text import read_passages, read_prompts
 
         name = "quick" if quick else preset
         sizes_of(name)
+        kinds = formats(figures)
+        export.check(kinds)
         parse_claims(claims)
         held_out = read_prompts(prompts) if prompts else None
         trained_on = read_passages(train_data) if train_data else None
@@ -114,13 +118,16 @@ def compare(
     from hyperinterp.cli.show import show_claims
     from hyperinterp.report import save
 
-    written = {} if out is None else save(report, out, figures=formats(figures), force=force)
-    if json:
-        sys.stdout.write(report.to_json())
-        return
-    show_claims(report)
-    if written:
-        typer.echo(f"report: {written['report.html']}")
+    try:
+        if out is not None:
+            save(report, out, figures=kinds, force=force)
+    finally:  # a full disk or Ctrl-C must not cost the figures
+        if json:
+            sys.stdout.write(report.to_json())
+        else:
+            show_claims(report)
+    if out is not None and not json:
+        typer.echo(f"report: {out / 'report.html'}")
 
 
 app.command()(train)

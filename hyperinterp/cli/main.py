@@ -1,11 +1,16 @@
 """Entry point: exit codes, one-line errors, Ctrl-C."""
 
 import errno
+import io
 import os
 import sys
 
 from hyperinterp.errors import HyperinterpError
 
+_REFUSED = {
+    errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR,
+    errno.ELOOP,
+}  # fmt: skip
 MEMORY_ADVICE = "try a smaller --batch-size, --preset quick, or --dtype bfloat16"
 
 
@@ -23,13 +28,13 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, HyperinterpError):
         return f"error: {error}", error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted", 130
+        return f"interrupted: {error or 'nothing half-written was left behind'}", 130
     if _memory_ran_out(error):
         return f"error: memory ran out: {MEMORY_ADVICE}", 3
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"error: the disk is full ({error.filename or 'unknown file'}): free some space", 3
-    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"error: cannot write or read {error.filename}: {error.strerror}", 2
+    if isinstance(error, OSError) and error.errno in _REFUSED:
+        return f"error: cannot write or read {str(error.filename)[:200]}: {error.strerror}", 2
     if isinstance(error, BrokenPipeError):
         return "", 0
     name = type(error).__name__
@@ -41,13 +46,36 @@ def main() -> None:
     debug = "--debug" in sys.argv or bool(os.environ.get("HYPERINTERP_DEBUG"))
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from hyperinterp.cli.app import app
-
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be Unicode
+            stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(args=arguments, standalone_mode=False) or 0
+        _run(arguments)
+        sys.stdout.flush()
+        code = 0
     except BaseException as error:
         code = _failed(error, debug)
+    _close_stdout()
     sys.exit(code)
+
+
+def _run(arguments: list[str]) -> None:
+    """Parse and call, without the parser's own handling of exceptions: it swallows Ctrl-C."""
+    from typer.main import get_command
+
+    from hyperinterp.cli.app import app
+
+    command = get_command(app)
+    with command.make_context("hyperinterp", arguments) as context:
+        command.invoke(context)
+
+
+def _close_stdout() -> None:
+    """Drop what could not be printed, so that Python's own exit does not fail over it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(error: BaseException, debug: bool) -> int:

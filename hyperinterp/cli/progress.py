@@ -52,10 +52,6 @@ class Reporter:
     ) -> None:
         if self._bars is not None:
             self._bars.stop()
-        if isinstance(error, KeyboardInterrupt):
-            # Said here because the command-line parser swallows the interrupt's own words.
-            hint = str(error) or "nothing half-written was left behind"
-            sys.stderr.write(f"interrupted: {hint}\n")
 
     def __call__(self, task: str, done: int, total: int, note: str = "") -> None:
         """Report that `done` of `total` units of `task` are done."""

@@ -1,13 +1,19 @@
 """Saving a report: every file in a new directory that appears complete or not at all."""
 
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import plotly.graph_objects as go
 
-from hyperinterp.checkpoints.files import fsync_path, translate_io_errors, write_bytes
+from hyperinterp.checkpoints.files import (
+    fsync_path,
+    move_into_place,
+    partial_name,
+    sweep_partials,
+    translate_io_errors,
+    write_bytes,
+)
 from hyperinterp.errors import InputRefused
 from hyperinterp.report import export, html, latex, markdown
 from hyperinterp.report.schema import Report
@@ -58,7 +64,8 @@ def publish(
     """
     with translate_io_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
+        sweep_partials(target)
+        partial = partial_name(target)
         try:
             for name, data in content.items():
                 path = partial / name
@@ -69,7 +76,8 @@ def publish(
                 written += export.write_figures(drawn(), partial / "figures", formats)
             for folder in (partial, *(path for path in partial.iterdir() if path.is_dir())):
                 fsync_path(folder)
-            _publish(partial, target)
+            move_into_place(partial, target, force=target.is_dir())
+            fsync_path(target.parent)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return {name: target / name for name in written}
@@ -110,19 +118,3 @@ def refuse(target: Path, own: set[str], what: str, *, force: bool) -> None:
         raise InputRefused(
             f"{target}: holds more than {what} ({others[0]!r}); --force replaces nothing else"
         )
-
-
-def _publish(partial: Path, target: Path) -> None:
-    """Put the new directory in the old one's place; on failure the old one comes back."""
-    if not target.exists():
-        partial.rename(target)
-    else:
-        aside = partial.with_suffix(".old")
-        target.rename(aside)
-        try:
-            partial.rename(target)
-        except OSError:
-            aside.rename(target)
-            raise
-        shutil.rmtree(aside, ignore_errors=True)
-    fsync_path(target.parent)

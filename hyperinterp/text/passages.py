@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from hyperinterp.errors import InputRefused
 
 MAX_TEXT_BYTES = 10_000_000
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def collect(pairs: Iterable[tuple[str, str]], origin: str) -> Passages:
     """Passages from (id, text) pairs: empty texts and exact repetitions are left out and counted.
 
     Raises:
-        InputRefused: nothing is left, or one text is larger than 10 MB.
+        InputRefused: nothing is left, a text is larger than 10 MB or holds half a surrogate pair.
     """
     seen: set[str] = set()
     items: list[Passage] = []
@@ -78,6 +80,11 @@ def collect(pairs: Iterable[tuple[str, str]], origin: str) -> Passages:
             raise InputRefused(
                 f"{origin}: passage {identifier!r}: expected at most {MAX_TEXT_BYTES} characters, "
                 f"found {len(text)}"
+            )
+        if _SURROGATE.search(identifier) or _SURROGATE.search(text):
+            raise InputRefused(
+                f"{origin}: passage {identifier!r}: expected Unicode text, found half a "
+                "surrogate pair"
             )
         if not any(character.isalnum() for character in text):
             empty += 1

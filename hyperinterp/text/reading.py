@@ -65,7 +65,7 @@ def _chosen(
 def _parsed(path: Path, text: str, where: str) -> object:
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a ValueError also for endless numbers
         raise InputRefused(f"{path}: {where}: expected JSON, found {error}") from error
 
 

@@ -14,7 +14,7 @@ from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from hyperinterp.checkpoints import verify_directory, write_directory
-from hyperinterp.errors import CorruptFile, InputRefused
+from hyperinterp.errors import CorruptFile, InputRefused, NumericalFault
 
 KEPT = 2
 _WEIGHTS, _MOMENTS, _STATE = "trainable.safetensors", "optimizer.safetensors", "state.json"
@@ -57,8 +57,15 @@ def write_point(
 
     Raises:
         OutOfResources: the disk is full; earlier points are untouched.
+        NumericalFault: a weight is NaN or infinite; nothing is written.
     """
     step = trainer_state.global_step
+    for name, parameter in trained_parameters(module).items():
+        if not bool(torch.isfinite(parameter.detach()).all()):
+            raise NumericalFault(
+                f"training: {name.removeprefix('hf.')}: expected finite weights, found NaN or "
+                f"infinity after step {step}"
+            )
     moments, plain = _split(optimizer.state_dict())
 
     def fill(partial: Path) -> None:

@@ -32,35 +32,14 @@ from hyperinterp.errors import (
 )
 from tests.hyperinterp.checkpoints import trust_rows
 from tests.hyperinterp.checkpoints.conftest import make_adapter, make_model
-
-CONFIGS = {
-    "auto_map": {"auto_map": {"AutoModelForCausalLM": "evil--model.Evil"}},
-    "auto_map text": {"auto_map": "evil.Evil"},
-    "nested auto_map": {"text_config": {"auto_map": {"AutoConfig": "x.Y"}}},
-    "attn repository": {"attn_implementation": "evil/kernel"},
-    "private attn repository": {"_attn_implementation": "kernels-community/flash-attn2"},
-    "internal attn": {"_attn_implementation_internal": "evil/kernel:fn"},
-    "attn table": {"attn_implementation": {"text_config": "evil/kernel"}},
-    "nested attn": {"text_config": {"_attn_implementation": "evil/kernel@main"}},
-    "paged attn": {"attn_implementation": "paged|evil/kernel"},
-    "experts": {"experts_implementation": "evil/kernel"},
-    "kernel config": {"kernel_config": {"RMSNorm": "evil/kernels:RMSNorm"}},
-    "use kernels": {"use_kernels": ["evil/kernels"]},
-    "quantised": {"quantization_config": {"quant_method": "quark"}},
-    "nested quantised": {"text_config": {"quantization_config": {"quant_method": "gptq"}}},
-    "layers": {"num_hidden_layers": 10**9},
-    "n_layer": {"n_layer": 10**6},
-    "hidden": {"hidden_size": 1 << 40},
-    "vocabulary": {"vocab_size": 10**12},
-    "experts count": {"num_local_experts": 10**7},
-    "positions": {"max_position_embeddings": 10**10},
-    "negative": {"intermediate_size": -(10**9)},
-    "weights elsewhere": {"transformers_weights": "../../other.safetensors"},
-    "pipelines": {"custom_pipelines": {"x": {"impl": "evil.Evil"}}},
-    "model_type path": {"model_type": "../evil"},
-    "model_type missing": {"model_type": None},
-    "architectures": {"architectures": ["os.system('x')"]},
-}
+from tests.hyperinterp.checkpoints.hostile_configs import (
+    ADAPTERS,
+    CONFIGS,
+    TOKENIZERS,
+    change_adapter,
+    change_json,
+    copy_foreign,
+)
 
 
 @pytest.mark.parametrize("name", sorted(CONFIGS))
@@ -112,19 +91,10 @@ def test_ordinary_configs_pass():
     screen_tokenizer_config({"tokenizer_class": "LlamaTokenizer", "auto_map": None})
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"auto_map": {"AutoTokenizer": ["evil.Evil", None]}},
-        {"tokenizer_class": "../evil.Evil"},
-        {"tokenizer_class": ["x"]},
-        {"trust_remote_code": True},
-    ],
-)
-def test_hostile_tokenizer_config(made, tmp_path, change):
+@pytest.mark.parametrize("name", sorted(TOKENIZERS))
+def test_hostile_tokenizer_config(made, tmp_path, name):
     copy_foreign(made / "whole", tmp_path)
-    path = tmp_path / "tokenizer_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    change_json(tmp_path / "tokenizer_config.json", TOKENIZERS[name])
     with pytest.raises(UnsafeFile):
         load_checkpoint(tmp_path)
 
@@ -145,47 +115,6 @@ def test_config_that_asks_for_more_weights_than_there_are(made, tmp_path):
     copy_foreign(made / "whole", tmp_path, intermediate_size=32, num_hidden_layers=3)
     with pytest.raises((UnsafeFile, CorruptFile)):
         load_checkpoint(tmp_path)
-
-
-ADAPTERS = {
-    "regex that hangs": {"target_modules": "(a+)+$"},
-    "regex in a list": {"target_modules": ["(a+)+$"]},
-    "dot-star": {"target_modules": [".*"]},
-    "rank 10**9": {"r": 10**9},
-    "rank 0": {"r": 0},
-    "rank true": {"r": True},
-    "rank text": {"r": "8"},
-    "rank missing": {"r": None},
-    "alpha infinite": {"lora_alpha": float("inf")},
-    "alpha nan": {"lora_alpha": float("nan")},
-    "megatron": {"megatron_config": {"x": 1}, "megatron_core": "os"},
-    "megatron core": {"megatron_core": "evil.module"},
-    "auto_mapping": {"auto_mapping": {"base_model_class": "Evil", "parent_library": "evil"}},
-    "replication": {"layer_replication": [[0, 10**6]]},
-    "loftq": {"loftq_config": {"loftq_bits": 4}},
-    "eva": {"eva_config": {"rho": 2.0}},
-    "corda": {"corda_config": {"cache_file": "/etc/passwd"}},
-    "runtime": {"runtime_config": {"ephemeral_gpu_offload": True}},
-    "pissa": {"init_lora_weights": "pissa"},
-    "rank regex": {"rank_pattern": {"(a+)+$": 4}},
-    "rank pattern size": {"rank_pattern": {"q_proj": 10**9}},
-    "alpha regex": {"alpha_pattern": {"(.*)*": 4}},
-    "layers pattern": {"layers_pattern": "(a+)+$"},
-    "layers to transform": {"layers_to_transform": [10**9]},
-    "modules_to_save": {"modules_to_save": ["../x"]},
-    "exclude regex": {"exclude_modules": "(a+)+$"},
-    "base parent": {"base_model_name_or_path": "../../etc"},
-    "base inner parent": {"base_model_name_or_path": "/srv/../etc"},
-    "base URL": {"base_model_name_or_path": "https://evil.example/x"},
-    "base home": {"base_model_name_or_path": "~root/x"},
-    "base control": {"base_model_name_or_path": "a\nb"},
-    "base list": {"base_model_name_or_path": ["x"]},
-    "kind": {"peft_type": "PROMPT_TUNING"},
-    "task": {"task_type": "SEQ_CLS"},
-    "unknown": {"evil_hook": "os.system"},
-    "tokens": {"trainable_token_indices": [1]},
-    "bias": {"bias": "evil"},
-}
 
 
 @pytest.mark.parametrize("name", sorted(ADAPTERS))
@@ -303,18 +232,3 @@ def test_only_pickled_weights(made, tmp_path):
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
     with pytest.raises(UnsafeFile, match=r"never read.*save_pretrained"):
         load_checkpoint(tmp_path)
-
-
-def copy_foreign(source, target, **changes):
-    """A checkpoint directory without manifest, with a changed config."""
-    shutil.copytree(source, target, dirs_exist_ok=True)
-    (target / "hyperinterp-manifest.json").unlink()
-    path = target / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
-def change_adapter(source, target, **changes):
-    shutil.copytree(source, target)
-    (target / "hyperinterp-manifest.json").unlink()
-    path = target / "adapter_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))

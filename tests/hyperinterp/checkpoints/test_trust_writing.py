@@ -3,12 +3,6 @@
 import errno
 import json
 import os
-import random
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 
@@ -23,15 +17,12 @@ from hyperinterp.checkpoints import (
 from hyperinterp.checkpoints import files as files_module
 from hyperinterp.errors import InputRefused, OutOfResources
 from tests.hyperinterp.checkpoints.conftest import make_model
-
-
-def fill(number):
-    def writer(folder):
-        (folder / "config.json").write_text(json.dumps({"number": number}))
-        (folder / "sub").mkdir()
-        (folder / "sub" / "data.bin").write_bytes(bytes([number % 256]) * 20_000)
-
-    return writer
+from tests.hyperinterp.checkpoints.writing_rows import (
+    fill,
+    full_disk_row,
+    kill_rows,
+    read_only_row,
+)
 
 
 def leftovers(folder):
@@ -121,74 +112,13 @@ def test_a_file_in_place_of_the_parent_directory(tokenizer, tmp_path):
         write_file(tmp_path / "file" / "x.json", b"x")
 
 
-_FULL_DISK = """
-import json, resource, signal, sys
-from pathlib import Path
-from hyperinterp.checkpoints import (export_bundle, load_checkpoint, save_checkpoint, write_file,
-                                     verify_directory)
-made, folder = Path(sys.argv[1]), Path(sys.argv[2])
-whole = load_checkpoint(made / "whole")
-save_checkpoint(whole.model, whole.tokenizer, folder / "out", provenance={"n": 1})
-export_bundle(made / "whole", folder / "x.pt")
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
-rows = {}
-for name, action in {
-    "directory": lambda: save_checkpoint(whole.model, whole.tokenizer, folder / "out",
-                                         provenance={}, force=True),
-    "bundle": lambda: export_bundle(made / "whole", folder / "x.pt", force=True),
-    "file": lambda: write_file(folder / "y.json", b"x" * 50_000),
-}.items():
-    try:
-        action()
-        rows[name] = "written"
-    except Exception as error:
-        rows[name] = [type(error).__name__, getattr(error, "exit_code", None)]
-resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-rows["old directory"] = load_checkpoint(folder / "out").fingerprint == whole.fingerprint
-rows["old bundle"] = load_checkpoint(folder / "x.pt").fingerprint == whole.fingerprint
-rows["left"] = sorted(p.name for p in folder.iterdir())
-print(json.dumps(rows))
-"""
-
-
 def test_a_disk_that_is_really_full(made, tmp_path):
     """RLIMIT_FSIZE makes the kernel refuse writes in the middle of the weights."""
-    done = subprocess.run(
-        [sys.executable, "-c", _FULL_DISK, str(made), str(tmp_path)],
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    rows = json.loads(done.stdout.splitlines()[-1])
+    rows = full_disk_row(made, tmp_path)
     assert rows.pop("left") == ["out", "x.pt"]
     assert rows.pop("old directory") is True
     assert rows.pop("old bundle") is True
     assert rows == {name: ["OutOfResources", 3] for name in ("directory", "bundle", "file")}
-
-
-def kill_rows(folder, kills, seed=0):
-    """Kill a process that keeps replacing a directory; what is there afterwards always verifies."""
-    out = folder / "out"
-    write_directory(out, fill(0), provenance={"n": 0})
-    generator, seen = random.Random(seed), []
-    for _ in range(kills):
-        child = os.fork()
-        if child == 0:
-            number = 1
-            while True:
-                write_directory(out, fill(number), provenance={"n": number}, force=True)
-                number += 1
-        time.sleep(generator.uniform(0.0, 0.05))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        manifest = verify_directory(out)
-        assert manifest is not None
-        number = manifest.provenance["n"]
-        assert json.loads((out / "config.json").read_text()) == {"number": number}
-        seen.append(number)
-    return seen
 
 
 def test_kill_at_any_moment_leaves_a_complete_directory(tmp_path):
@@ -224,3 +154,15 @@ def test_export_refuses_other_names_and_existing_files(made, tmp_path):
     with pytest.raises(InputRefused, match="already exists"):
         export_bundle(made / "adapter", tmp_path / "x.pt")
     assert (tmp_path / "x.pt").read_bytes() == b"precious"
+
+
+def test_a_directory_that_may_not_be_written(made, tmp_path):
+    """Real permissions: what root may do, another user may not."""
+    for place in (tmp_path, *list(tmp_path.parents)[:3]):
+        place.chmod(place.stat().st_mode | 0o055)
+    rows = read_only_row(made, tmp_path)
+    assert rows.pop("left") == ["out", "x.json"]
+    assert rows.pop("old directory") is True
+    assert rows.pop("old file") is True
+    assert rows
+    assert all(found == ["InputRefused", 2] for found in rows.values()), rows

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hyperinterp.checkpoints import opening, resolve, sandbox
+from hyperinterp.checkpoints import builtin, gguf, opening, resolve, sandbox
 from hyperinterp.errors import HyperinterpError
 from tests.hyperinterp.checkpoints import hostile
 
@@ -154,6 +154,39 @@ def damage_rows(
                 accepted.append((file.name, row["line"]))
         if name != "whole.pt" or count >= 100:
             read_through(copy)  # intact again: the refusals were due to the damage
+        rows[name] = {"tried": count, "refused": refused, "accepted": accepted}
+    return rows
+
+
+def foreign_truncation_rows(
+    made: Path, folder: Path, count: int, seed: int = 0
+) -> dict[str, dict[str, Any]]:
+    """Truncations of files without a digest of ours: safetensors with a config, and GGUF.
+
+    The GGUF row is left out where the package of the built-in model is not installed.
+    """
+    place = folder / "foreign"
+    place.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(made / "whole" / name, place / name)
+    cases: dict[str, tuple[Path, Callable[[], Any]]] = {
+        "foreign.safetensors": (place / "model.safetensors", lambda: read_through(place)),
+    }
+    packaged = builtin.packaged_gguf()
+    if packaged is not None:
+        model = folder / "model.gguf"
+        shutil.copyfile(packaged, model)
+        cases["gguf"] = (model, lambda: gguf.screen_gguf(model))
+    generator, rows = random.Random(seed), {}
+    for name, (file, read) in cases.items():
+        size, refused, accepted = file.stat().st_size, 0, []
+        lengths = sorted((generator.randrange(size) for _ in range(count)), reverse=True)
+        for length in lengths:  # shorter and shorter, so that nothing is copied again
+            os.truncate(file, length)
+            row = outcome(read)
+            refused += bool(row["refused"])
+            if not row["refused"]:
+                accepted.append((length, row["line"]))
         rows[name] = {"tried": count, "refused": refused, "accepted": accepted}
     return rows
 

@@ -8,15 +8,7 @@ import pytest
 
 from hyperinterp.report import html
 from hyperinterp.report.schema import Report
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-]
+from tests.hyperinterp.report.watching import CHROMIUM, browser
 
 
 def _load() -> ModuleType:
@@ -70,9 +62,5 @@ def chromium() -> Iterator[object]:
         pytest.fail(
             f"{CHROMIUM}: expected Debian's chromium; install it with `apt-get install chromium`"
         )
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield browser
-        browser.close()
+    with browser() as started:
+        yield started

@@ -6,38 +6,15 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from markupsafe import Markup
 
+from hyperinterp.report import html
 from hyperinterp.report.escape import label, token, visible
 from hyperinterp.report.schema import Report
+from tests.hyperinterp.report.watching import WAITING, Watched, page_control, page_row
 
 pytestmark = pytest.mark.browser
-WAITING = "document.querySelectorAll('figure.chart:not([data-drawn])').length"
 SHOTS = Path(__file__).parents[3] / "build" / "screenshots"
-
-
-class Watched:
-    """A page with everything it logged and asked for."""
-
-    def __init__(self, browser: Any, file: Path, width: int, scheme: str = "light") -> None:
-        self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme
-        )
-        self.page = self.context.new_page()
-        self.noise: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda m: self.noise.append(f"{m.type}: {m.text}"))
-        self.page.on("pageerror", lambda e: self.noise.append(f"error: {e}"))
-        self.page.on("request", lambda r: self.requests.append(r.url))
-        self.page.goto(file.as_uri(), timeout=120_000)
-
-    def draw_all(self) -> None:
-        for figure in self.page.query_selector_all("figure.chart"):
-            figure.scroll_into_view_if_needed()
-        for _ in range(200):
-            if self.page.evaluate(f"{WAITING} === 0"):
-                return
-            self.page.wait_for_timeout(50)
-        pytest.fail("some figures were not drawn within 10 seconds of scrolling past them")
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +53,37 @@ def test_hostile_strings_stay_text(wide: Watched, factory: ModuleType) -> None:
         assert text in body
     assert "\u202e" not in body
     assert "\x07" not in body
+
+
+def test_the_trust_row_and_its_control(
+    chromium: Any, complete: Report, factory: ModuleType, tmp_path: Path
+) -> None:
+    row = page_row(chromium, complete, factory.HOSTILE, tmp_path / "report.html")
+    assert row["strings"] == row["shown_as_text"] >= 10
+    assert row["labels"] == row["labels_round_tripped"] >= 10
+    assert [row[n] for n in ("executions", "links_out", "requests", "console_lines")] == [0] * 4
+    assert "default-src 'none'" in row["policy"]
+    control = page_control(chromium, factory.HOSTILE, tmp_path / "control.html")
+    assert control["executions"] == 1
+    assert control["links_out"] >= 1
+
+
+def test_control_without_escaping_the_row_fails(
+    chromium: Any,
+    complete: Report,
+    factory: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unescaped(text: str, **_: object) -> Markup:
+        return Markup(text)
+
+    for name in ("bdi", "plain"):
+        monkeypatch.setitem(html._environment().filters, name, unescaped)
+    monkeypatch.setattr(html, "bdi", unescaped)  # the cells of tables
+    row = page_row(chromium, complete, factory.HOSTILE[2:8], tmp_path / "report.html")
+    assert row["shown_as_text"] < row["strings"]
+    assert row["executions"] == 0  # the policy still holds
 
 
 def test_axis_labels_round_trip(wide: Watched, complete: Report) -> None:

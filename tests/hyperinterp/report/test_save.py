@@ -6,6 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from hyperinterp.checkpoints import files
 from hyperinterp.errors import InputRefused, OutOfResources
 from hyperinterp.report import export, writing
 from hyperinterp.report.schema import Report, json_schema
@@ -76,6 +77,7 @@ def test_failed_exchange_brings_the_old_report_back(
 ) -> None:
     out = tmp_path / "out"
     sparse.save(out)
+    monkeypatch.setattr(files, "_renameat2", lambda *_: False)  # a system that cannot exchange
     real = Path.rename
 
     def broken(self: Path, target: Path) -> Path:

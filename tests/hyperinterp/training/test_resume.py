@@ -1,7 +1,3 @@
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +8,8 @@ from hyperinterp.models import HookedModel
 from hyperinterp.training import Progress, TrainConfig, run_directory, train
 from hyperinterp.training.resume import newest_point
 
-from .factory import letters, log_lines, saved_tiny, sha256, tiny
+from . import trust_rows
+from .factory import letters, log_lines, sha256, tiny
 
 RECIPE: dict = {
     "layers": 2, "rank": 4, "batch_size": 4, "seq_len": 30, "epochs": 4, "target_loss": None,
@@ -150,31 +147,11 @@ def test_resume_points_hold_no_pickles_and_only_two_are_kept(tmp_path: Path) -> 
 
 
 def _killed(tmp_path: Path, kills: int, in_saves: int, seed: int) -> None:
-    base = saved_tiny("llama", tmp_path)
-    script = Path(__file__).with_name("killer.py")
-    root = Path(__file__).parents[3]
-    environment = {
-        **os.environ, "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]),
-    }  # fmt: skip
-    counts = [str(kills), str(in_saves), str(seed)]
-    done = subprocess.run(
-        [sys.executable, str(script), str(base), str(tmp_path / "runs"), *counts],
-        env=environment, capture_output=True, text=True, timeout=1200, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    report = json.loads(done.stdout.splitlines()[-1])
-    assert report["kills"] == kills
-    assert report["in_saves"] >= in_saves
-    assert max(report["resumed_from"]) > 0, "a kill must have left something to resume from"
-    assert report["finished"]
-    whole = subprocess.run(
-        [sys.executable, str(script), str(base), str(tmp_path / "whole"), "0", "0", "0"],
-        env=environment, capture_output=True, text=True, timeout=600, check=True,
-    )  # fmt: skip
-    (reference,) = json.loads(whole.stdout.splitlines()[-1])["finished"]
-    for out in report["finished"]:
-        assert sha256(Path(out)) == sha256(Path(reference))
+    row = trust_rows.kill_row(tmp_path, kills=kills, in_saves=in_saves, seed=seed)
+    assert row["kills"] == kills
+    assert row["kills_in_a_save"] >= in_saves
+    assert row["resumed_from_a_point"] > 0, "a kill must have left something to resume from"
+    assert row["finished_runs"] == row["same_sha256_as_undisturbed"] > 0
 
 
 def test_killed_at_random_times_it_ends_bit_identical(tmp_path: Path) -> None:

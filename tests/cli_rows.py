@@ -1,0 +1,203 @@
+"""The rows of the trust table on the whole command line: Ctrl-C, sockets, and a full stdout."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hyperinterp.checkpoints import save_checkpoint
+from hyperinterp.report.schema import Report
+from hyperinterp.training import run_directory
+from hyperinterp.training.resume import newest_point
+from tests.hyperinterp.training import factory
+
+ROOT = Path(__file__).parents[1]
+# Every socket is refused and written down, in this process and in its children.
+_SITE = """
+import os, sys
+_EVENTS = {"socket.__new__", "socket.connect", "socket.getaddrinfo", "socket.gethostbyname",
+           "socket.sendto", "socket.bind"}
+def _refuse(event, arguments):
+    if event in _EVENTS:
+        with open(os.environ["SOCKET_LOG"], "a") as log:
+            log.write(event + "\\n")
+        raise OSError("no network in this test")
+sys.addaudithook(_refuse)
+"""
+# Where Ctrl-C comes: a function of the command, and which of its calls.
+PLACES: dict[str, list[str]] = {
+    "train": [
+        "hyperinterp.training.run:load:1",
+        "hyperinterp.training.run:build_prefix:1",
+        "hyperinterp.training.output:link_tree:1",
+        "hyperinterp.training.output:save_adapter:1",
+    ],
+    "compare": [
+        "hyperinterp.compare:load:2",
+        "hyperinterp.study:run_pair:1",
+        "hyperinterp.study:generate:1",
+        "hyperinterp.report.writing:write_bytes:1",
+        "hyperinterp.report.writing:write_bytes:4",
+        "hyperinterp.report.writing:fsync_path:1",
+    ],
+    "export": [
+        "hyperinterp.checkpoints.export:open_source:1",
+        "hyperinterp.checkpoints.export:write_bundle:1",
+        "hyperinterp.checkpoints.files:fsync_path:1",
+    ],
+    "inspect": ["hyperinterp.checkpoints.opening:stage_bundle:1"],
+}
+
+
+def run_jobs(jobs: list[dict[str, Any]], folder: Path, **variables: str) -> list[dict[str, Any]]:
+    """Run commands through `driver.py` in a process of its own."""
+    given, found = folder / "jobs.json", folder / "results.json"
+    given.write_text(json.dumps(jobs))
+    inherited = os.environ.get("PYTHONPATH", "")
+    paths = [variables.pop("PYTHONPATH", ""), str(ROOT), inherited]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "driver.py"), str(given), str(found)],
+        env={
+            **os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "NO_COLOR": "1",
+            **variables, "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        },
+        capture_output=True, text=True, timeout=2400, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(found.read_text())
+
+
+def prepared(folder: Path) -> dict[str, str]:
+    """A tiny pair, a bundle of it, and passages, on disk."""
+    for seed in (0, 1):
+        save_checkpoint(
+            factory.tiny_hf("llama", seed), factory.byte_tokenizer(), folder / f"m{seed}",
+            provenance={},
+        )  # fmt: skip
+    lines = [json.dumps({"text": item.text}) for item in factory.letters(16, 4, 30, 50)]
+    (folder / "texts.jsonl").write_text("\n".join(lines))
+    return {name: str(folder / name) for name in ("m0", "m1", "texts.jsonl")}
+
+
+def commands(files: dict[str, str], out: Path) -> dict[str, list[str]]:
+    """One command of each kind on the tiny pair, which writes below `out`."""
+    return {
+        "train": ["train", files["m0"], "--data", files["texts.jsonl"], "--out", str(out / "twin"),
+                  "--layers", "2", "--rank", "4", "--max-steps", "60", "--batch-size", "4"],
+        "compare": ["compare", files["m0"], files["m1"], "--prompts", files["texts.jsonl"],
+                    "--claims", "C1,C4", "--quick", "--out", str(out / "report")],
+        "export": ["export", files["m0"], str(out / "m.pt")],
+        "inspect": ["inspect", files["m0"]],
+    }  # fmt: skip
+
+
+def interrupt_rows(folder: Path, *, random_trials: int, seed: int) -> list[dict[str, Any]]:
+    """Ctrl-C at chosen places of every command, and at random times."""
+    files, draw = prepared(folder), random.Random(seed)
+    run_jobs([{"argv": ["export", files["m0"], str(folder / "whole.pt")]}], folder)
+    jobs: list[dict[str, Any]] = []
+    for command, places in PLACES.items():
+        for place in places:
+            jobs.append({"command": command, "at": place})
+    for number in range(random_trials):
+        command = ("train", "compare", "export")[number % 3]
+        longest = {"train": 4.0, "compare": 6.0, "export": 0.4}[command]
+        jobs.append({"command": command, "after": draw.uniform(0.01, longest)})
+    for number, job in enumerate(jobs):
+        out = folder / f"out-{number}"
+        out.mkdir()
+        job["out"] = str(out)
+        job["argv"] = commands(files, out)[job["command"]]
+        if job["command"] == "inspect":
+            job["argv"] = ["inspect", str(folder / "whole.pt")]
+    found = run_jobs(jobs, folder)
+    return [_after_interrupt(job, result) for job, result in zip(jobs, found, strict=True)]
+
+
+def _after_interrupt(job: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    out = Path(job["out"])
+    left = sorted(path.name for path in out.iterdir())
+    run = run_directory(out / "twin")
+    whole = {"twin", "report", "m.pt"} & set(left)
+    readable = True
+    if "report" in whole:
+        readable = isinstance(Report.read(out / "report"), Report)
+    return {
+        "command": job["command"],
+        "when": job.get("at") or f"{job['after']:.2f} s",
+        "code": result["code"],
+        "said": "interrupted" in result["stderr"] and "Traceback" not in result["stderr"],
+        "hint": "resume" in result["stderr"] or not run.exists(),
+        "resumable": run.exists() and newest_point(run) is not None,
+        "half_written": [n for n in left if n not in {"twin", "twin.run", "report", "m.pt"}],
+        "complete": sorted(whole),
+        "readable": readable,
+        "stderr": result["stderr"][-300:],
+    }
+
+
+def offline_rows(folder: Path) -> list[dict[str, Any]]:
+    """The whole path with every socket refused: exit codes, and the socket calls that were made."""
+    files = prepared(folder)
+    site, log, out = folder / "site", folder / "sockets.log", folder / "out"
+    site.mkdir()
+    out.mkdir()
+    (site / "sitecustomize.py").write_text(_SITE)
+    there = folder / "there"
+    (there / "owner").mkdir(parents=True)
+    (there / "owner" / "model").symlink_to(files["m0"])
+    usual = commands(files, out)
+    usual["train"][usual["train"].index("60")] = "4"
+    empty = {"HF_HOME": str(folder / "hub"), "HF_HUB_CACHE": str(folder / "hub")}
+    online = {**empty, "HF_HUB_OFFLINE": "0"}
+    bundle, twin, hub = str(out / "m.pt"), str(out / "twin"), "nobody-here/no-such-model"
+    jobs: list[dict[str, Any]] = [
+        {"name": "inspect", "argv": usual["inspect"], "expected": 0},
+        {"name": "export", "argv": usual["export"], "expected": 0},
+        {"name": "load a bundle", "argv": ["inspect", bundle], "expected": 0},
+        {"name": "train", "argv": usual["train"], "expected": 0},
+        {"name": "inspect an adapter", "argv": ["inspect", twin, "--json"], "expected": 0},
+        {"name": "compare and report", "argv": usual["compare"], "expected": 0},
+        {"name": "demo --help", "argv": ["demo", "--help"], "expected": 0},
+        {"name": "a Hub id, offline", "argv": ["inspect", hub], "expected": 2, "env": empty},
+        {"name": "a path spelled like a Hub id", "argv": ["inspect", "owner/model"],
+         "expected": 0, "cwd": str(there)},
+        {"name": "a path that is not there", "argv": ["inspect", "./owner/model"], "expected": 2},
+    ]  # fmt: skip
+    rows = _with_sockets(jobs, folder, site, log)
+    control = {"name": "control: a Hub id, online", "argv": ["inspect", hub], "expected": 2}
+    return rows + _with_sockets([control], folder, site, log, **online)
+
+
+def _with_sockets(
+    jobs: list[dict[str, Any]], folder: Path, site: Path, log: Path, **variables: str
+) -> list[dict[str, Any]]:
+    logs = [folder / f"{log.stem}-{number}-{len(variables)}" for number in range(len(jobs))]
+    for job, own in zip(jobs, logs, strict=True):
+        job["env"] = {**job.get("env", {}), "SOCKET_LOG": str(own)}
+    found = run_jobs(jobs, folder, PYTHONPATH=str(site), SOCKET_LOG=str(log), **variables)
+    assert not log.exists(), "a socket was opened while importing"
+    return [
+        {
+            "name": job["name"],
+            "expected": job["expected"],
+            "code": result["code"],
+            "sockets": len(own.read_text().splitlines()) if own.exists() else 0,
+            "stderr": result["stderr"][-400:],
+        }
+        for job, result, own in zip(jobs, found, logs, strict=True)
+    ]
+
+
+def full_stdout_rows(folder: Path) -> list[dict[str, Any]]:
+    """Results printed to a device that is full: exit code 3 and one line, never a traceback."""
+    files = prepared(folder)
+    jobs = [
+        {"argv": ["inspect", files["m0"], "--json"], "stdout": "/dev/full"},
+        {"argv": ["inspect", files["m0"]], "stdout": "/dev/full"},
+        {"argv": ["--help"], "stdout": "/dev/full"},
+    ]
+    return run_jobs(jobs, folder)

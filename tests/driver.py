@@ -1,0 +1,102 @@
+"""Runs commands of the command line in forked processes, so that the imports are paid once.
+
+Usage: driver.py JOBS.json RESULTS.json. A job is {"argv": [...]} with, optionally:
+`at`: "module:function:N", where the N-th call is met by SIGINT before it returns;
+`after`: seconds until SIGINT; `stdout`: a file to print to; `cwd`: where to be;
+`env`: variables to set.
+"""
+
+import importlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+
+def interrupt_at(place: str) -> None:
+    """Let the N-th call of a function be interrupted when it has done its work."""
+    module_name, name, number = place.split(":")
+    module, calls = importlib.import_module(module_name), [0]
+    honest = getattr(module, name)
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        found = honest(*args, **kwargs)
+        calls[0] += 1
+        if calls[0] == int(number):
+            signal.raise_signal(signal.SIGINT)
+        return found
+
+    setattr(module, name, interrupted)
+
+
+def in_child(job: dict[str, Any], output: Path, errors: Path) -> None:
+    """Become the command line: its streams, its arguments, its exit code."""
+    from hyperinterp.cli import main
+
+    code = 99
+    try:
+        os.environ.update(job.get("env", {}))
+        os.chdir(job.get("cwd", "."))
+        for number, path in ((1, job.get("stdout", output)), (2, errors)):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666), number)
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stderr = open(  # noqa: SIM115
+            2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
+        )
+        sys.argv = ["hyperinterp", *job["argv"]]
+        if "at" in job:
+            interrupt_at(job["at"])
+        if "after" in job:
+            signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+            signal.setitimer(signal.ITIMER_REAL, job["after"])
+        main()
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else 98
+    except BaseException as error:
+        sys.stderr.write(f"Traceback: nobody caught {error!r}\n")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except OSError:
+                code = 120  # what Python's own exit gives then
+        os._exit(code)
+
+
+def main(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Run every job; exit code, what was printed, and seconds."""
+    for name in ("hyperinterp.compare", "hyperinterp.training", "hyperinterp.cli.training",
+                 "transformer_lens", "hyperinterp.report.writing"):  # fmt: skip
+        importlib.import_module(name)
+    results = []
+    for job in jobs:
+        folder = Path(tempfile.mkdtemp())
+        output, errors = folder / "out", folder / "err"
+        start = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            in_child(job, output, errors)
+        status = os.waitpid(child, 0)[1]
+        results.append(
+            {
+                "code": os.waitstatus_to_exitcode(status),
+                "stdout": _text(output),
+                "stderr": _text(errors),
+                "seconds": time.monotonic() - start,
+            }
+        )
+    return results
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+if __name__ == "__main__":
+    found = main(json.loads(Path(sys.argv[1]).read_text()))
+    Path(sys.argv[2]).write_text(json.dumps(found))
