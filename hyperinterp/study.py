@@ -208,6 +208,14 @@ class Study:
             self.warnings.append(
                 f"{rows.short} passages had fewer than 4 tokens and were left out."
             )
+        limit = self.base.position_limit
+        longest = max(map(len, rows.rows))
+        needed = max(longest, min(longest, self.sizes.prompt_tokens) + self.sizes.new_tokens)
+        if limit is not None and needed > limit:
+            raise InputRefused(
+                f"{self.base.name}: expected texts of at most {limit} tokens (its learned "
+                f"positions), found a need for {needed}: fewer context_tokens or new_tokens"
+            )
         return rows
 
     @cached_property

@@ -5,6 +5,7 @@ The other controls stand beside their checks: `test_control_*` in tests/hyperint
 
 import contextlib
 import errno
+import importlib
 import json
 import os
 import sys
@@ -12,10 +13,11 @@ import sys
 import pytest
 
 from hyperinterp.checkpoints import files, manifest, verify_directory, write_directory, write_file
-from hyperinterp.cli import main as main_module
 from hyperinterp.errors import CorruptFile
 from hyperinterp.training import resume
 from tests.hyperinterp.checkpoints.writing_rows import fill
+
+main_module = importlib.import_module("hyperinterp.cli.main")  # the package shows a function
 
 
 def in_place(out, writer, *, force):

@@ -28,7 +28,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, HyperinterpError):
         return f"error: {error}", error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        return f"interrupted: {error or 'nothing half-written was left behind'}", 130
+        return f"interrupted: {str(error) or 'nothing half-written was left behind'}", 130
     if _memory_ran_out(error):
         return f"error: memory ran out: {MEMORY_ADVICE}", 3
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -153,4 +153,12 @@ def self_check(model: HookedModel) -> SelfCheck:
     if model.parts_by_difference:
         _check_parts(model, ids, tolerance)
     parts = "difference" if model.parts_by_difference else "module"
-    return SelfCheck(causal, *errors.values(), residual, parts)
+    return SelfCheck(
+        causal=causal,
+        final_norm=errors["final norm"],
+        readout=errors["readout"],
+        lens=errors["lens at the last block"],
+        replay=errors["replay"],
+        residual=residual,
+        parts=parts,
+    )

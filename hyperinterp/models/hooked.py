@@ -114,6 +114,20 @@ class HookedModel:
         return int(self._embedding.shape[-1])
 
     @property
+    def position_limit(self) -> int | None:
+        """Most tokens that a table of learned positions can take; None without such a table."""
+        config = self.hf.config
+        limit = getattr(config, "max_position_embeddings", None)
+        if not isinstance(limit, int):
+            return None
+        tables = (
+            module.num_embeddings
+            for module in self.hf.modules()
+            if isinstance(module, nn.Embedding) and module is not self.hf.get_input_embeddings()
+        )
+        return limit if any(limit <= rows <= limit + 2 for rows in tables) else None
+
+    @property
     def vocab_size(self) -> int:
         """Number of rows of the unembedding."""
         return int(self.hf.get_submodule(self.anatomy.unembed).get_parameter("weight").shape[0])

@@ -65,7 +65,8 @@ def over_blocks(block: SufficiencyBlock, measure: str) -> Sketch | None:
         return None
     figure = Sketch("last blocks trained", dict(_OVER_BLOCKS)[measure])
     means = [
-        float(np.mean([item.value for twin, item in known if twin.trained_layers == k])) for k in ks
+        float(np.mean([item.value or 0.0 for twin, item in known if twin.trained_layers == k]))
+        for k in ks
     ]
     figure.add(
         "scatter", x=ks, y=means, mode="lines", line={"color": LINE, "width": 2},

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from dataclasses import replace
 
 import gguf
 import numpy as np
@@ -53,8 +54,8 @@ def test_the_name_of_a_dtype_is_checked(tmp_path):
 
 
 SIZES = Sizes(
-    prompts=10, context_tokens=12, contexts_per_prompt=4, order_contexts=8, lens_contexts=2,
-    parts=False, variants=(),
+    prompts=10, context_tokens=12, new_tokens=24, contexts_per_prompt=4, order_contexts=8,
+    lens_contexts=2, parts=False, variants=(),
 )  # fmt: skip
 
 
@@ -76,6 +77,15 @@ def test_sdpa_and_eager_give_the_same_figures(family, tmp_path):
         ours, theirs = found["sdpa"][name], found["eager"][name]
         assert ours.verdict == theirs.verdict
         assert ours.effect == pytest.approx(theirs.effect, rel=1e-4, abs=1e-4)
+
+
+def test_texts_beyond_learned_positions_are_refused():
+    base = HookedModel(tiny_hf("gpt2", 0), byte_tokenizer(), name="short")
+    assert base.position_limit == 64
+    assert HookedModel(tiny_hf("opt", 0), name="opt").position_limit == 64
+    assert HookedModel(tiny_hf("llama", 0), name="llama").position_limit is None
+    with pytest.raises(InputRefused, match=r"at most 64 tokens .* found a need for 108"):
+        compare(base, base, prompts=letters(10), claims="C1", sizes=replace(SIZES, new_tokens=96))
 
 
 # -- kinds of files ----------------------------------------------------------------------------
@@ -102,7 +112,8 @@ def write_gguf(hf, path, kind):
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     vocabulary = byte_tokenizer().get_vocab()
     tokens = sorted(vocabulary, key=vocabulary.__getitem__)
-    tokens += ["ab", *(f"<unused{n}>" for n in range(config.vocab_size - len(tokens) - 1))]
+    tokens += ["ab", "<|endoftext|>"]  # the latter is added where a Qwen tokenizer has none
+    tokens += [f"<unused{n}>" for n in range(config.vocab_size - len(tokens))]
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list(tokens)
     writer.add_token_types([1] * 256 + [3] * (len(tokens) - 256))
