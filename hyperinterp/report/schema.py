@@ -12,7 +12,7 @@ from hyperinterp.analyses.diversity import DiversityBlock
 from hyperinterp.analyses.geometry import GeometryBlock
 from hyperinterp.analyses.quotation import QuotationBlock
 from hyperinterp.analyses.ranks import RanksBlock
-from hyperinterp.analyses.results import Claim
+from hyperinterp.analyses.results import Claim, shown_by
 from hyperinterp.analyses.static_bias import StaticBiasBlock
 from hyperinterp.analyses.sufficiency import SufficiencyBlock
 from hyperinterp.analyses.temperature import TemperatureBlock
@@ -166,6 +166,14 @@ class Report:
 
         return report_html(self)
 
+
+def _view(block: object) -> "BlockView":
+    from hyperinterp.report.notebook import view
+
+    return view(block)
+
+
+shown_by(_view)  # from here on `block.plot()`, `.to_frame()` and notebooks work
 
 _ADAPTER: TypeAdapter[Report] = TypeAdapter(Report)
 
