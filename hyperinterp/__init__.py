@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hyperinterp.compare import compare as compare
     from hyperinterp.frequencies import Frequencies as Frequencies
     from hyperinterp.frequencies import read_frequencies as read_frequencies
+    from hyperinterp.generation import continue_text as continue_text
     from hyperinterp.models import HookedModel as HookedModel
     from hyperinterp.models import load as load
     from hyperinterp.report.schema import Report as Report
@@ -31,6 +32,7 @@ _WHERE = {
     "TrainConfig": "hyperinterp.training",
     "builtin_passages": "hyperinterp.text",
     "compare": "hyperinterp.compare",
+    "continue_text": "hyperinterp.generation",
     "load": "hyperinterp.models",
     "read_frequencies": "hyperinterp.frequencies",
     "read_passages": "hyperinterp.text",
