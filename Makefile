@@ -14,7 +14,11 @@ ONE := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 	touch $@
 
 .venv/.dev: .venv/.runtime
-	$(PIP) -e '.[dev,frames,data]'
+	$(PIP) -e '.[dev,frames,data,tutorials]'
+	touch $@
+
+.venv/.docs: .venv/.runtime
+	$(PIP) -e '.[docs]'
 	touch $@
 
 demo: .venv/.runtime ## hyperfit a real model, compare, write demo/report/report.html
@@ -37,8 +41,11 @@ format: .venv/.dev
 full: .venv/.dev browser ## the long checks too
 	$(ONE) $(BIN)/python -m pytest -n 2 --dist loadfile
 
-tutorials: .venv/.dev ## run every notebook of tutorials/ (none yet)
-	@for notebook in $(wildcard tutorials/*.py); do echo $$notebook; $(BIN)/python $$notebook || exit 1; done
+tutorials: .venv/.dev ## run every notebook of tutorials/ on a few passages
+	$(ONE) HYPERINTERP_FAST=1 $(BIN)/python tutorials/_run.py
+
+docs: .venv/.docs ## build the pages into site/
+	NO_MKDOCS_2_WARNING=1 $(ONE) $(BIN)/mkdocs build --strict --quiet
 
 bench: .venv/.dev ## measured ratios, written to benchmarks/results/
 	@for script in $(wildcard benchmarks/*.py); do echo $$script; $(BIN)/python $$script || exit 1; done

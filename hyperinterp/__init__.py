@@ -4,7 +4,9 @@
 use, so that `import hyperinterp` is fast; the measures themselves live in the package `probes`.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,6 +43,17 @@ _WHERE = {
 }
 
 __all__ = [*sorted(_WHERE), "__version__"]  # pyright: ignore
+
+
+class _Package(ModuleType):
+    """Keeps `hyperinterp.compare` the function, also after its module of that name was imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _WHERE and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

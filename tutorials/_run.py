@@ -9,6 +9,7 @@ Any cell that fails stops the run with its traceback and exit code 1.
 
 import argparse
 import os
+import resource
 import sys
 import time
 from pathlib import Path
@@ -102,12 +103,15 @@ def main(arguments: list[str]) -> int:
         return 1
     os.environ["HYPERINTERP_STATIC"] = "png" if given.keep else "1"
     for source in chosen:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         try:
             seconds = run(source, keep=given.keep)
         except CellExecutionError as error:
             print(f"{source.name}: {error}", file=sys.stderr)
             return 1
-        print(f"{source.name}: {seconds:.0f} s", flush=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        print(f"{source.name}: {seconds:.0f} s ({busy:.0f} s of processor time)", flush=True)
     return 0
 
 

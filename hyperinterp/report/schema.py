@@ -83,6 +83,15 @@ class Report:
         schema_version: version of this layout.
         claims: C1 to C9, each with a verdict.
         provenance: versions, seeds, fingerprints, wall time.
+        diversity: the figures of C1, with both models' text side by side.
+        temperature: of C2.
+        static_bias: of C3.
+        ranks: of C4, with the lens.
+        geometry: of C5.
+        transplant: of C6.
+        sufficiency: of C7.
+        quotation: of C8.
+        control: of C9.
         absent: why a block below is None, by block name.
     """
 
