@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 ONE := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test check format tutorials bench full wheel browser clean
+.PHONY: demo test check format tutorials docs bench full wheel browser clean
 
 .venv/.runtime: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("hyperinterp needs Python 3.11 or later, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -57,4 +57,4 @@ browser: ## Debian's chromium, for the tests that open a report
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } >/dev/null
 
 clean:
-	rm -rf .venv dist build demo .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv dist build demo site tutorials/_work .pytest_cache .ruff_cache .hypothesis
