@@ -78,7 +78,7 @@ curve
 # %%
 base = hi.load("smollm2")
 fitted = hi.load(result.out, base="smollm2")
-NEW = 40 if _shared.FAST else 96
+NEW = 72 if _shared.FAST else 96
 
 
 def marked(text):
@@ -119,7 +119,8 @@ explore(side_by_side, prompt=str, temperature=("greedy", "0.5", "0.8", "1.0"))
 # The unit is the prompt: the interval says what other prompts would have given.
 
 # %%
-report = hi.compare(base, fitted, claims="C1,C8", sizes=_shared.sizes())
+sizes = _shared.sizes(new_tokens=NEW, window=NEW)
+report = hi.compare(base, fitted, claims="C1,C8", sizes=sizes)
 report
 
 # %%

@@ -124,6 +124,6 @@ for condition in report.claims["C6"].conditions:
 
 # %% [markdown]
 # **Pitfall:** C5 (it grows most in the last block) and C6 (the last block causes the change) are
-# different claims. A pair can pass one and fail the other, and this one often does.
+# different claims. A pair can pass one and fail the other.
 #
 # Next: [the probes in your own research](06_probes_in_your_own_research.ipynb).

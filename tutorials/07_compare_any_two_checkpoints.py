@@ -84,6 +84,9 @@ specific
 specific.control.plot()
 
 # %% [markdown]
+# **Pitfall:** a control answers for its own recipe only. One trained on other passages, or stopped by
+# another rule, says nothing about what the last epochs did.
+#
 # ## Live: where do three checkpoints disagree?
 
 

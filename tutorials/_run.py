@@ -17,7 +17,6 @@ from typing import Any
 
 import jupytext
 import nbformat
-from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -72,10 +71,10 @@ def run(source: Path, *, keep: bool) -> float:
         pair(source)
     notebook = nbformat.read(source.with_suffix(".ipynb"), 4)
     start = time.perf_counter()
-    # Messages over files of this machine, not over TCP ports that others could read.
-    kernel = AsyncKernelManager(kernel_name="python3", transport="ipc")
     where = {"metadata": {"path": str(HERE)}}
-    NotebookClient(notebook, km=kernel, timeout=3600, resources=where).execute()
+    NotebookClient(
+        notebook, kernel_name="python3", timeout=3600, startup_timeout=300, resources=where
+    ).execute()
     if keep:
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)

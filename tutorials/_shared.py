@@ -24,7 +24,8 @@ from hyperinterp.training import TrainResult
 
 FAST = os.environ.get("HYPERINTERP_FAST", "") not in ("", "0")
 STATIC = os.environ.get("HYPERINTERP_STATIC", "")
-WORK = Path(__file__).resolve().parent / "_work" / ("fast" if FAST else "full")
+HERE = Path(os.path.relpath(Path(__file__).resolve().parent))  # shown in reports: kept short
+WORK = HERE / "_work" / ("fast" if FAST else "full")
 PROMPT = "The lighthouse keeper had not spoken to anyone since the ferry stopped running, and"
 
 if STATIC:
@@ -32,7 +33,10 @@ if STATIC:
     pio.renderers.default = "plotly_mimetype+png" if STATIC == "png" else "plotly_mimetype"
 pio.templates["hyperinterp"] = go.layout.Template(template())
 pio.templates["hyperinterp"].layout.paper_bgcolor = PAPER
-pio.templates["hyperinterp"].layout.margin.t = 56
+pio.templates["hyperinterp"].layout.margin.t = 72
+pio.templates["hyperinterp"].layout.title.update(
+    y=1, yref="container", yanchor="top", pad={"t": 12}
+)
 pio.templates.default = "hyperinterp"
 
 
@@ -84,7 +88,7 @@ def explore(draw: Callable[..., Any], **choices: Any) -> None:
     start = {name: inspect.signature(draw).parameters[name].default for name in choices}
     if STATIC or importlib.util.find_spec("ipywidgets") is None or not _in_notebook():
         _show(draw(**start))
-        shown = ", ".join(f"{name} = {value!r}" for name, value in start.items())
+        shown = ", ".join(f"{name} = {_short(value)}" for name, value in start.items())
         print(f"Static picture at {shown}. Run this notebook in Jupyter to change them.")
         return
     import ipywidgets
@@ -93,6 +97,11 @@ def explore(draw: Callable[..., Any], **choices: Any) -> None:
     panel = ipywidgets.interactive(lambda **given: _show(draw(**given)), **controls)
     _show(panel)
     panel.update()
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 48 else shown[:44] + "..." + shown[0]
 
 
 def _control(name: str, options: Any, value: Any) -> Any:
@@ -122,7 +131,7 @@ def _in_notebook() -> bool:
 
 def _show(item: Any) -> None:
     """Display where there is a notebook; elsewhere it was enough to have been computed."""
-    if _in_notebook():
+    if item is not None and _in_notebook():
         from IPython.display import display
 
         display(item)
