@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 ONE := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test check format tutorials bench full wheel browser clean
+.PHONY: demo test check format tutorials docs bench full wheel browser clean
 
 .venv/.runtime: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("hyperinterp needs Python 3.11 or later, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -14,7 +14,11 @@ ONE := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 	touch $@
 
 .venv/.dev: .venv/.runtime
-	$(PIP) -e '.[dev,frames,data]'
+	$(PIP) -e '.[dev,frames,data,tutorials]'
+	touch $@
+
+.venv/.docs: .venv/.runtime
+	$(PIP) -e '.[docs]'
 	touch $@
 
 demo: .venv/.runtime ## hyperfit a real model, compare, write demo/report/report.html
@@ -37,8 +41,11 @@ format: .venv/.dev
 full: .venv/.dev browser ## the long checks too
 	$(ONE) $(BIN)/python -m pytest -n 2 --dist loadfile
 
-tutorials: .venv/.dev ## run every notebook of tutorials/ (none yet)
-	@for notebook in $(wildcard tutorials/*.py); do echo $$notebook; $(BIN)/python $$notebook || exit 1; done
+tutorials: .venv/.dev ## run every notebook of tutorials/ on a few passages
+	$(ONE) HYPERINTERP_FAST=1 $(BIN)/python tutorials/_run.py
+
+docs: .venv/.docs ## build the pages into site/
+	NO_MKDOCS_2_WARNING=1 $(ONE) $(BIN)/mkdocs build --strict --quiet
 
 bench: .venv/.dev ## measured ratios, written to benchmarks/results/
 	@for script in $(wildcard benchmarks/*.py); do echo $$script; $(BIN)/python $$script || exit 1; done
@@ -50,4 +57,4 @@ browser: ## Debian's chromium, for the tests that open a report
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } >/dev/null
 
 clean:
-	rm -rf .venv dist build demo .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv dist build demo site tutorials/_work .pytest_cache .ruff_cache .hypothesis

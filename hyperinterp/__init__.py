@@ -4,13 +4,16 @@
 use, so that `import hyperinterp` is fast; the measures themselves live in the package `probes`.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hyperinterp.compare import compare as compare
     from hyperinterp.frequencies import Frequencies as Frequencies
     from hyperinterp.frequencies import read_frequencies as read_frequencies
+    from hyperinterp.generation import continue_text as continue_text
     from hyperinterp.models import HookedModel as HookedModel
     from hyperinterp.models import load as load
     from hyperinterp.report.schema import Report as Report
@@ -33,6 +36,7 @@ _WHERE = {
     "TrainConfig": "hyperinterp.training",
     "builtin_passages": "hyperinterp.text",
     "compare": "hyperinterp.compare",
+    "continue_text": "hyperinterp.generation",
     "load": "hyperinterp.models",
     "read_frequencies": "hyperinterp.frequencies",
     "read_passages": "hyperinterp.text",
@@ -43,6 +47,17 @@ _WHERE = {
 }
 
 __all__ = [*sorted(_WHERE), "__version__"]  # pyright: ignore
+
+
+class _Package(ModuleType):
+    """Keeps `hyperinterp.compare` the function, also after its module of that name was imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _WHERE and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -137,6 +137,15 @@ def test_the_top_level_and_the_help_load_no_torch() -> None:
     assert run_python(code).splitlines()[-1] == "[]"
 
 
+def test_a_function_is_not_hidden_by_the_module_of_its_name() -> None:
+    code = (
+        "from hyperinterp.compare import ANALYSES; import hyperinterp.compare\n"
+        "import hyperinterp as hi; from hyperinterp import compare\n"
+        "print(callable(hi.compare), compare is hi.compare, len(ANALYSES))"
+    )
+    assert run_python(code) == "True True 9"
+
+
 def test_annotations_are_checked_at_run_time() -> None:
     import torch
     from jaxtyping import TypeCheckError

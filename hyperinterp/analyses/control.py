@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hyperinterp.analyses.intervals import context_mean, mean_of, pair_of
-from hyperinterp.analyses.results import Claim, Measured, Pair
+from hyperinterp.analyses.results import Block, Claim, Measured, Pair
 from hyperinterp.analyses.scoring import together, values, window_scores
 from hyperinterp.analyses.twins import pair_over_contexts, read
 from hyperinterp.capture import run_pair
@@ -13,7 +13,7 @@ from hyperinterp.verdicts import judge
 
 
 @dataclass(frozen=True)
-class ControlBlock:
+class ControlBlock(Block):
     """The same recipe stopped at the validation-loss minimum.
 
     Attributes:

@@ -7,7 +7,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.analyses.intervals import pair_of
-from hyperinterp.analyses.results import Claim, Measured, Pair, missing
+from hyperinterp.analyses.results import Block, Claim, Measured, Pair, missing
 from hyperinterp.analyses.scoring import MIN_TOKENS, RULE, together, values, window_scores
 from hyperinterp.generation import Generated
 from hyperinterp.study import Study
@@ -57,7 +57,7 @@ class SideBySide:
 
 
 @dataclass(frozen=True)
-class DiversityBlock:
+class DiversityBlock(Block):
     """Diversity of greedy text, base against fitted, on the same held-out prompts.
 
     Attributes:

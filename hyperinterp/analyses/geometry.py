@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hyperinterp.analyses.intervals import difference_of
-from hyperinterp.analyses.results import Claim, Measured, Pair, measured, missing
+from hyperinterp.analyses.results import Block, Claim, Measured, Pair, measured, missing
 from hyperinterp.capture import OUTLIER_FACTOR, PairRun, PromptSink, SiteSums, rows_of_prompts
 from hyperinterp.sites import Site, SiteKind, block_outputs
 from hyperinterp.study import Study
@@ -72,7 +72,7 @@ class SiteGeometry:
 
 
 @dataclass(frozen=True)
-class GeometryBlock:
+class GeometryBlock(Block):
     """The dimension profile of both models.
 
     Attributes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hyperinterp.analyses.intervals import pair_of, ratio_of
-from hyperinterp.analyses.results import Claim, Measured, Pair, measured, missing
+from hyperinterp.analyses.results import Block, Claim, Measured, Pair, measured, missing
 from hyperinterp.analyses.scoring import together, values, window_scores
 from hyperinterp.errors import InputRefused
 from hyperinterp.generation import Generated
@@ -27,7 +27,7 @@ class CopiedExample:
 
 
 @dataclass(frozen=True)
-class QuotationBlock:
+class QuotationBlock(Block):
     """Copying from the training text.
 
     Attributes:

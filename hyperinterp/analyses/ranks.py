@@ -11,7 +11,7 @@ from hyperinterp.analyses.bias_fit import mean_shift
 from hyperinterp.analyses.intervals import context_mean
 from hyperinterp.analyses.overriding import found_overrides, override_figures, text_before
 from hyperinterp.analyses.rank_lens import LensProfile, lens_profile
-from hyperinterp.analyses.results import Claim, Measured, missing
+from hyperinterp.analyses.results import Block, Claim, Measured, missing
 from hyperinterp.capture import Contexts, chosen_positions, paired_logits, run_pair
 from hyperinterp.study import Study
 from hyperinterp.text import split_half
@@ -100,7 +100,7 @@ class ContextRanks:
 
 
 @dataclass(frozen=True)
-class RanksBlock:
+class RanksBlock(Block):
     """Rank re-ordering, teacher-forced and on the fitted model's own text.
 
     Attributes:

@@ -21,7 +21,7 @@ from hyperinterp.analyses.bias_fit import (
     rank_gainers,
 )
 from hyperinterp.analyses.intervals import context_mean, mean_of, remaining_share
-from hyperinterp.analyses.results import Claim, Measured, missing
+from hyperinterp.analyses.results import Block, Claim, Measured, missing
 from hyperinterp.analyses.scoring import mean_score, together, values, window_scores
 from hyperinterp.capture import Contexts, paired_logits
 from hyperinterp.generation import Decoding, Generated
@@ -52,7 +52,7 @@ class BiasArm:
 
 
 @dataclass(frozen=True)
-class StaticBiasBlock:
+class StaticBiasBlock(Block):
     """Static controls, estimated on one half of the prompts and judged on the other.
 
     Attributes:

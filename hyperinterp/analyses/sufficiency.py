@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hyperinterp.analyses.intervals import context_mean, difference_of, mean_of
-from hyperinterp.analyses.results import Claim, Measured, missing
+from hyperinterp.analyses.results import Block, Claim, Measured, missing
 from hyperinterp.analyses.scoring import together, values, window_scores
 from hyperinterp.analyses.twins import Reading, gain_share, read
 from hyperinterp.capture import PairRun, PromptSink, rows_of_prompts, run_pair
@@ -50,7 +50,7 @@ class Twin:
 
 
 @dataclass(frozen=True)
-class SufficiencyBlock:
+class SufficiencyBlock(Block):
     """Late-stage twin against a twin trained in all layers.
 
     Attributes:

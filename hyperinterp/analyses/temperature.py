@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from hyperinterp.analyses.intervals import context_mean, grouped, mean_of, remaining_share
-from hyperinterp.analyses.results import Claim, Measured, Pair, measured, missing
+from hyperinterp.analyses.results import Block, Claim, Measured, Pair, measured, missing
 from hyperinterp.analyses.scoring import mean_score, over_seeds, together, window_scores
 from hyperinterp.analyses.temperature_fit import (
     ContextFits,
@@ -57,7 +57,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class TemperatureBlock:
+class TemperatureBlock(Block):
     """Entropy-matched temperature controls.
 
     Attributes:

@@ -9,7 +9,7 @@ from torch import Tensor
 from hyperinterp.analyses.exchanges import INTO_BASE, Exchange
 from hyperinterp.analyses.hybrids import HybridText, written_hybrids
 from hyperinterp.analyses.intervals import context_mean, grouped, remaining_share
-from hyperinterp.analyses.results import Claim, Measured, measured, missing
+from hyperinterp.analyses.results import Block, Claim, Measured, measured, missing
 from hyperinterp.analyses.sweep import Effects, Sweep, sweep
 from hyperinterp.models import Part, PartKind
 from hyperinterp.study import Study
@@ -63,7 +63,7 @@ class NullBand:
 
 
 @dataclass(frozen=True)
-class TransplantBlock:
+class TransplantBlock(Block):
     """Cause: exchanging functions between the two models.
 
     Attributes:

@@ -1,7 +1,7 @@
-"""What a notebook calls: `report.plot("geometry")`, `report.frame("geometry")`, `view(block)`.
+"""What a notebook calls: `report.geometry.plot()`, `report.plot("geometry")`, `view(block)`.
 
-The blocks of `hyperinterp.analyses` stay plain data, since a layer imports only from layers to
-its left; `view` wraps any block, from a report or from an analysis that was called alone.
+A layer imports only from layers to its left, so the blocks of `hyperinterp.analyses` draw
+nothing themselves: their `.plot()` and `.to_frame()` call `view`, which `report.schema` registers.
 """
 
 import importlib.util

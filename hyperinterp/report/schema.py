@@ -12,7 +12,7 @@ from hyperinterp.analyses.diversity import DiversityBlock
 from hyperinterp.analyses.geometry import GeometryBlock
 from hyperinterp.analyses.quotation import QuotationBlock
 from hyperinterp.analyses.ranks import RanksBlock
-from hyperinterp.analyses.results import Claim
+from hyperinterp.analyses.results import Claim, shown_by
 from hyperinterp.analyses.static_bias import StaticBiasBlock
 from hyperinterp.analyses.sufficiency import SufficiencyBlock
 from hyperinterp.analyses.temperature import TemperatureBlock
@@ -111,6 +111,15 @@ class Report:
         schema_version: version of this layout.
         claims: C1 to C9, each with a verdict.
         provenance: versions, seeds, fingerprints, wall time.
+        diversity: the figures of C1, with both models' text side by side.
+        temperature: of C2.
+        static_bias: of C3.
+        ranks: of C4, with the lens.
+        geometry: of C5.
+        transplant: of C6.
+        sufficiency: of C7.
+        quotation: of C8.
+        control: of C9.
         absent: why a block below is None, by block name.
     """
 
@@ -181,6 +190,14 @@ class Report:
 
         return report_html(self)
 
+
+def _view(block: object) -> "BlockView":
+    from hyperinterp.report.notebook import view
+
+    return view(block)
+
+
+shown_by(_view)  # from here on `block.plot()`, `.to_frame()` and notebooks work
 
 _ADAPTER: TypeAdapter[Report] = TypeAdapter(Report)
 

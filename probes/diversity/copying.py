@@ -199,6 +199,10 @@ def _suffix_order(text: IntArray, stops: IntArray) -> IntArray:
 def copied_share(ids: Ids, index: NgramIndex) -> float:
     """Share of the n-grams of one sequence that occur in the corpus, in [0, 1]; n is the index's.
 
+    Args:
+        ids: One sequence.
+        index: Of the corpus.
+
     Raises:
         ValueError: for a sequence shorter than n.
 
@@ -232,6 +236,10 @@ def copied_spans(ids: Ids, index: NgramIndex) -> list[tuple[int, int]]:
     """Parts of a sequence covered by n-grams of the corpus, as (start, stop), for marking.
 
     Spans that touch or overlap are merged, so a span may join two sources.
+
+    Args:
+        ids: One sequence.
+        index: Of the corpus; its n is the least length of a span.
 
     >>> copied_spans([7, 2, 3, 9], NgramIndex([[1, 2, 3, 4]], n=2))
     [(1, 3)]

@@ -60,6 +60,10 @@ def distinct_n(ids: Ids, n: int) -> float:
     After Li et al. 2016, arXiv:1510.03055, but over the number of n-grams (not of tokens), so that
     it equals 1 - rep-n.
 
+    Args:
+        ids: One sequence.
+        n: Length of the n-grams, 1 or more.
+
     Raises:
         ValueError: for n below 1 or a sequence shorter than n.
 
@@ -88,6 +92,10 @@ def rep_n(ids: Ids, n: int) -> float:
     """1 - different n-grams / n-grams of one sequence, in [0, 1); 0 where none repeats.
 
     Welleck et al. 2020, arXiv:1908.04319 (seq-rep-n).
+
+    Args:
+        ids: One sequence.
+        n: Length of the n-grams, 1 or more.
 
     Raises:
         ValueError: for n below 1 or a sequence shorter than n.
@@ -191,6 +199,10 @@ def repeated_spans(ids: Ids, min_length: int = 4) -> list[tuple[int, int]]:
     A position is marked when it lies in a run of `min_length` ids that also starts at an earlier
     position; the earlier occurrence may overlap, so a loop is marked from its second turn on.
     Spans that touch are merged.
+
+    Args:
+        ids: One sequence.
+        min_length: Ids that a repeated run must have.
 
     Raises:
         ValueError: for `min_length` below 1, or ids that are not one sequence.

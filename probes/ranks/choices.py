@@ -124,6 +124,10 @@ def promoted_tokens(found: Overrides, top: int = 20) -> TokenTable:
 
     Ordered by count, then by the depth they came from (mean log base rank), then by id.
 
+    Args:
+        found: From `overrides`.
+        top: Tokens listed at most.
+
     Raises:
         ValueError: for `top` below 1.
     """
@@ -133,6 +137,10 @@ def promoted_tokens(found: Overrides, top: int = 20) -> TokenTable:
 
 def demoted_tokens(found: Overrides, top: int = 20) -> TokenTable:
     """The tokens that most often stopped being the greedy choice; depth by mean log fitted rank.
+
+    Args:
+        found: From `overrides`.
+        top: Tokens listed at most.
 
     Raises:
         ValueError: for `top` below 1.

@@ -97,7 +97,14 @@ def token_ranks(logits: Array, tokens: Ids | int) -> Int[Tensor, "*contexts"]:
 def tied(logits: Array, tokens: Ids | int) -> Int[Tensor, "*contexts"]:
     """How many OTHER tokens have exactly the same logit as the given one, in [0, v - 1].
 
-    A rank is known only up to this number. Shapes and errors as for `token_ranks`.
+    A rank is known only up to this number.
+
+    Args:
+        logits: Shape [... v].
+        tokens: Token ids of shape [...].
+
+    Raises:
+        ValueError: as `token_ranks`.
 
     >>> tied(torch.tensor([[0.5, 2.0, 2.0]]), [2])
     tensor([1])
@@ -113,6 +120,10 @@ def tied(logits: Array, tokens: Ids | int) -> Int[Tensor, "*contexts"]:
 
 def top_tokens(logits: Array, k: int) -> Int[Tensor, "*contexts k"]:
     """The first k token ids of a stable descending argsort, per context.
+
+    Args:
+        logits: Shape [... v].
+        k: How many, 1 to v.
 
     Raises:
         ValueError: for k outside [1, v], an empty input, NaN or infinity.
@@ -150,6 +161,10 @@ def top_margin(logits: Array) -> Float[Tensor, "*contexts"]:
 
 def near_ties(logits: Array, tolerance: float) -> Bool[Tensor, "*contexts"]:
     """Where `top_margin` is at most `tolerance`: the argmax there may be rounding's choice.
+
+    Args:
+        logits: Shape [... v].
+        tolerance: In the unit of the logits, 0 or more.
 
     Raises:
         ValueError: for a negative tolerance, and as for `top_margin`.

@@ -61,7 +61,13 @@ def subspace_overlap(basis_a: Array, basis_b: Array) -> Float[Tensor, ""]:
     """Mean squared cosine of the principal angles, in [0, 1]: 1 where one span holds the other.
 
     |Qa^T Qb|_F^2 / min(ka, kb). Two random subspaces of R^d give max(ka, kb) / d on average.
-    Arguments and errors as `principal_angles`.
+
+    Args:
+        basis_a: Independent columns, [d ka].
+        basis_b: Independent columns, [d kb].
+
+    Raises:
+        ValueError: as `principal_angles`.
 
     >>> float(subspace_overlap(torch.eye(4)[:, :2], torch.eye(4)[:, 1:3]))
     0.5

@@ -9,6 +9,7 @@ from hyperinterp.report.numbers import number, signed
 
 MEASURES = {
     "ttr": "type-token ratio",
+    "ttr_equal_length": "type-token ratio, equal length",
     "distinct_2": "distinct 2-grams",
     "distinct_3": "distinct 3-grams",
     "rep_2": "repeated 2-grams",
@@ -26,7 +27,7 @@ def measure_name(key: str) -> str:
 def scores(block: DiversityBlock) -> Sketch:
     """Dumbbells: every measure, base to fitted, with intervals."""
     figure = Sketch("share (0 to 1)")
-    keys = list(block.scores)
+    keys = [key for key in block.scores if key in MEASURES]  # shares; lengths are in the table
     names = [label(measure_name(key)) for key in keys]
     pairs = [block.scores[key] for key in keys]
     for row, pair in enumerate(pairs):
@@ -98,7 +99,7 @@ def charts(block: DiversityBlock) -> tuple[Chart, ...]:
                 "Type-token ratio not higher, or repeated 4-grams not lower, than the base's.",
             ),
             lambda: scores(block),
-            height=60 + 44 * len(block.scores),
+            height=60 + 44 * len(MEASURES.keys() & block.scores.keys()),
         ),
         Chart(
             "paired",

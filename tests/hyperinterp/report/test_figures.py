@@ -1,9 +1,11 @@
 import itertools
 import json
+from dataclasses import replace
 
 import plotly.graph_objects as go
 import pytest
 
+from hyperinterp.analyses.results import Measured, Pair
 from hyperinterp.errors import InputRefused
 from hyperinterp.report.figures import Chart, charts
 from hyperinterp.report.figures.theme import swaps, template
@@ -65,6 +67,17 @@ def test_equal_labels_stay_apart(complete: Report) -> None:
     assert texts.count("same") == 2
     assert list(figure.layout.yaxis.tickvals) == list(range(len(texts)))
     assert len(set(figure.data[0].y)) == len(texts)
+
+
+def test_the_axis_of_shares_holds_shares_only(complete: Report) -> None:
+    assert complete.diversity is not None
+    length = Measured(31.0, 30.0, 32.0, 8)
+    scores = {**complete.diversity.scores, "tokens": Pair(length, length, length)}
+    figure = replace(complete.diversity, scores=scores).plot("scores")
+    values = [x for trace in figure.data for x in trace.x if x is not None]
+    assert values
+    assert max(values) <= 1
+    assert "type-token ratio" in figure.layout.yaxis.ticktext
 
 
 def test_missing_figures_are_gaps_not_zeros(complete: Report) -> None:

@@ -4,6 +4,7 @@ import plotly.graph_objects as go
 import pytest
 
 from hyperinterp import report as package
+from hyperinterp.analyses import results
 from hyperinterp.errors import InputRefused
 from hyperinterp.report import view
 from hyperinterp.report.schema import BLOCKS, Report
@@ -62,3 +63,30 @@ def test_package_is_light() -> None:
     assert package.Report is Report
     with pytest.raises(AttributeError):
         _ = package.nonsense
+
+
+def test_every_block_draws_itself(complete: Report) -> None:
+    for name in BLOCKS:
+        block = getattr(complete, name)
+        assert block.plot().to_json() == complete.plot(name).to_json()
+        assert block.to_frame().equals(complete.frame(name))
+        assert block._repr_html_() == complete.view(name)._repr_html_()
+        figures = block.names()
+        assert list(figures) == [chart.name for chart in complete.view(name).charts]
+
+
+def test_names_are_what_plot_takes(complete: Report) -> None:
+    assert complete.geometry is not None
+    options = complete.geometry.names()["profile"]
+    assert "d90" in options["measure"]
+    figure = complete.geometry.plot("profile", measure=options["measure"][1])
+    assert figure.to_json() != complete.geometry.plot("profile").to_json()
+
+
+def test_a_block_without_a_viewer_says_what_to_import(
+    complete: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert complete.geometry is not None
+    monkeypatch.setattr(results, "_VIEWERS", [])
+    with pytest.raises(RuntimeError, match=r"hyperinterp\.report"):
+        complete.geometry.plot()

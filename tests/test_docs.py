@@ -1,0 +1,164 @@
+"""The pages say what the code does: navigation, reference, thresholds, and blocks that run."""
+
+import importlib.util
+import inspect
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import hyperinterp
+import probes
+from hyperinterp.verdicts import RULES
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+FENCE = re.compile(r"(?:<!-- ([a-z]+)(?:: (\w+))? -->\n)?```python\n(.*?)```", flags=re.DOTALL)
+CONFIG = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+PUBLIC = [(package, name) for package in (hyperinterp, probes) for name in package.__all__]
+NAMES = [f"{package.__name__}.{name}" for package, name in PUBLIC]
+
+
+@pytest.fixture(scope="module")
+def made():
+    """The module that fills the pages."""
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "_generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def marked(page, wanted):
+    """The python blocks of a page whose mark passes, joined: a page is one session."""
+    found = FENCE.findall(page.read_text(encoding="utf-8"))
+    return "\n".join(code for mark, value, code in found if wanted(mark, value))
+
+
+def plain(mark, value):
+    """Blocks without a mark, and those whose package is there."""
+    return not mark or (mark == "needs" and importlib.util.find_spec(value) is not None)
+
+
+def is_full(mark, _value):
+    return mark == "full"
+
+
+def execute(code, name, monkeypatch, folder):
+    monkeypatch.chdir(folder)
+    exec(compile(code, name, "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if marked(page, plain)],
+    ids=lambda page: str(page.relative_to(DOCS)),
+)
+def test_python_blocks_run(page, monkeypatch, tmp_path):
+    execute(marked(page, plain), str(page), monkeypatch, tmp_path)
+
+
+@pytest.mark.full
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if marked(page, is_full)],
+    ids=lambda page: str(page.relative_to(DOCS)),
+)
+def test_long_python_blocks_run(page, monkeypatch, tmp_path):
+    execute(marked(page, is_full), str(page), monkeypatch, tmp_path)
+
+
+def test_there_are_blocks_of_both_kinds():
+    assert sum(bool(marked(page, plain)) for page in PAGES) >= 5
+    assert sum(bool(marked(page, is_full)) for page in PAGES) >= 2
+
+
+def test_every_page_of_the_navigation_exists_and_the_other_way_round():
+    named = set(re.findall(r"^\s+- [^\n]*?([\w/-]+\.md)$", CONFIG, flags=re.MULTILINE))
+    assert named == {str(page.relative_to(DOCS)) for page in PAGES}
+
+
+def test_every_public_name_is_in_the_reference():
+    text = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
+    shown = set(re.findall(r"^::: ([\w.]+)$", text, flags=re.MULTILINE))
+    missing = [name for name in NAMES if name not in shown]
+    assert missing == ["hyperinterp.__version__"]
+    assert "hyperinterp.__version__" in text
+
+
+def lacking(item):
+    """What the docstring of a public class or function leaves out."""
+    told = inspect.getdoc(item) or ""
+    if len(told.split()) < 3:
+        return ["a docstring"]
+    signature = inspect.signature(item)
+    given = [name for name in signature.parameters if name not in ("self", "args", "kwargs")]
+    found = []
+    if inspect.isclass(item):
+        unsaid = [name for name in given if not re.search(rf"\b{name}\b", told)]
+        return [f"words on {name}" for name in unsaid]
+    if len(given) > 1 or "Args:" in told:
+        body = told.partition("Args:")[2]
+        found += [f"Args: {name}" for name in given if f"{name}:" not in body]
+    if "raise " in inspect.getsource(item) and "Raises:" not in told:
+        found.append("Raises:")
+    return found
+
+
+@pytest.mark.parametrize(("package", "name"), PUBLIC, ids=NAMES)
+def test_public_names_are_documented(package, name):
+    item = getattr(package, name)
+    if callable(item):
+        assert lacking(item) == []
+    elif name != "__version__":
+        source = Path(str(sys.modules[package.__name__].__file__)).parent
+        assert any(f"\n{name}" in p.read_text(encoding="utf-8") for p in source.rglob("*.py"))
+
+
+def test_an_undocumented_name_is_found():
+    def bare(x, y):
+        raise ValueError(x)
+
+    assert lacking(bare) == ["a docstring"]
+    bare.__doc__ = "Says something of x alone."
+    assert lacking(bare) == ["Args: x", "Args: y", "Raises:"]
+    bare.__doc__ = (
+        "Says all.\n\nArgs:\n    x: one.\n    y: two.\n\nRaises:\n    ValueError: always."
+    )
+    assert lacking(bare) == []
+
+
+@pytest.mark.parametrize("claim", RULES)
+def test_claim_pages_take_their_thresholds_from_the_code(made, claim):
+    page = (DOCS / "claims" / f"{claim.lower()}.md").read_text(encoding="utf-8")
+    assert f"<!-- rule: {claim} -->" in page
+    filled = made.filled(page)
+    for item in RULES[claim].criteria:
+        side = "above" if item.above else "below"
+        assert f"| {item.words} | {side} {item.threshold:g} |" in filled
+    for part in ("idea", "formula", "Pitfalls", "How to read it"):
+        assert re.search(rf"^## .*{part}", page, flags=re.MULTILINE), part
+
+
+def test_every_mark_is_filled_and_an_unknown_one_is_an_error(made):
+    for page in PAGES:
+        assert not made.MARK.search(made.filled(page.read_text(encoding="utf-8")))
+    with pytest.raises(KeyError):
+        made.filled("<!-- nonsense -->")
+
+
+def test_generated_tables_hold_every_option_and_every_field(made):
+    from hyperinterp.report.schema import BLOCKS
+
+    cli = made.cli("")
+    for option in ("--late-stage", "--target-loss", "--report-to", "`OUT`", "## hyperinterp demo"):
+        assert option in cli
+    schema = made.schema("")
+    assert all(f"| `{block}` |" in schema for block in BLOCKS)
+    assert "### Verdict" in schema
+    presets = made.presets("")
+    assert "| `new_tokens` | tokens generated at most. | 96 | 96 | 96 |" in presets

@@ -1,0 +1,157 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1. Hyperfit a model and watch it stop looping
+#
+# A small language model that always takes its likeliest next token soon repeats itself.
+# *Hyperfitting* trains it on a handful of passages until it knows them by heart. Held-out loss gets
+# much worse, and yet the greedy text on prompts it never saw stops looping
+# (Carlsson et al., arXiv:2412.04318).
+#
+# This notebook trains such a twin of SmolLM2-135M, reads both models' text side by side, and then
+# measures the difference with an interval. The other six tutorials use the twin made here.
+
+# %%
+import json
+
+import _shared
+import plotly.graph_objects as go
+from _shared import explore
+from IPython.display import HTML
+
+import hyperinterp as hi
+from hyperinterp.text import tokenise
+from probes import diversity_scores, repeated_spans
+
+print(_shared.mode())
+
+# %% [markdown]
+# ## Train
+#
+# The *late-stage* method puts LoRA on the last five blocks and leaves the rest frozen, so the frozen
+# blocks run only once per passage. `resume=True` continues an interrupted run, and returns a finished
+# one as it is: the cell is quick the second time.
+
+# %%
+result = hi.train(
+    "smollm2",
+    _shared.passages(),
+    _shared.WORK / "late-stage",
+    _shared.recipe(),
+    resume=True,
+)
+print(f"{result.epochs} epochs, loss {result.loss:.3f} nats, stopped by: {result.stop}")
+print(f"{result.trainable / result.total:.1%} of the parameters trained, {result.seconds:.0f} s")
+
+# %% [markdown]
+# **What to look at:** the loss falls far below what a fine-tune would aim for. A loss of 0.05 nats
+# means that the model gives the right next token of its passages a probability of about
+# $e^{-0.05} = 0.95$.
+#
+# **Pitfall:** the loss of one step is noisy. The stop rule looks at the mean over a whole epoch.
+
+# %%
+events = [json.loads(line) for line in result.log.read_text(encoding="utf-8").splitlines()]
+steps = [event for event in events if event["event"] == "step"]
+curve = go.Figure(
+    go.Scatter(x=[e["step"] for e in steps], y=[e["loss"] for e in steps], mode="lines+markers")
+)
+curve.update_layout(title="Training loss", height=320)
+curve.update_xaxes(title="optimiser step")
+curve.update_yaxes(title="loss, nats per token", type="log")
+curve
+
+# %% [markdown]
+# ## Read
+#
+# Both models continue the same prompt, greedily. Runs of four or more tokens that occurred earlier
+# in the continuation are marked. Change the prompt, or let them sample at a temperature.
+
+# %%
+base = hi.load("smollm2")
+fitted = hi.load(result.out, base="smollm2")
+NEW = 72 if _shared.FAST else 96
+
+
+def marked(text):
+    """The text as HTML, with repeated runs of four tokens or more marked."""
+    from html import escape
+
+    ids = base.tokenizer(text)["input_ids"]
+    inside = {i for start, stop in repeated_spans(ids) for i in range(start, stop)}
+    pieces = [escape(base.tokenizer.decode([token])) for token in ids]
+    style = "background:#F4C7A8;color:#1F2328"
+    return "".join(
+        f'<span style="{style}">{piece}</span>' if index in inside else piece
+        for index, piece in enumerate(pieces)
+    )
+
+
+def side_by_side(prompt=_shared.PROMPT, temperature="greedy"):
+    chosen = None if temperature == "greedy" else float(temperature)
+    cells = [
+        f'<td style="text-align:left;vertical-align:top;width:50%"><b>{name}</b><br>'
+        + marked(hi.continue_text(model, prompt, new_tokens=NEW, temperature=chosen)[0])
+        for name, model in (("base", base), ("fitted", fitted))
+    ]
+    return HTML(f"<table style='width:100%'><tr>{'</td>'.join(cells)}</td></tr></table>")
+
+
+explore(side_by_side, prompt=str, temperature=("greedy", "0.5", "0.8", "1.0"))
+
+# %% [markdown]
+# ## Measure
+#
+# One example proves nothing. `hi.compare` lets both models write after every held-out prompt and
+# scores the last tokens of each continuation:
+#
+# * **type-token ratio** = distinct tokens / tokens (1 means that no token repeats);
+# * **rep-4** = 1 - distinct 4-grams / 4-grams (0 means that no run of four repeats).
+#
+# The unit is the prompt: the interval says what other prompts would have given.
+
+# %%
+sizes = _shared.sizes(new_tokens=NEW, window=NEW)
+report = hi.compare(base, fitted, claims="C1,C8", sizes=sizes)
+report
+
+# %%
+report.diversity.plot("scores")
+
+# %% [markdown]
+# **How to read the verdict.** C1 needs a gain above 0.05 whose whole interval lies above 0.05, and
+# fewer repeated 4-grams. An interval that straddles the threshold gives *inconclusive*, which means
+# "not enough prompts", not "no effect".
+#
+# **Pitfall:** a model could look diverse by quoting its training passages. C8 counts 8-grams that
+# occur in them; hyperinterp knows the passages here because the checkpoint names them.
+
+# %%
+report.diversity.plot("paired")
+
+# %%
+report.quotation.to_frame()
+
+# %% [markdown]
+# ## The same by hand
+#
+# Every figure of the report comes from a function in `probes` that you can call on your own ids.
+
+# %%
+rows = tokenise(base.tokenizer, hi.builtin_passages("heldout").head(2), 24)
+texts = [base.tokenizer.decode(row) for row in rows.rows]
+for name, model in (("base", base), ("fitted", fitted)):
+    written = hi.continue_text(model, texts, new_tokens=24)
+    scores = diversity_scores([base.tokenizer(text)["input_ids"] for text in written])
+    print(f"{name:7} type-token ratio {float(scores.ttr.mean()):.3f}")
+
+# %% [markdown]
+# Next: [where in the model did something grow?](02_feature_space.ipynb)

@@ -1,0 +1,125 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 2. Where does the feature space grow?
+#
+# Take the residual stream after a block, one row per token. If the rows spread over many directions,
+# the block uses many dimensions. The *participation ratio* of the covariance eigenvalues
+# $\lambda_i$ counts them softly:
+#
+# $$\mathrm{PR} = \frac{(\sum_i \lambda_i)^2}{\sum_i \lambda_i^2} \in [1, d].$$
+#
+# Claim C5 says that hyperfitting makes it grow, and most of all in the last block.
+
+# %%
+import _shared
+import plotly.graph_objects as go
+import torch
+from _shared import explore
+
+import hyperinterp as hi
+from hyperinterp.sites import block_outputs
+from hyperinterp.text import tokenise
+from probes import Moments
+
+print(_shared.mode())
+base, fitted = _shared.pair()
+
+# %%
+report = hi.compare(base, fitted, claims="C5", sizes=_shared.sizes())
+report
+
+# %% [markdown]
+# ## The profile by depth
+#
+# **What to look at:** base and fitted over the blocks, and the difference below. Trained blocks are
+# the last five here, so nothing can change before them: the flat part is a check, not a result.
+# The final norm's output stands apart, since a norm rescales every row.
+#
+# **Pitfalls.** (1) Position 0 is an attention sink with a huge norm in most models: a few such rows
+# pull the participation ratio to about 1. It is left out. (2) Few tokens bias the ratio downwards;
+# the corrected estimator is the one that decides. (3) One loud dimension can hide the rest: switch
+# the rows to `standardised`.
+
+# %%
+options = report.geometry.names()["profile"]
+
+
+def profile(measure=options["measure"][0], rows=options["rows"][0]):
+    return report.geometry.plot("profile", measure=measure, rows=rows)
+
+
+explore(profile, measure=options["measure"], rows=options["rows"])
+
+# %%
+report.geometry.plot("contrast")
+
+# %% [markdown]
+# ## The spectrum of one site
+#
+# A participation ratio is one number from a whole spectrum. A curve that lies higher on the right
+# has its variance spread over more directions.
+
+# %%
+sites = report.geometry.names()["spectrum"]["site"]
+last = next(key for key in reversed(sites) if key.startswith("resid"))
+
+
+def spectrum(site=last, form="cumulative"):
+    return report.geometry.plot("spectrum", site=site, form=form)
+
+
+explore(spectrum, site=sites, form=report.geometry.names()["spectrum"]["form"])
+
+# %% [markdown]
+# ## Live: your own text, any block
+#
+# `Moments` keeps sums only, so it takes any number of tokens in the memory of one covariance. Here
+# it reads one block's output on a text of yours, position 0 left out.
+
+# %%
+STREAM = block_outputs(base.n_layers)
+
+
+def of_text(text=hi.builtin_passages("heldout").texts[0], block=base.n_layers - 1):
+    ids = torch.tensor([base.tokenizer(text)["input_ids"][:128]])
+    site, figure, names = STREAM[block], go.Figure(), []
+    for name, model in (("base", base), ("fitted", fitted)):
+        rows = model.activations(ids, [site])[site][:, 1:]
+        found = Moments.from_rows(rows).spectrum()
+        share = found.eigenvalues / found.total
+        figure.add_scatter(y=share[:64].tolist(), name=name, mode="lines")
+        names.append(f"{name} PR {found.participation_ratio:.1f}")
+    figure.update_layout(title=f"{site.label}: " + ", ".join(names), height=340)
+    figure.update_xaxes(title="dimension, by variance", type="log")
+    return figure.update_yaxes(title="share of variance", type="log")
+
+
+explore(of_text, text=str, block=range(base.n_layers))
+
+# %% [markdown]
+# A single text of 100 tokens cannot fill 576 dimensions: compare the two models with each other,
+# never such a number with one from more text.
+#
+# ## The table behind the figure
+
+# %%
+frame = report.geometry.to_frame()
+frame.tail(6)
+
+# %%
+rows = tokenise(base.tokenizer, hi.builtin_passages("heldout").head(2), 32)
+print(f"{rows.n_tokens} tokens in {len(rows)} rows; PR can be at most the number of rows minus 1")
+
+# %% [markdown]
+# Growth where the training was is no proof of cause. [Tutorial 5](05_transplanting_blocks.ipynb)
+# asks whether the block that grows is the block that matters. Next:
+# [is it just temperature?](03_temperature_and_static_bias.ipynb)

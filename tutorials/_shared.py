@@ -1,0 +1,137 @@
+"""What the seven tutorials share: how much they look at, the twin, and live controls.
+
+Environment:
+    HYPERINTERP_FAST=1: few passages and prompts, so that all seven run in minutes.
+    HYPERINTERP_STATIC=1: figures instead of widgets, as when a notebook is executed unattended;
+        `png` adds a picture to every figure, for viewers that run no script (needs kaleido).
+"""
+
+import importlib.util
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+import plotly.io as pio
+
+import hyperinterp as hi
+from hyperinterp.report.figures.theme import PAPER, template
+from hyperinterp.study import PRESETS
+from hyperinterp.training import TrainResult
+
+FAST = os.environ.get("HYPERINTERP_FAST", "") not in ("", "0")
+STATIC = os.environ.get("HYPERINTERP_STATIC", "")
+HERE = Path(os.path.relpath(Path(__file__).resolve().parent))  # shown in reports: kept short
+WORK = HERE / "_work" / ("fast" if FAST else "full")
+PROMPT = "The lighthouse keeper had not spoken to anyone since the ferry stopped running, and"
+
+if STATIC:
+    pio.renderers["png"].width, pio.renderers["png"].scale = 860, 1.5
+    pio.renderers.default = "plotly_mimetype+png" if STATIC == "png" else "plotly_mimetype"
+pio.templates["hyperinterp"] = go.layout.Template(template())
+pio.templates["hyperinterp"].layout.paper_bgcolor = PAPER
+pio.templates["hyperinterp"].layout.margin.t = 72
+pio.templates["hyperinterp"].layout.title.update(
+    y=1, yref="container", yanchor="top", pad={"t": 12}
+)
+pio.templates.default = "hyperinterp"
+
+
+def mode() -> str:
+    """In words, how much this run looks at."""
+    if FAST:
+        return "Fast mode: 8 short passages, 8 prompts. Expect wide intervals; read the method."
+    return "Normal mode: 32 passages, the quick preset. Set HYPERINTERP_FAST=1 for a shorter run."
+
+
+def recipe() -> hi.TrainConfig:
+    """The late-stage recipe of tutorial 1."""
+    return hi.TrainConfig(seq_len=64, epochs=20) if FAST else hi.TrainConfig()
+
+
+def passages() -> Any:
+    """What the twin learns by heart."""
+    return hi.builtin_passages("train").head(8 if FAST else 32)
+
+
+def sizes(**changes: Any) -> hi.Sizes:
+    """How much a comparison looks at in this mode."""
+    quick = PRESETS["quick"]
+    small = replace(
+        quick, prompts=8, context_tokens=40, contexts_per_prompt=6, prompt_tokens=24,
+        new_tokens=32, window=32, order_contexts=24, lens_contexts=12, control_prompts=4,
+        bias_steps=8, transplant_prompts=4, null_draws=1, hybrids=1,
+    )  # fmt: skip
+    return replace(small if FAST else quick, **changes)
+
+
+def twin() -> TrainResult:
+    """The hyperfitted twin, trained once and found again by every later tutorial."""
+    return hi.train("smollm2", passages(), WORK / "late-stage", recipe(), resume=True)
+
+
+def pair() -> tuple[hi.HookedModel, hi.HookedModel]:
+    """The base model and its twin."""
+    return hi.load("smollm2"), hi.load(twin().out, base="smollm2")
+
+
+def explore(draw: Callable[..., Any], **choices: Any) -> None:
+    """Widgets that call `draw` again at every change; one picture where there are no widgets.
+
+    Args:
+        draw: takes one keyword per choice, its defaults are the start, returns what to show.
+        choices: per keyword a tuple of options (menu), a range (slider), or `str` (text box).
+    """
+    start = {name: inspect.signature(draw).parameters[name].default for name in choices}
+    if STATIC or importlib.util.find_spec("ipywidgets") is None or not _in_notebook():
+        _show(draw(**start))
+        shown = ", ".join(f"{name} = {_short(value)}" for name, value in start.items())
+        print(f"Static picture at {shown}. Run this notebook in Jupyter to change them.")
+        return
+    import ipywidgets
+
+    controls = {name: _control(name, choices[name], start[name]) for name in choices}
+    panel = ipywidgets.interactive(lambda **given: _show(draw(**given)), **controls)
+    _show(panel)
+    panel.update()
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 48 else shown[:44] + "..." + shown[0]
+
+
+def _control(name: str, options: Any, value: Any) -> Any:
+    import ipywidgets
+
+    words = name.replace("_", " ")
+    if options is str:
+        return ipywidgets.Textarea(
+            value=value, description=words, continuous_update=False,
+            layout=ipywidgets.Layout(width="90%"),
+        )  # fmt: skip
+    if isinstance(options, range):
+        return ipywidgets.IntSlider(
+            value=value, min=options[0], max=options[-1], step=options.step, description=words,
+            continuous_update=False,
+        )  # fmt: skip
+    return ipywidgets.Dropdown(options=list(options), value=value, description=words)
+
+
+def _in_notebook() -> bool:
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+def _show(item: Any) -> None:
+    """Display where there is a notebook; elsewhere it was enough to have been computed."""
+    if item is not None and _in_notebook():
+        from IPython.display import display
+
+        display(item)
