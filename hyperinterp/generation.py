@@ -244,7 +244,7 @@ def continue_text(
     prompts = TokenRows(tuple(ids), tuple(range(len(ids))), max(map(len, ids)), 0)
     arm = GREEDY if temperature is None else Decoding("sampled", temperature, seed)
     rows = generate(model, prompts, (arm,), new_tokens=new_tokens)[arm.name].rows
-    return [str(model.tokenizer.decode(row)) for row in rows]
+    return [str(model.tokenizer.decode(list(row))) for row in rows]
 
 
 def _cut(sequence: Sequence[int], stops: tuple[int, ...]) -> tuple[tuple[int, ...], bool]:

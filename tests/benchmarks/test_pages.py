@@ -12,11 +12,11 @@ PAGE = DOCS / "models.md"
 
 
 @pytest.mark.parametrize(
-    ("name", "benchmark"), [("families", families), ("dtypes", dtypes)], ids=["families", "dtypes"]
+    ("name", "script"), [("families", families), ("dtypes", dtypes)], ids=["families", "dtypes"]
 )
-def test_the_page_shows_the_stored_results(name, benchmark):
-    found = json.loads(benchmark.RESULTS.read_text(encoding="utf-8"))
-    assert block_of(PAGE, name) == benchmark.page(found).strip()
+def test_the_page_shows_the_stored_results(name, script):
+    found = json.loads(script.RESULTS.read_text(encoding="utf-8"))
+    assert block_of(PAGE, name) == script.page(found).strip()
 
 
 def test_every_family_has_a_row_whose_cells_are_figures_or_refusals():
