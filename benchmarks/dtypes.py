@@ -4,7 +4,7 @@ Each dtype loads both checkpoints anew (an adapter is merged in that dtype) and 
 `hyperinterp.compare` with the same seed, prompts and sizes. Writes benchmarks/results/dtypes.json
 and the table of docs/models.md.
 
-Usage: python benchmarks/dtypes.py [BASE FITTED] [--dtypes float32,bfloat16]
+Usage: python -m benchmarks.dtypes [BASE FITTED] [--dtypes float32,bfloat16]
        [--claims C1,C4,C5,C6] [--preset quick] [--prompts FILE] [--out FILE]
 """
 

@@ -5,7 +5,7 @@ loaded by name and put through every capability against an independent computati
 transformers, peft or numpy. A difference is relative: the largest deviation over the largest
 value. Writes benchmarks/results/families.json and the tables of docs/models.md.
 
-Usage: python benchmarks/families.py [--only "llama;falcon, ALiBi"]
+Usage: python -m benchmarks.families [--only "llama;falcon, ALiBi"]
 
 With `--only`, the other rows stay as the file has them.
 """

@@ -4,7 +4,7 @@ Both do the same job (SmolLM2-135M, last 5 blocks, LoRA rank 32, batch 8 x 128 t
 one process, alternating; the limit is the ratio of the operation counts. Peak memory of late-stage
 against full training is measured in fresh processes. Writes benchmarks/results/training.json.
 
-Usage: python benchmarks/training.py [--rounds 6] [--steps 3] [--threads 2] [--skip-memory]
+Usage: python -m benchmarks.training [--rounds 6] [--steps 3] [--threads 2] [--skip-memory]
 """
 
 import argparse
@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import peft
-import record
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
+from benchmarks import record
 from hyperinterp.models import HookedModel, load
 from hyperinterp.text import TokenRows, builtin_passages
 from hyperinterp.training import TrainConfig
@@ -235,7 +235,7 @@ def memory() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for method in ("late-stage", "full"):
         done = subprocess.run(
-            [sys.executable, __file__, "--peak", method],
+            [sys.executable, "-m", "benchmarks.training", "--peak", method],
             capture_output=True, text=True, check=True, env=dict(os.environ),
         )  # fmt: skip
         found[method] = json.loads(done.stdout.splitlines()[-1])

@@ -4,7 +4,7 @@ Each row runs in a forked process of its own, with the functions that the tests 
 benchmarks/results/trust.json and the table in docs/trust.md, and prints the table. `--fast` makes
 smaller counts, says so in its file, and leaves the page alone.
 
-Usage: OMP_NUM_THREADS=1 python benchmarks/trust.py [--fast] [--only ROW,ROW] [--out FILE] [--page]
+Usage: OMP_NUM_THREADS=1 python -m benchmarks.trust [--fast] [--only ROW,ROW] [--out FILE] [--page]
 """
 
 import argparse
@@ -20,11 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.trust_table import ROWS
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from tests.trust_table import ROWS  # noqa: E402
-
 HEAVY = ("hyperinterp.compare", "hyperinterp.training", "hyperinterp.checkpoints")
 RESULTS = ROOT / "benchmarks" / "results" / "trust.json"
 PAGE = ROOT / "docs" / "trust.md"
