@@ -61,8 +61,8 @@ def test_no_path_leads_out(made, tmp_path):
 
 def test_control_without_the_path_rule_a_link_is_followed(made, tmp_path, monkeypatch):
     monkeypatch.setattr(staging, "within", lambda root, path: path.resolve())
-    rows = {row["name"]: row for row in config_rows.path_rows(made, tmp_path)}
-    assert not rows["link model.safetensors"]["refused"]
+    case = config_rows.path_cases(made, tmp_path)["link model.safetensors"]
+    assert not trust_rows.outcome(case)["refused"]
 
 
 def test_control_without_any_screen_the_child_executes_nothing_but_is_reached(
