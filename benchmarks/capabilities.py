@@ -69,7 +69,7 @@ def plain_logits(model: Any, ids: Tensor) -> Tensor:
 def passages(count: int, seed: int) -> Passages:
     """Random words, 12 tokens each."""
     draw = np.random.default_rng(seed)
-    texts = [" ".join(f"w{n}" for n in draw.integers(3, 90, 12)) for _ in range(count)]
+    texts = [" ".join(f"w{n}" for n in draw.integers(3, 84, 12)) for _ in range(count)]
     return Passages(tuple(Passage(str(n), text) for n, text in enumerate(texts)), "random words")
 
 

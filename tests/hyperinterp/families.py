@@ -303,9 +303,15 @@ def make_tiny(name: str = "llama", seed: int = 0) -> HookedModel:
 
 
 def word_tokenizer() -> PreTrainedTokenizerFast:
-    """One token per word `w3`, `w4`, ...; ids 0 to 2 are unknown, begin and end."""
+    """One token per word `w3`, `w4`, ...; ids 0 to 2 are unknown, begin and end.
+
+    The last ids are single characters: transformers reads the tokenizer of a Qwen 2 directory as
+    byte pairs whatever it says, and then these are the pieces that it finds.
+    """
     words = {name: number for number, name in enumerate(["<unk>", "<s>", "</s>"])}
-    words |= {f"w{number}": number for number in range(3, VOCAB - 3)}
+    pieces = ["w", "Ġ", *"0123456789"]
+    words |= {f"w{number}": number for number in range(3, VOCAB - len(pieces) - 1)}
+    words |= {piece: VOCAB - 1 - len(pieces) + n for n, piece in enumerate(pieces)}
     backend = Tokenizer(token_models.WordLevel(words, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
     return PreTrainedTokenizerFast(
