@@ -6,7 +6,7 @@ already in the folder is not trained or compared again. Validation passages are 
 passages that the twins never see; the held-out prompts stay untouched until `compare`.
 
 Usage (from the project's root):
-    python -m benchmarks.claims [--seeds 0,1] [--passages 32] [--preset default] [--folder DIR]
+    python -m benchmarks.claims [--seeds 0,1] [--passages 32] [--preset default] [--prompts 64]
 """
 
 import argparse
@@ -22,6 +22,7 @@ import torch
 import hyperinterp as hi
 from benchmarks import pages, record
 from hyperinterp.report import save
+from hyperinterp.study import PRESETS
 from hyperinterp.text import Passages
 from hyperinterp.training import Progress
 
@@ -72,9 +73,9 @@ def trained(folder: Path, method: str, seed: int, passages: int) -> Path:
     return out
 
 
-def compared(folder: Path, method: str, seed: int, preset: str) -> dict[str, Any]:
+def compared(folder: Path, method: str, seed: int, preset: str, prompts: int) -> dict[str, Any]:
     """The report of one twin, made now unless it is there, as JSON."""
-    out = folder / f"report-{method}-seed{seed}-{preset}"
+    out = folder / f"report-{method}-seed{seed}-{preset}-{prompts}"
     if not out.exists():
         twin = folder / f"{method}-seed{seed}"
         late = folder / f"late-stage-seed{seed}"
@@ -83,7 +84,7 @@ def compared(folder: Path, method: str, seed: int, preset: str) -> dict[str, Any
             twin,
             control=twin / "control",
             late_stage=[late] if method != "late-stage" else (),
-            preset=preset,
+            sizes=replace(PRESETS[preset], prompts=prompts),
             seed=seed,
             progress=lambda task, done, total: (
                 print(task, done, total, file=sys.stderr) if done == total else None
@@ -158,7 +159,8 @@ def main() -> None:
     parser.add_argument("--seeds", default="0", help="training seeds of the late-stage twins")
     parser.add_argument("--full-seeds", default="0", help="training seeds of full fine-tuning")
     parser.add_argument("--passages", type=int, default=32)
-    parser.add_argument("--preset", default="default")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="quick")
+    parser.add_argument("--prompts", type=int, default=64, help="instead of the preset's number")
     parser.add_argument("--folder", type=Path, default=Path("runs/claims"))
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--train-only", action="store_true")
@@ -174,12 +176,13 @@ def main() -> None:
         return
     runs: dict[str, list[dict[str, Any]]] = {}
     for method, seed in plan:
-        found = short(compared(given.folder, method, seed, given.preset))
+        found = short(compared(given.folder, method, seed, given.preset, given.prompts))
         facts = training_facts(given.folder / f"{method}-seed{seed}")
         runs.setdefault(method, []).append({"seed": seed, "training": facts, **found})
     figures = {
         "passages": given.passages,
         "preset": given.preset,
+        "prompts": given.prompts,
         "seconds": round(time.perf_counter() - start),
         "runs": runs,
         "paper": PAPER,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hyperinterp.block import Block
+
 LOG_NAME = "training_log.jsonl"
 MAX_LOG_BYTES = 100_000_000
 
@@ -34,7 +36,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Course:
+class Course(Block):
     """A run, epoch by epoch.
 
     Attributes:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from hyperinterp.analyses.intervals import context_mean, mean_of, pair_of
-from hyperinterp.analyses.results import Block, Claim, Measured, Pair
+from hyperinterp.analyses.results import Claim, Measured, Pair
 from hyperinterp.analyses.scoring import together, values, window_scores
 from hyperinterp.analyses.twins import pair_over_contexts, read
+from hyperinterp.block import Block
 from hyperinterp.capture import run_pair
 from hyperinterp.errors import InputRefused
 from hyperinterp.study import Study

@@ -7,8 +7,9 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.analyses.intervals import pair_of
-from hyperinterp.analyses.results import Block, Claim, Measured, Pair, missing
+from hyperinterp.analyses.results import Claim, Measured, Pair, missing
 from hyperinterp.analyses.scoring import MIN_TOKENS, RULE, together, values, window_scores
+from hyperinterp.block import Block
 from hyperinterp.generation import Generated
 from hyperinterp.study import Study
 from hyperinterp.verdicts import judge

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hyperinterp.analyses.intervals import difference_of
-from hyperinterp.analyses.results import Block, Claim, Measured, Pair, measured, missing
+from hyperinterp.analyses.results import Claim, Measured, Pair, measured, missing
+from hyperinterp.block import Block
 from hyperinterp.capture import OUTLIER_FACTOR, PairRun, PromptSink, SiteSums, rows_of_prompts
 from hyperinterp.sites import Site, SiteKind, block_outputs
 from hyperinterp.study import Study

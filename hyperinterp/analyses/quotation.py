@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hyperinterp.analyses.intervals import pair_of, ratio_of
-from hyperinterp.analyses.results import Block, Claim, Measured, Pair, measured, missing
+from hyperinterp.analyses.results import Claim, Measured, Pair, measured, missing
 from hyperinterp.analyses.scoring import together, values, window_scores
+from hyperinterp.block import Block
 from hyperinterp.errors import InputRefused
 from hyperinterp.generation import Generated
 from hyperinterp.study import Study

@@ -11,7 +11,8 @@ from hyperinterp.analyses.bias_fit import mean_shift
 from hyperinterp.analyses.intervals import context_mean
 from hyperinterp.analyses.overriding import found_overrides, override_figures, text_before
 from hyperinterp.analyses.rank_lens import LensProfile, lens_profile
-from hyperinterp.analyses.results import Block, Claim, Measured, missing
+from hyperinterp.analyses.results import Claim, Measured, missing
+from hyperinterp.block import Block
 from hyperinterp.capture import Contexts, chosen_positions, paired_logits, run_pair
 from hyperinterp.study import Study
 from hyperinterp.text import split_half

@@ -21,8 +21,9 @@ from hyperinterp.analyses.bias_fit import (
     rank_gainers,
 )
 from hyperinterp.analyses.intervals import context_mean, mean_of, remaining_share
-from hyperinterp.analyses.results import Block, Claim, Measured, missing
+from hyperinterp.analyses.results import Claim, Measured, missing
 from hyperinterp.analyses.scoring import mean_score, together, values, window_scores
+from hyperinterp.block import Block
 from hyperinterp.capture import Contexts, paired_logits
 from hyperinterp.generation import Decoding, Generated
 from hyperinterp.study import Study

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hyperinterp.analyses.intervals import context_mean, difference_of, mean_of
-from hyperinterp.analyses.results import Block, Claim, Measured, missing
+from hyperinterp.analyses.results import Claim, Measured, missing
 from hyperinterp.analyses.scoring import together, values, window_scores
 from hyperinterp.analyses.twins import Reading, gain_share, read
+from hyperinterp.block import Block
 from hyperinterp.capture import PairRun, PromptSink, rows_of_prompts, run_pair
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel

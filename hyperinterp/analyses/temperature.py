@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from hyperinterp.analyses.intervals import context_mean, grouped, mean_of, remaining_share
-from hyperinterp.analyses.results import Block, Claim, Measured, Pair, measured, missing
+from hyperinterp.analyses.results import Claim, Measured, Pair, measured, missing
 from hyperinterp.analyses.scoring import mean_score, over_seeds, together, window_scores
 from hyperinterp.analyses.temperature_fit import (
     ContextFits,
@@ -23,6 +23,7 @@ from hyperinterp.analyses.temperature_fit import (
     fit_contexts,
     fit_globally,
 )
+from hyperinterp.block import Block
 from hyperinterp.generation import Decoding, Generated
 from hyperinterp.study import Study
 from hyperinterp.verdicts import judge

@@ -9,8 +9,9 @@ from torch import Tensor
 from hyperinterp.analyses.exchanges import INTO_BASE, Exchange
 from hyperinterp.analyses.hybrids import HybridText, written_hybrids
 from hyperinterp.analyses.intervals import context_mean, grouped, remaining_share
-from hyperinterp.analyses.results import Block, Claim, Measured, measured, missing
+from hyperinterp.analyses.results import Claim, Measured, measured, missing
 from hyperinterp.analyses.sweep import Effects, Sweep, sweep
+from hyperinterp.block import Block
 from hyperinterp.models import Part, PartKind
 from hyperinterp.study import Study
 from hyperinterp.verdicts import judge

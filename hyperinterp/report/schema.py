@@ -12,11 +12,12 @@ from hyperinterp.analyses.diversity import DiversityBlock
 from hyperinterp.analyses.geometry import GeometryBlock
 from hyperinterp.analyses.quotation import QuotationBlock
 from hyperinterp.analyses.ranks import RanksBlock
-from hyperinterp.analyses.results import Claim, shown_by
+from hyperinterp.analyses.results import Claim
 from hyperinterp.analyses.static_bias import StaticBiasBlock
 from hyperinterp.analyses.sufficiency import SufficiencyBlock
 from hyperinterp.analyses.temperature import TemperatureBlock
 from hyperinterp.analyses.transplant import TransplantBlock
+from hyperinterp.block import shown_by
 from hyperinterp.course import Course
 from hyperinterp.errors import CorruptFile, InputRefused
 

@@ -3,8 +3,8 @@ import importlib.util
 import plotly.graph_objects as go
 import pytest
 
+from hyperinterp import block as blocks
 from hyperinterp import report as package
-from hyperinterp.analyses import results
 from hyperinterp.errors import InputRefused
 from hyperinterp.report import view
 from hyperinterp.report.schema import BLOCKS, Report
@@ -87,6 +87,6 @@ def test_a_block_without_a_viewer_says_what_to_import(
     complete: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert complete.geometry is not None
-    monkeypatch.setattr(results, "_VIEWERS", [])
+    monkeypatch.setattr(blocks, "_VIEWERS", [])
     with pytest.raises(RuntimeError, match=r"hyperinterp\.report"):
         complete.geometry.plot()

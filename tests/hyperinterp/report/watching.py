@@ -17,6 +17,11 @@ ARGUMENTS = [
     "--no-first-run",
     "--disable-background-networking",
 ]
+SHOWN = """(() => {
+  const body = document.body.cloneNode(true);
+  body.querySelectorAll("script, style").forEach(part => part.remove());
+  return body.textContent;
+})()"""
 WAITING = "document.querySelectorAll('figure.chart:not([data-drawn])').length"
 
 
@@ -71,7 +76,7 @@ def page_row(browser: Any, report: Report, hostile: tuple[str, ...], file: Path)
     watched.draw_all()
     page = watched.page
     links = page.evaluate("[...document.querySelectorAll('a')].map(a => a.getAttribute('href'))")
-    body = page.evaluate("document.body.textContent")
+    body = page.evaluate(SHOWN)
     labels = page.evaluate(
         "[...document.querySelectorAll('#fig-ranks-tokens .ytick text')].map(t => t.textContent)"
     )

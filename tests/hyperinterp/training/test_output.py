@@ -157,7 +157,9 @@ def test_the_card_states_the_rule_and_what_was_left_out(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("body\n" + "a long passage of words\n" * 2 + "x\n...\nabc\n")
     data = read_passages(path, column="body")
-    out = train(tiny("llama"), data, tmp_path / "out", _recipe(max_steps=1, seq_len=8)).out
+    out = train(
+        tiny("llama"), data, tmp_path / "out", _recipe(layers=2, max_steps=1, seq_len=8)
+    ).out
     card = (out / "README.md").read_text()
     assert "| rule | one row per passage, cut to 8 tokens (1 were longer), nothing packed |" in card
     assert "| left out | 1 too short, 1 duplicate, 1 empty |" in card
