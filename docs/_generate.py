@@ -17,7 +17,7 @@ from hyperinterp.report.schema import json_schema
 from hyperinterp.study import PRESETS, Sizes
 from hyperinterp.verdicts import RULES
 
-MARK = re.compile(r"<!-- ([a-z]+)(?:: ([\w .-]+))? -->")
+MARK = re.compile(r"<!-- ([a-z]+)(?:: (?!begin -->|end -->)([\w .-]+))? -->")
 SCHEMA_PATH = "reference/report.schema.json"
 
 

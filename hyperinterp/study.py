@@ -368,4 +368,7 @@ class Study:
 
     def described(self) -> dict[str, Any]:
         """The sizes as plain data for the report."""
-        return asdict(self.sizes)
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self.sizes).items()
+        }

@@ -167,7 +167,8 @@ def trace(
     for item in found:
         with study.timed("loading"):
             model = load(item.path, base=named, base_if_adapter=True, dtype=dtype, device=device)
-        told = {name: item.facts.get(name) for name in ("step", "epoch", "epoch_loss", "levels")}
+        told = {name: item.facts.get(name) for name in ("step", "epoch", "epoch_loss")}
+        told["levels"] = list(item.facts.get("levels") or ())
         facts.append(replace(facts_of(model, item.name), trained=told))
         observed = beside(study, ours, model, side(study, model, item.name))
         loss = _loss(item, course)

@@ -121,6 +121,7 @@ class Report:
         sufficiency: of C7.
         quotation: of C8.
         control: of C9.
+        course: the training of the fitted model, epoch by epoch, where its log is known.
         absent: why a block below is None, by block name.
     """
 

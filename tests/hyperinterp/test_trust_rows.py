@@ -1,10 +1,12 @@
 """The rows of `benchmarks/trust.py` on figures, pairs and texts, and what they show unguarded."""
 
+import json
+
 import pytest
 
 from hyperinterp import capture, study
-from hyperinterp import text as text_module
 from hyperinterp.capture import SiteSums
+from hyperinterp.text import reading
 from tests.hyperinterp import trust_rows
 from tests.hyperinterp.conftest import make_tiny
 from tests.trust_table.runs import TOLERANCE
@@ -36,8 +38,8 @@ def test_figures_agree_across_batch_sizes(dtype):
 def test_control_a_figure_that_depends_on_the_batch_is_seen(monkeypatch):
     honest = SiteSums.add
     monkeypatch.setattr(
-        SiteSums, "add", lambda self, name, rows: honest(self, name, rows[: 6 * 8])
-    )  # drops what a large batch has more of
+        SiteSums, "add", lambda self, name, rows: honest(self, name, rows[:12])
+    )  # drops what more than one row of at most 11 tokens has
     row = trust_rows.agreement_row(
         make_tiny("llama", 0), make_tiny("llama", 1), trust_rows.some_rows()
     )
@@ -62,9 +64,7 @@ def test_bad_texts_are_refused(tmp_path):
 
 
 def test_control_without_the_reader_the_errors_are_python_s(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        text_module, "_parsed", lambda path, text, where: __import__("json").loads(text)
-    )
+    monkeypatch.setattr(reading, "_parsed", lambda path, text, where: json.loads(text))
     assert not all(row["refused"] for row in trust_rows.text_rows(tmp_path))
 
 

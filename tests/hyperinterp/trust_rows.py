@@ -21,7 +21,7 @@ from probes import kl_divergence, token_ranks
 from tests.hyperinterp.conftest import make_tiny
 from tests.hyperinterp.training import factory
 
-ROWS = 11  # divisible by neither 7 nor 32
+ROWS = 50  # 12 or 13 of each length: batches of 1, 7 and 32 all differ, none divides
 BATCHES = (1, 7, 32)
 
 
