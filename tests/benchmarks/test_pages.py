@@ -15,8 +15,10 @@ PAGE = DOCS / "models.md"
     ("name", "script"), [("families", families), ("dtypes", dtypes)], ids=["families", "dtypes"]
 )
 def test_the_page_shows_the_stored_results(name, script):
-    found = json.loads(script.RESULTS.read_text(encoding="utf-8"))
-    assert block_of(PAGE, name) == script.page(found).strip()
+    wanted = "Not measured yet."
+    if script.RESULTS.exists():
+        wanted = script.page(json.loads(script.RESULTS.read_text(encoding="utf-8"))).strip()
+    assert block_of(PAGE, name) == wanted
 
 
 def test_every_family_has_a_row_whose_cells_are_figures_or_refusals():
