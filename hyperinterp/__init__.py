@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hyperinterp.models import load as load
     from hyperinterp.report.schema import Report as Report
     from hyperinterp.study import Sizes as Sizes
+    from hyperinterp.text import Corpus as Corpus
     from hyperinterp.text import builtin_passages as builtin_passages
     from hyperinterp.text import read_passages as read_passages
     from hyperinterp.text import read_prompts as read_prompts
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "Corpus": "hyperinterp.text",
     "Frequencies": "hyperinterp.frequencies",
     "HookedModel": "hyperinterp.models",
     "Report": "hyperinterp.report.schema",

@@ -15,18 +15,20 @@ import torch
 
 from hyperinterp.analyses.results import Claim
 from hyperinterp.course import read_course
+from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
 from hyperinterp.models import HookedModel, load
 from hyperinterp.report.schema import (
     SCHEMA_VERSION,
     CheckpointFacts,
+    CorpusFacts,
     PromptFacts,
     Provenance,
     Report,
 )
 from hyperinterp.study import PRESETS, Progress, Sizes, Study, silent
-from hyperinterp.text import Passages, builtin_passages
+from hyperinterp.text import Corpus, Passages, TokenStream, builtin_passages
 from hyperinterp.verdicts import RULES, adjust, not_tested
 
 ANALYSES: dict[str, tuple[str, str]] = {
@@ -91,6 +93,9 @@ def compare(
     dtype: str = "float32",
     device: str = "auto",
     progress: Progress = silent,
+    processes: Processes = ALONE,
+    corpus: Corpus | None = None,
+    partial: str | Path | None = None,
 ) -> Report:
     """Measure what changed from `base` to `fitted` and judge every claim that can be tested.
 
@@ -112,6 +117,12 @@ def compare(
         dtype: dtype to load with, for names.
         device: device to load on, for names.
         progress: told of work done.
+        processes: the processes that share the work, all of which make this call and get the
+            same report; see `hyperinterp.distributed.join`.
+        corpus: text of any length, streamed, that the geometry of C5 is measured on; all other
+            figures come from `prompts`.
+        partial: folder that keeps the sums over the corpus on the way; the same call goes on
+            from them after a kill, and removes them when it ends.
 
     Returns:
         The report; nothing is written.
@@ -141,6 +152,9 @@ def compare(
         frequencies=frequencies,
         geometry="C5" in wanted,
         progress=progress,
+        processes=processes,
+        corpus=corpus,
+        partial=None if partial is None else Path(partial),
     )
     blocks, results, absent = _run(study, wanted)
     blocks["course"] = read_course(second.name)
@@ -149,6 +163,8 @@ def compare(
     provenance = _provenance(study, "custom" if sizes else preset, seed)
     seconds = {"loading": load_seconds, **provenance.wall_seconds}
     seconds["total"] = time.perf_counter() - start
+    if study.kept_sums is not None:
+        study.kept_sums.remove()
     return Report(
         schema_version=SCHEMA_VERSION,
         claims=adjust({name: results[name] for name in RULES}),
@@ -298,6 +314,20 @@ def _provenance(study: Study, preset: str, seed: int) -> Provenance:
     return provenance_of(study, checkpoints, preset, seed)
 
 
+def _corpus_facts(stream: TokenStream | None) -> CorpusFacts | None:
+    if stream is None:
+        return None
+    return CorpusFacts(
+        origin=str(stream.corpus.path),
+        sha256=stream.sha256,
+        rows=stream.n_rows,
+        tokens=stream.n_tokens,
+        duplicates=stream.duplicates,
+        empty=stream.empty,
+        short=stream.short,
+    )
+
+
 def provenance_of(
     study: Study, checkpoints: Sequence[CheckpointFacts], preset: str, seed: int
 ) -> Provenance:
@@ -312,7 +342,11 @@ def provenance_of(
         device=str(study.base.device),
         dtype=str(study.base.dtype).removeprefix("torch."),
         preset=preset,
-        sizes=study.described() | {"threads": torch.get_num_threads()},
+        sizes=study.described()
+        | {
+            "threads": torch.get_num_threads(),
+            "processes": study.processes.size,
+        },
         checkpoints=tuple(checkpoints),
         prompts=PromptFacts(
             origin=passages.origin,
@@ -324,6 +358,7 @@ def provenance_of(
             prompt_tokens=study.sizes.prompt_tokens,
             context_tokens=study.sizes.context_tokens,
         ),
+        corpus=_corpus_facts(study.stream),
         wall_seconds=dict(study.seconds),
         forwards=dict(study.forwards),
         warnings=tuple(study.warnings),

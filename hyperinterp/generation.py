@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel
 from hyperinterp.text import TokenRows
@@ -159,6 +160,7 @@ def generate(
     batch_size: int = 64,
     match_entropy_of: HookedModel | None = None,
     tick: Tick | None = None,
+    processes: Processes = ALONE,
 ) -> dict[str, Generated]:
     """Continue every prompt under every arm.
 
@@ -171,6 +173,7 @@ def generate(
         match_entropy_of: when given, at every step each row's temperature is the one at which
             `model` has the entropy that this model has in the same context.
         tick: called with the number of rows done.
+        processes: the processes that share the prompts; all of them get every text.
 
     Returns:
         Per arm name, the continuations in the order of the prompts.
@@ -179,7 +182,8 @@ def generate(
         raise ValueError(f"arms: expected distinct names, found {[arm.name for arm in arms]}")
     stops = stop_tokens(model)
     done: dict[str, dict[int, tuple[tuple[int, ...], bool]]] = {arm.name: {} for arm in arms}
-    for numbers, ids in prompts.batches(max(1, batch_size // len(arms))):
+    size = processes.rows_per_batch(max(1, batch_size // len(arms)), len(prompts))
+    for numbers, ids in processes.share(prompts.batches(size)):
         stacked = ids.repeat(len(arms), 1)
         decodings = [arm for arm in arms for _ in numbers]
         matcher = None if match_entropy_of is None else _EntropyMatch(match_entropy_of)
@@ -195,7 +199,10 @@ def generate(
             arm, number = decodings[row].name, numbers[row % len(numbers)]
             done[arm][number] = _cut(sequence, stops)
         if tick is not None:
-            tick(len(decodings))
+            tick(len(decodings) * processes.size)
+    for found in processes.everywhere(done):
+        for arm, rows in found.items():
+            done[arm] |= rows
     return {
         name: Generated(
             tuple(found[number][0] for number in range(len(prompts))),

@@ -9,17 +9,30 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
-from hyperinterp.capture import Contexts, PairRun, run_pair
+from hyperinterp.capture import Contexts, PairRun, Partial, over_logits, run_pair
+from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.frequencies import Frequencies
 from hyperinterp.generation import GREEDY, Decoding, Generated, generate
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, part_sites, stream_sites
-from hyperinterp.text import Passages, TokenRows, shared_ngrams, tokenise
+from hyperinterp.text import (
+    Corpus,
+    Passages,
+    TokenRows,
+    TokenStream,
+    open_stream,
+    shared_ngrams,
+    tokenise,
+)
+
+T = TypeVar("T")
 
 Progress = Callable[[str, int, int], None]
 """Told of work done: a task in words, units done so far, units in all."""
@@ -156,6 +169,9 @@ class Study:
         frequencies: a table of token frequencies, for the frequency classes of C4.
         geometry: whether claim C5's moments are taken in the shared run.
         progress: told of work done.
+        processes: the processes that share this study's work; each holds all results.
+        corpus: text of any length that claim C5's figures come from, instead of the passages.
+        partial: folder for the sums of a corpus on the way, so that a run can go on from them.
         forwards: how often each model ran over the passages.
         seconds: wall time per piece of work.
         warnings: things the reader has to know.
@@ -173,6 +189,9 @@ class Study:
     frequencies: Frequencies | None = None
     geometry: bool = True
     progress: Progress = silent
+    processes: Processes = ALONE
+    corpus: Corpus | None = None
+    partial: Path | None = None
     forwards: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     warnings: list[str] = field(default_factory=list)
@@ -273,7 +292,7 @@ class Study:
 
         def tick(count: int) -> None:
             nonlocal done
-            done += count
+            done = min(done + count, total)
             self.progress(task, done, total)
 
         self.progress(task, 0, total)
@@ -296,20 +315,76 @@ class Study:
                 self.base,
                 self.fitted,
                 rows,
-                sites=self.geometry_sites,
+                sites=self.geometry_sites if self.corpus is None else (),
                 unit_norm="unit_norm" in self.sizes.variants,
                 contexts_per_row=self.sizes.contexts_per_prompt,
                 batch_size=self.batch_size,
                 tick=self.ticker("both models read the passages", len(rows)),
+                processes=self.processes,
             )
         self.forwards["base over the passages"] += 1
         self.forwards["fitted over the passages"] += 1
+        return run
+
+    @cached_property
+    def stream(self) -> TokenStream | None:
+        """The corpus as token rows; None without one."""
+        if self.corpus is None:
+            return None
+        with self.timed("first reading of the corpus"):
+            return open_stream(self.corpus, self.tokenizer, self.sizes.context_tokens)
+
+    @cached_property
+    def kept_sums(self) -> Partial | None:
+        """The sums of the corpus on disk; None when no folder was given."""
+        if self.partial is None or self.stream is None:
+            return None
+        key = {
+            "fingerprints": [self.base.fingerprint, self.fitted.fingerprint],
+            "dtype": str(self.base.dtype),
+            "corpus": self.stream.sha256,
+            "sites": [site.key for site in self.geometry_sites],
+            "variants": self.sizes.variants,
+            "batch_size": self.batch_size,
+        }
+        return Partial(self.partial, key, self.processes)
+
+    @cached_property
+    def geometry_run(self) -> PairRun:
+        """Moments at every site: over the corpus where there is one, else over the passages."""
+        stream = self.stream
+        if stream is None:
+            return self.pair_run
+        with self.timed("shared run over the corpus"):
+            run = run_pair(
+                self.base,
+                self.fitted,
+                stream,
+                sites=self.geometry_sites,
+                unit_norm="unit_norm" in self.sizes.variants,
+                positions=lambda _length: (),
+                batch_size=self.batch_size,
+                tick=self.ticker("both models read the corpus", len(stream)),
+                processes=self.processes,
+                partial=self.kept_sums,
+            )
+        for role in ("base", "fitted"):
+            self.forwards[f"{role} over the corpus"] += 1
         return run
 
     @property
     def contexts(self) -> Contexts:
         """Teacher-forced next-token decisions of both models."""
         return self.pair_run.contexts
+
+    def map_logits(
+        self, contexts: Contexts, each: Callable[[Tensor, Tensor], T], size: int = 128
+    ) -> list[T]:
+        """`each(base logits, fitted logits)` of every chunk of contexts, in order.
+
+        See `hyperinterp.capture.over_logits`.
+        """
+        return over_logits(self.base, self.fitted, contexts, each, size, self.processes)
 
     def write(
         self,
@@ -342,6 +417,7 @@ class Study:
                 batch_size=max(self.batch_size, 64),
                 match_entropy_of=match_entropy_of,
                 tick=self.ticker(task or f"{model.name} writes", tokens),
+                processes=self.processes,
             )
         self.forwards["continuations generated"] += tokens
         return written

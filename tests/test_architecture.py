@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Left to right: a module may import from its own layer and from those before it.
 LAYERS = (
     ("hyperinterp.block", "hyperinterp.errors"),
+    ("hyperinterp.distributed",),
     ("hyperinterp.course", "hyperinterp.frequencies", "hyperinterp.sites", "hyperinterp.text"),
     ("hyperinterp.checkpoints",),
     ("hyperinterp.models",),
@@ -24,6 +25,7 @@ LAYERS = (
     ("hyperinterp.compare",),
     ("hyperinterp.tracing",),
     ("hyperinterp.cli",),
+    ("hyperinterp.__main__",),
 )
 PROBES_MAY = {"torch", "numpy", "einops", "jaxtyping", "sklearn", "sacrebleu", "probes"}
 FREE = {"hyperinterp"}  # the lazy top level only

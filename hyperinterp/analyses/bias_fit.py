@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hyperinterp.capture import Contexts, paired_logits
+from hyperinterp.distributed import Processes
 from hyperinterp.study import Study
 
 CHUNK = 128
@@ -30,10 +31,11 @@ def centred_shift(base: Float[Tensor, "n v"], fitted: Float[Tensor, "n v"]) -> F
 
 def mean_shift(study: Study, contexts: Contexts) -> Float[Tensor, " v"]:
     """Mean centred logit shift over contexts, float32 on the CPU."""
-    total = torch.zeros(study.base.vocab_size, dtype=torch.float64)
-    for _, ours, theirs in paired_logits(study.base, study.fitted, contexts, CHUNK):
-        total += centred_shift(ours, theirs).sum(0).cpu()
-    return (total / len(contexts)).float()
+
+    def each(ours: Tensor, theirs: Tensor) -> Tensor:
+        return centred_shift(ours, theirs).sum(0).double().cpu()
+
+    return (_total(study.map_logits(contexts, each, CHUNK)) / len(contexts)).float()
 
 
 def rank_gainers(study: Study, contexts: Contexts, count: int) -> Int[Tensor, " count"]:
@@ -42,10 +44,11 @@ def rank_gainers(study: Study, contexts: Contexts, count: int) -> Int[Tensor, " 
     Measured on an even choice of at most `sizes.order_contexts` contexts.
     """
     chosen = _even(contexts, study.sizes.order_contexts)
-    gain = torch.zeros(study.base.vocab_size, dtype=torch.float64)
-    for _, ours, theirs in paired_logits(study.base, study.fitted, chosen, CHUNK):
-        gain += (_log_ranks(ours) - _log_ranks(theirs)).sum(0, dtype=torch.float64).cpu()
-    return gain.topk(count).indices
+
+    def each(ours: Tensor, theirs: Tensor) -> Tensor:
+        return (_log_ranks(ours) - _log_ranks(theirs)).sum(0).double().cpu()
+
+    return _total(study.map_logits(chosen, each, CHUNK)).topk(count).indices
 
 
 def _log_ranks(logits: Float[Tensor, "n v"]) -> Float[Tensor, "n v"]:
@@ -78,12 +81,15 @@ class _Part:
     """What the loss needs of some contexts: the base's logits and two sums of the fitted ones.
 
     mean KL(p || softmax(l + b)) = mean sum p (log p - l) - (mean p) . b + mean logsumexp(l + b)
+
+    Each process holds the logits of its share of the contexts; the sums are over all.
     """
 
     logits: list[Tensor]
     wanted: Tensor
     constant: float
     count: int
+    processes: Processes
 
     def loss(self, bias: Tensor) -> tuple[float, Tensor]:
         """Mean KL in nats at `bias`, and the mean predicted distribution `[v]`."""
@@ -96,6 +102,7 @@ class _Part:
             mass = weights.sum(-1)
             total += float((mass.log() + top.squeeze(-1)).sum())
             predicted += mass.reciprocal() @ weights
+        total, predicted = _together(self.processes, total, predicted)
         predicted /= self.count
         return self.constant - float(self.wanted @ bias) + total / self.count, predicted
 
@@ -152,15 +159,27 @@ def _parts(study: Study, contexts: Contexts) -> tuple[_Part, _Part]:
 
 
 def _part(study: Study, contexts: Contexts) -> _Part:
-    kept, wanted, constant = [], [], 0.0
-    for _, ours, theirs in paired_logits(study.base, study.fitted, contexts, CHUNK):
+    base, fitted, shared = study.base, study.fitted, study.processes
+    kept, constant = [], 0.0
+    wanted = torch.zeros(base.vocab_size, device=base.device)
+    for _, ours, theirs in paired_logits(base, fitted, contexts, CHUNK, shared):
         log_p = theirs.log_softmax(-1)
         weight = log_p.exp()
-        wanted.append(weight.sum(0))
+        wanted += weight.sum(0)
         constant += float(torch.einsum("nv,nv->n", weight, log_p - ours).sum())
         kept.extend(ours.split(_rows_in_cache(ours)))
     count = len(contexts)
-    return _Part(kept, _total(wanted) / count, constant / count, count)
+    constant, wanted = _together(shared, constant, wanted)
+    return _Part(kept, wanted / count, constant / count, count, shared)
+
+
+def _together(processes: Processes, number: float, tensor: Tensor) -> tuple[float, Tensor]:
+    """Both summed over all processes."""
+    if processes.size == 1:
+        return number, tensor
+    both = torch.cat([torch.tensor([number], dtype=torch.float64), tensor.double().cpu()])
+    both = processes.summed(both)
+    return float(both[0]), both[1:].to(tensor)
 
 
 def _total(parts: Iterable[Tensor]) -> Tensor:

@@ -59,12 +59,13 @@ def _predictions(study: Study) -> dict[str, Pair]:
         contexts_per_row=study.sizes.contexts_per_prompt,
         batch_size=study.batch_size,
         tick=study.ticker("base and control read the passages", len(study.contexts_rows)),
+        processes=study.processes,
     )
     for role in ("base", "control"):
         study.forwards[f"{role} over the passages"] += 1
     found = run.contexts
-    ours = read(study.base, found.base, found.target, found.row)
-    theirs = read(control, found.fitted, found.target, found.row)
+    ours = read(study.base, found.base, found.target, found.row, study.processes)
+    theirs = read(control, found.fitted, found.target, found.row, study.processes)
     overridden = context_mean((ours.choice != theirs.choice).float(), found.row)
     never = Measured(0.0, 0.0, 0.0, overridden.n, "prompt", "the base agrees with itself")
     return {

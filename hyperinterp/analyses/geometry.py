@@ -1,14 +1,24 @@
 """C5: does the feature space grow most in the last block?"""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from torch import Tensor
 
 from hyperinterp.analyses.intervals import difference_of
 from hyperinterp.analyses.results import Claim, Measured, Pair, measured, missing
 from hyperinterp.block import Block
-from hyperinterp.capture import OUTLIER_FACTOR, PairRun, PromptSink, SiteSums, rows_of_prompts
+from hyperinterp.capture import (
+    OUTLIER_FACTOR,
+    PairRun,
+    PromptSink,
+    SiteSums,
+    leave_one_out,
+    rows_of_prompts,
+    spectra_of,
+)
 from hyperinterp.sites import Site, SiteKind, block_outputs
 from hyperinterp.study import Study
 from hyperinterp.verdicts import judge
@@ -113,10 +123,15 @@ ANGLES = 32
 
 def analyse(study: Study) -> tuple[GeometryBlock, Claim]:
     """Dimension profile, its paired intervals, and the verdict on terminal expansion."""
-    run = study.pair_run
+    run = study.geometry_run
     with study.timed("geometry"):
-        profiles = _profiles(study, run)
-        sites = tuple(_site(site, run.sites[site], profiles[site]) for site in run.sites)
+        profiles, spectra = _profiles(study, run)
+
+        def measured_at(site: Site) -> SiteGeometry:
+            sides = spectra[site, "base"], spectra[site, "fitted"]
+            return _site(site, run.sites[site], sides, profiles[site])
+
+        sites = tuple(study.processes.mapped(measured_at, run.sites))
     last = Site(SiteKind.RESID, study.base.n_layers - 1)
     others = [site for site in block_outputs(study.base.n_layers) if site != last]
     final = Site(SiteKind.FINAL_NORM)
@@ -151,46 +166,76 @@ def analyse(study: Study) -> tuple[GeometryBlock, Claim]:
 
 
 Profile = dict[str, tuple[LeaveOneOut, LeaveOneOut]]
+Spectra = dict[tuple[Site, str], Spectrum]
 
 
-def _profiles(study: Study, run: PairRun) -> dict[Site, Profile]:
-    """Second run: per site and variant, leave-one-prompt-out figures of base and fitted."""
-    sides = [_left_out(study, run, role) for role in ("base", "fitted")]
-    return {
-        site: {name: (sides[0][site][name], sides[1][site][name]) for name in sides[0][site]}
-        for site in run.sites
-    }
+@dataclass(frozen=True)
+class _Variant:
+    """One way of taking the rows of one site of one model."""
+
+    name: str
+    moments: Moments
+    scale: Tensor | None = None
+    unit_norm: bool = False
 
 
-def _left_out(study: Study, run: PairRun, role: str) -> dict[Site, dict[str, LeaveOneOut]]:
-    sinks = {site: _sinks(study, sums, role) for site, sums in run.sites.items()}
+def _profiles(study: Study, run: PairRun) -> tuple[dict[Site, Profile], Spectra]:
+    """Second run: leave-one-prompt-out figures of both models, and the spectra of their rows."""
+    spectra: Spectra = {}
+    sides = [_left_out(study, run, role, spectra) for role in ("base", "fitted")]
+    profiles: dict[Site, Profile] = {site: {} for site in run.sites}
+    for site, name in sides[0]:
+        profiles[site][name] = sides[0][site, name], sides[1][site, name]
+    return profiles, spectra
+
+
+def _left_out(
+    study: Study, run: PairRun, role: str, spectra: Spectra
+) -> dict[tuple[Site, str], LeaveOneOut]:
+    jobs = [
+        (site, variant)
+        for site, sums in run.sites.items()
+        for variant in _variants_of(study, sums, role)
+    ]
+    found = spectra_of([variant.moments for _, variant in jobs], study.processes)
+    sinks: dict[Site, list[PromptSink]] = defaultdict(list)
+    for (site, variant), spectrum in zip(jobs, found, strict=True):
+        sink = PromptSink(
+            spectrum,
+            scale=variant.scale,
+            unit_norm=variant.unit_norm,
+            device=study.model(role).device,
+        )
+        sinks[site].append(sink)
+        if not variant.name:
+            spectra[site, role] = spectrum
     rows_of_prompts(
         study.model(role),
         run.rows,
         list(run.sites),
-        {site: list(named.values()) for site, named in sinks.items()},
+        sinks,
         batch_size=study.batch_size,
         tick=study.ticker(f"intervals of the {role} geometry", len(run.rows)),
+        processes=study.processes,
+        partial=study.kept_sums and (study.kept_sums, f"intervals-{role}"),
     )
-    study.forwards[f"{role} over the passages"] += 1
-    return {
-        site: {name: sink.leave_one_out() for name, sink in named.items()}
-        for site, named in sinks.items()
-    }
+    text = "passages" if study.corpus is None else "corpus"
+    study.forwards[f"{role} over the {text}"] += 1
+    every = leave_one_out([sink for named in sinks.values() for sink in named], study.processes)
+    return {(site, variant.name): item for (site, variant), item in zip(jobs, every, strict=True)}
 
 
-def _sinks(study: Study, sums: SiteSums, role: str) -> dict[str, PromptSink]:
+def _variants_of(study: Study, sums: SiteSums, role: str) -> Iterator[_Variant]:
     moments = sums.moments[role]
-    sinks = {"": PromptSink(moments)}
+    yield _Variant("", moments)
     if f"{role} first" not in sums.moments:
-        return sinks
+        return
     if "standardised" in study.sizes.variants:
         deviations = sums.moments["base"].covariance().diagonal().clamp_min(0).sqrt()
-        floor = deviations.max() * 1e-6
-        sinks["@standardised"] = PromptSink(moments, scale=1 / deviations.clamp_min(floor))
+        scale = 1 / deviations.clamp_min(deviations.max() * 1e-6)
+        yield _Variant("@standardised", moments.scaled(scale), scale=scale)
     if f"{role} unit" in sums.moments:
-        sinks["@unit_norm"] = PromptSink(sums.moments[f"{role} unit"], unit_norm=True)
-    return sinks
+        yield _Variant("@unit_norm", sums.moments[f"{role} unit"], unit_norm=True)
 
 
 def growth_contrast(
@@ -228,9 +273,11 @@ def _variants(
     }
 
 
-def _site(site: Site, sums: SiteSums, profile: Profile) -> SiteGeometry:
+def _site(
+    site: Site, sums: SiteSums, spectra: tuple[Spectrum, Spectrum], profile: Profile
+) -> SiteGeometry:
     ours, theirs = sums.moments["base"], sums.moments["fitted"]
-    base, fitted = ours.spectrum(vectors=True), theirs.spectrum(vectors=True)
+    base, fitted = spectra
     metrics = {
         f"{name}{suffix}": difference_of(*sides, name)
         for suffix, sides in profile.items()

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from hyperinterp.analyses.intervals import context_mean, remaining_share
 from hyperinterp.analyses.results import Measured
-from hyperinterp.capture import Contexts, paired_logits
+from hyperinterp.capture import Contexts, over_logits
+from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.study import Study
 from probes import Overrides, overrides
@@ -17,7 +18,11 @@ DEEP = 10  # base ranks beyond this are the deep tail
 
 
 def found_overrides(
-    base: HookedModel, fitted: HookedModel, contexts: Contexts, bias: Tensor | None = None
+    base: HookedModel,
+    fitted: HookedModel,
+    contexts: Contexts,
+    bias: Tensor | None = None,
+    processes: Processes = ALONE,
 ) -> Overrides:
     """The greedy choices of both models at every context, compared.
 
@@ -26,15 +31,16 @@ def found_overrides(
         fitted: the model after.
         contexts: the decisions.
         bias: added to the base's logits, `[vocab]`.
+        processes: the processes that share the contexts.
     """
-    parts = []
-    for _, ours, theirs in paired_logits(base, fitted, contexts, CHUNK):
-        shifted = ours if bias is None else ours + bias.to(ours)
-        parts.append(overrides(shifted, theirs))
     names = [item.name for item in fields(Overrides)]
-    return Overrides(
-        **{name: torch.cat([getattr(part, name).cpu() for part in parts]) for name in names}
-    )
+
+    def each(ours: Tensor, theirs: Tensor) -> list[Tensor]:
+        found = overrides(ours if bias is None else ours + bias.to(ours), theirs)
+        return [getattr(found, name).cpu() for name in names]
+
+    parts = over_logits(base, fitted, contexts, each, CHUNK, processes)
+    return Overrides(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def text_before(study: Study, contexts: Contexts, index: int, tokens: int = 12) -> str:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -66,7 +66,7 @@ class LensProfile:
 
 def lens_profile(study: Study, contexts: Contexts) -> LensProfile | None:
     """Overridden decisions through the depth of both models; None when there are none."""
-    found = found_overrides(study.base, study.fitted, contexts)
+    found = found_overrides(study.base, study.fitted, contexts, processes=study.processes)
     chosen = found.overridden.nonzero().squeeze(-1)
     if len(chosen) == 0:
         return None
@@ -80,15 +80,18 @@ def lens_profile(study: Study, contexts: Contexts) -> LensProfile | None:
     layers = study.base.n_layers
     sites = [Site(SiteKind.EMBED), *block_outputs(layers)]
     streams = {role: _streams(study, study.model(role), some, sites) for role in ("base", "fitted")}
+
+    def through(job: tuple[tuple[str, str], Site]) -> LensReadout:
+        (role, token_role), site = job
+        model, stream = study.model(role), streams[role][site]
+        found = lens_ranks(stream, tokens[token_role], model.normalise, model.readout, 64)
+        return LensReadout(*(getattr(found, item.name).cpu() for item in fields(found)))
+
+    sides = (("base", "fitted"), ("fitted", "fitted"), ("fitted", "base"))
+    jobs = [(side, site) for side in sides for site in sites]
     read: dict[tuple[str, str], list[LensReadout]] = defaultdict(list)
-    for role, token_role in (("base", "fitted"), ("fitted", "fitted"), ("fitted", "base")):
-        model = study.model(role)
-        for site in sites:
-            read[role, token_role].append(
-                lens_ranks(
-                    streams[role][site], tokens[token_role], model.normalise, model.readout, 64
-                )
-            )
+    for (side, _), readout in zip(jobs, study.processes.mapped(through, jobs), strict=True):
+        read[side].append(readout)
     ranks = {key: torch.stack([item.ranks for item in items]) for key, items in read.items()}
     above = overtake_depth(
         torch.stack([item.log_probs for item in read["fitted", "base"]]),
@@ -118,7 +121,8 @@ def _streams(
     rows = contexts.row.unique().tolist()
     all_rows = study.contexts_rows
     picked = replace(all_rows, rows=tuple(all_rows.rows[row] for row in rows))
-    for numbers, ids in picked.batches(study.batch_size):
+    size = study.processes.rows_per_batch(study.batch_size, len(picked))
+    for numbers, ids in study.processes.share(picked.batches(size)):
 
         def read(site: Site, tensor: Tensor, numbers: list[int] = numbers) -> None:
             for index, number in enumerate(numbers):
@@ -126,7 +130,8 @@ def _streams(
                 found[site][mine] = tensor[index, contexts.position[mine]].float().cpu()
 
         model.run(ids, sites, read)
-    return found
+    # Every context was read by one process and is zero in the others.
+    return {site: study.processes.summed(stream).float() for site, stream in found.items()}
 
 
 def _trajectories(

@@ -1,6 +1,5 @@
 """C4: does it re-order ranks by context, from the deep tail?"""
 
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,13 +12,12 @@ from hyperinterp.analyses.overriding import found_overrides, override_figures, t
 from hyperinterp.analyses.rank_lens import LensProfile, lens_profile
 from hyperinterp.analyses.results import Claim, Measured, missing
 from hyperinterp.block import Block
-from hyperinterp.capture import Contexts, chosen_positions, paired_logits, run_pair
+from hyperinterp.capture import Contexts, chosen_positions, run_pair
 from hyperinterp.study import Study
 from hyperinterp.text import split_half
 from hyperinterp.verdicts import judge
 from probes import (
     FREQUENCY_CLASSES,
-    RANK_BUCKETS,
     Overrides,
     TokenTable,
     bucket_counts,
@@ -192,6 +190,7 @@ def on_policy_contexts(study: Study) -> Contexts | None:
         positions=positions,
         batch_size=study.batch_size,
         tick=study.ticker("both models read the fitted model's text", len(rows)),
+        processes=study.processes,
     )
     study.forwards["both over the fitted model's text"] += 1
     return run.contexts
@@ -202,7 +201,7 @@ def _rate(flags: Tensor, row: Tensor) -> Measured:
 
 
 def _context_ranks(study: Study, name: str, contexts: Contexts, frequencies: Tensor) -> _Ranked:
-    found = found_overrides(study.base, study.fitted, contexts)
+    found = found_overrides(study.base, study.fitted, contexts, processes=study.processes)
     over = found.overridden
     rows = contexts.row.unique().tolist()
     sides = [[rows[i] for i in half] for half in split_half(len(rows), study.seed)]
@@ -213,7 +212,8 @@ def _context_ranks(study: Study, name: str, contexts: Contexts, frequencies: Ten
         if len(half) == 0 or len(other) == 0:
             continue
         bias = mean_shift(study, other)
-        crossed.append((found_overrides(study.base, study.fitted, half, bias), half.row))
+        still = found_overrides(study.base, study.fitted, half, bias, study.processes)
+        crossed.append((still, half.row))
     still = torch.cat([item.overridden for item, _ in crossed])
     still_row = torch.cat([row for _, row in crossed])
     rates = tuple(
@@ -254,16 +254,24 @@ def _orders(study: Study, contexts: Contexts) -> dict[str, Any]:
     """Whole orderings of the vocabulary, on an even choice of the contexts."""
     count = min(study.sizes.order_contexts, len(contexts))
     chosen = contexts.where(torch.linspace(0, len(contexts) - 1, count).long())
-    flow = torch.zeros(len(RANK_BUCKETS), len(RANK_BUCKETS), dtype=torch.long)
-    parts: dict[str, list[Tensor]] = defaultdict(list)
-    for _, ours, theirs in paired_logits(study.base, study.fitted, chosen, 64):
-        flow += rank_flow(ours, theirs).cpu()
-        parts["spearman"].append(spearman(ours, theirs).cpu())
-        parts["rbo"].append(rank_biased_overlap(ours, theirs).cpu())
+
+    def each(ours: Tensor, theirs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        figures = {
+            "spearman": spearman(ours, theirs).cpu(),
+            "rbo": rank_biased_overlap(ours, theirs).cpu(),
+        }
         for k in JACCARD_AT:
             if k < ours.shape[-1]:
-                parts[f"jaccard {k}"].append(jaccard_at_k(ours, theirs, k).cpu())
-    means = {name: context_mean(torch.cat(found), chosen.row) for name, found in parts.items()}
+                figures[f"jaccard {k}"] = jaccard_at_k(ours, theirs, k).cpu()
+        return rank_flow(ours, theirs).cpu(), figures
+
+    found = study.map_logits(chosen, each, 64)
+    flow = torch.stack([part for part, _ in found]).sum(0)
+    parts = [figures for _, figures in found]
+    means = {
+        name: context_mean(torch.cat([part[name] for part in parts]), chosen.row)
+        for name in parts[0]
+    }
     return {
         "flow": tuple(tuple(line) for line in flow.tolist()),
         "flow_contexts": count,

@@ -24,7 +24,7 @@ from hyperinterp.analyses.intervals import context_mean, mean_of, remaining_shar
 from hyperinterp.analyses.results import Claim, Measured, missing
 from hyperinterp.analyses.scoring import mean_score, together, values, window_scores
 from hyperinterp.block import Block
-from hyperinterp.capture import Contexts, paired_logits
+from hyperinterp.capture import Contexts
 from hyperinterp.generation import Decoding, Generated
 from hyperinterp.study import Study
 from hyperinterp.text import split_half
@@ -187,9 +187,7 @@ class _Evaluated:
 def _evaluate(
     study: Study, contexts: Contexts, biases: dict[str, Tensor], keys: Sequence[Key]
 ) -> _Evaluated:
-    columns: list[list[Tensor]] = []
-    agrees: dict[Key, list[Tensor]] = {key: [] for key in keys}
-    for _, ours, theirs in paired_logits(study.base, study.fitted, contexts, CHUNK):
+    def each(ours: Tensor, theirs: Tensor) -> tuple[list[Tensor], dict[Key, Tensor]]:
         local = {name: bias.to(ours) for name, bias in biases.items()}
         shift = centred_shift(ours, theirs)
         parts = [
@@ -199,14 +197,17 @@ def _evaluate(
             kl_divergence(theirs, ours),
             kl_divergence(theirs, ours + local[FITTED]),
         ]
-        columns.append([part.cpu() for part in parts])
-        top = theirs.argmax(-1)
+        top, agrees = theirs.argmax(-1), {}
         for name, alpha in keys:
             arm = ours if name == NONE else ours + alpha * local[name]
-            agrees[name, alpha].append((arm.argmax(-1) == top).cpu())
+            agrees[name, alpha] = (arm.argmax(-1) == top).cpu()
+        return [part.cpu() for part in parts], agrees
+
+    found = study.map_logits(contexts, each, CHUNK)
+    columns = zip(*(parts for parts, _ in found), strict=True)
     return _Evaluated(
-        *(torch.cat(column) for column in zip(*columns, strict=True)),
-        agrees={key: torch.cat(parts) for key, parts in agrees.items()},
+        *(torch.cat(column) for column in columns),
+        agrees={key: torch.cat([agrees[key] for _, agrees in found]) for key in keys},
     )
 
 

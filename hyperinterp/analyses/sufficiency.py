@@ -10,7 +10,7 @@ from hyperinterp.analyses.results import Claim, Measured, missing
 from hyperinterp.analyses.scoring import together, values, window_scores
 from hyperinterp.analyses.twins import Reading, gain_share, read
 from hyperinterp.block import Block
-from hyperinterp.capture import PairRun, PromptSink, rows_of_prompts, run_pair
+from hyperinterp.capture import PairRun, PromptSink, leave_one_out, rows_of_prompts, run_pair
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind
@@ -78,7 +78,7 @@ def analyse(study: Study) -> tuple[SufficiencyBlock, Claim]:
     roles = ["base", "fitted", *(f"late-stage {index}" for index in range(len(study.late_stage)))]
     scores = {role: window_scores(study.greedy(role), study.sizes.window) for role in roles}
     last = Site(SiteKind.RESID, study.base.n_layers - 1)
-    shared = study.pair_run if last in study.geometry_sites else None
+    shared = study.pair_run if last in study.geometry_sites and not study.corpus else None
     with study.timed("sufficiency"):
         twins = _twins(study, scores, last, shared)
         first = "late-stage 0"
@@ -104,9 +104,9 @@ def _twins(
         run = shared if shared is not None and role == "fitted" else _run(study, role, last)
         if ours is None:
             ours = _left_out(study, "base", run, last)
-            twins.append(_twin(study, "base", scores["base"], _reading(study.base, run, "base")))
+            twins.append(_twin(study, "base", scores["base"], _reading(study, "base", run)))
         theirs = _left_out(study, role, run, last)
-        twin = _twin(study, role, scores[role], _reading(study.model(role), run, "fitted"))
+        twin = _twin(study, role, scores[role], _reading(study, role, run))
         twins.append(replace(twin, last_delta=difference_of(ours, theirs, PRIMARY).delta))
     return tuple(twins)
 
@@ -121,6 +121,7 @@ def _run(study: Study, role: str, last: Site) -> PairRun:
         contexts_per_row=study.sizes.contexts_per_prompt,
         batch_size=study.batch_size,
         tick=study.ticker(f"base and {role} read the passages", len(study.contexts_rows)),
+        processes=study.processes,
     )
     for name in ("base", role):
         study.forwards[f"{name} over the passages"] += 1
@@ -129,7 +130,8 @@ def _run(study: Study, role: str, last: Site) -> PairRun:
 
 def _left_out(study: Study, role: str, run: PairRun, last: Site) -> LeaveOneOut:
     """Second run of one model: the last block's figures with each passage left out."""
-    sink = PromptSink(run.sites[last].moments["base" if role == "base" else "fitted"])
+    moments = run.sites[last].moments["base" if role == "base" else "fitted"]
+    sink = PromptSink(moments.spectrum(vectors=True), device=study.model(role).device)
     rows_of_prompts(
         study.model(role),
         run.rows,
@@ -137,14 +139,16 @@ def _left_out(study: Study, role: str, run: PairRun, last: Site) -> LeaveOneOut:
         {last: [sink]},
         batch_size=study.batch_size,
         tick=study.ticker(f"interval of the {role} last block", len(run.rows)),
+        processes=study.processes,
     )
     study.forwards[f"{role} over the passages"] += 1
-    return sink.leave_one_out()
+    return leave_one_out([sink], study.processes)[0]
 
 
-def _reading(model: HookedModel, run: PairRun, side: str) -> Reading:
+def _reading(study: Study, role: str, run: PairRun) -> Reading:
     found = run.contexts
-    return read(model, getattr(found, side), found.target, found.row)
+    hidden = found.base if role == "base" else found.fitted
+    return read(study.model(role), hidden, found.target, found.row, study.processes)
 
 
 def _twin(study: Study, role: str, scores: DiversityScores, reading: Reading) -> Twin:

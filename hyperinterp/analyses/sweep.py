@@ -135,26 +135,31 @@ def sweep(study: Study) -> Sweep:
     tick = study.ticker("functions are exchanged", distinct * len(rows))
     longest = len(chosen_positions(max(map(len, rows.rows)), per_passage))
     size = max(1, min(study.batch_size, KEPT_ENTRIES // (longest * base.vocab_size)))
+    size = study.processes.rows_per_batch(size, len(rows))
     parts: dict[str, list[Outcome]] = {INTO_BASE: [], INTO_FITTED: []}
     row: list[Tensor] = []
     with _counted(base, fitted) as count:
-        for numbers, ids in rows.batches(size):
+        for numbers, ids in study.processes.share(rows.batches(size)):
             count.rows = len(numbers)
             where = torch.tensor(chosen_positions(ids.shape[1], per_passage))
             row.append(torch.tensor(numbers).repeat_interleave(len(where)))
             sides = [_Side(model, model.record(ids), where) for model in (base, fitted)]
             for direction, (recipient, donor) in zip(parts, (sides, sides[::-1]), strict=True):
-                pair = _Pair(recipient, donor, partial(tick, len(numbers)))
+                pair = _Pair(recipient, donor, partial(tick, len(numbers) * study.processes.size))
                 draws = nulls if direction == INTO_BASE else ()
                 parts[direction].append(pair.outcome(plan, draws, sizes.null_draws, study.seed))
     for role in ("base", "fitted"):
         study.forwards[f"{role} over the passages of the transplants"] += 1
+    shared = study.processes
+    executed = int(shared.summed(torch.tensor(count.executed)))
+    row = shared.gathered(row)
+    parts = {direction: shared.gathered(found) for direction, found in parts.items()}
     return Sweep(
         row=torch.cat(row),
         exchanges=exchanges,
         differing=changed,
         outcomes={direction: Outcome.joined(found) for direction, found in parts.items()},
-        executed=count.executed,
+        executed=executed,
         naive=(distinct + 2) * base.n_layers * len(rows),
     )
 
@@ -210,7 +215,7 @@ def _pieces(
     with torch.no_grad():
         hidden = model.normalise(stream)
     start = 0
-    for logits in logit_chunks(model, hidden, CHUNK):
+    for _, logits in logit_chunks(model, hidden, CHUNK):
         budget = 1 << (19 if logits.device.type == "cpu" else 25)
         for piece in logits.split(max(1, budget // logits.shape[-1])):
             yield slice(start, start + len(piece)), piece

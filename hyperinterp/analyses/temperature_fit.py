@@ -11,13 +11,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from hyperinterp.capture import Contexts, logit_chunks, paired_logits
+from hyperinterp.capture import Contexts, logit_chunks
 from hyperinterp.study import Study
 from probes import entropy, kl_divergence, matched_temperature
 
 BOUNDS = (1e-3, 1e3)
 CHUNK = 128
 KEPT_BYTES = 1 << 28
+
+_Slope = tuple[Tensor, Tensor]  # entropy and its slope, per context
 
 
 @dataclass(frozen=True)
@@ -71,25 +73,25 @@ class GlobalFit:
 
 def fit_contexts(study: Study, contexts: Contexts) -> ContextFits:
     """Entropy-matched and divergence-minimising temperature of every context."""
-    parts: list[tuple[Tensor, ...]] = []
-    for _, ours, theirs in paired_logits(study.base, study.fitted, contexts, CHUNK):
+
+    def each(ours: Tensor, theirs: Tensor) -> tuple[Tensor, ...]:
         goal = entropy(theirs)
         match = matched_temperature(
             ours, goal, per_context=True, tolerance=1e-4, temperature_bounds=BOUNDS
         )
         best, best_kl = best_temperature(ours, theirs)
-        parts.append(
-            (
-                entropy(ours).cpu(),
-                goal.cpu(),
-                match.temperature,
-                match.entropy,
-                match.clamped != 0,
-                kl_divergence(theirs, ours).cpu(),
-                best,
-                best_kl,
-            )
+        return (
+            entropy(ours).cpu(),
+            goal.cpu(),
+            match.temperature.cpu(),
+            match.entropy.cpu(),
+            (match.clamped != 0).cpu(),
+            kl_divergence(theirs, ours).cpu(),
+            best,
+            best_kl,
         )
+
+    parts = study.map_logits(contexts, each, CHUNK)
     return ContextFits(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
@@ -99,23 +101,24 @@ def fit_globally(
     """The T whose mean entropy over all contexts is the mean of `target`, and its figures."""
     chunks = _replayable(study, contexts)
     temperature, unreachable = _solved(chunks, target)
-    kl, same_top = [], []
-    for _, ours, theirs in paired_logits(study.base, study.fitted, contexts, CHUNK):
+    wanted = dict.fromkeys((*grid, temperature))
+
+    def each(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor, dict[float, _Slope]]:
         cooled = ours / temperature
-        kl.append(kl_divergence(theirs, cooled).cpu())
-        same_top.append((cooled.argmax(-1) == ours.argmax(-1)).cpu())
-    found: dict[float, list[tuple[Tensor, Tensor]]] = {t: [] for t in (*grid, temperature)}
-    for ours in chunks():
-        for t, parts in found.items():
-            parts.append(entropy_and_slope(ours, t))
-    entropies = {t: torch.cat([part[0] for part in parts]) for t, parts in found.items()}
+        same = cooled.argmax(-1) == ours.argmax(-1)
+        entropies = {t: entropy_and_slope(ours, t) for t in wanted}
+        return kl_divergence(theirs, cooled).cpu(), same.cpu(), entropies
+
+    parts = study.map_logits(contexts, each, CHUNK)
+    found = {t: [entropies[t] for _, _, entropies in parts] for t in wanted}
+    entropies = {t: torch.cat([part[0] for part in found[t]]) for t in wanted}
     return GlobalFit(
         temperature=temperature,
         unreachable=unreachable,
         entropy=entropies[temperature],
         slope=torch.cat([part[1] for part in found[temperature]]),
-        kl=torch.cat(kl),
-        same_top=torch.cat(same_top),
+        kl=torch.cat([kl for kl, _, _ in parts]),
+        same_top=torch.cat([same for _, same, _ in parts]),
         grid={t: entropies[t] for t in grid},
     )
 
@@ -124,7 +127,7 @@ def _replayable(study: Study, contexts: Contexts) -> Callable[[], Iterable[Tenso
     """The base's logits, as often as wanted: kept where they are small, else computed anew."""
 
     def chunks() -> Iterable[Tensor]:
-        return logit_chunks(study.base, contexts.base, CHUNK)
+        return (logits for _, logits in logit_chunks(study.base, contexts.base, CHUNK))
 
     if len(contexts) * study.base.vocab_size * 4 > KEPT_BYTES:
         return chunks

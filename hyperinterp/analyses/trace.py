@@ -122,7 +122,7 @@ def side(study: Study, model: HookedModel, role: str) -> Side:
             batch_size=study.batch_size,
             tick=study.ticker(f"{role} reads the passages", len(rows)),
         )
-        sinks = {site: PromptSink(run.moments[site]) for site in sites}
+        sinks = {site: PromptSink(run.moments[site].spectrum(vectors=True)) for site in sites}
         rows_of_prompts(
             model,
             rows,

@@ -10,6 +10,7 @@ from torch import Tensor
 from hyperinterp.analyses.intervals import context_mean, mean_of, ratio_of
 from hyperinterp.analyses.results import Measured, Pair, missing
 from hyperinterp.capture import logit_chunks
+from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from probes import entropy
 
@@ -63,15 +64,16 @@ def read(
     hidden: Float[Tensor, "n d_model"],
     target: Int[Tensor, " n"],
     row: Int[Tensor, " n"],
+    processes: Processes = ALONE,
 ) -> Reading:
-    """Predictions of a model from its final norm's output."""
-    entropies, losses, choices = [], [], []
-    for index, logits in enumerate(logit_chunks(model, hidden, CHUNK)):
-        wanted = target[index * CHUNK : index * CHUNK + len(logits)].to(logits.device)
-        entropies.append(entropy(logits).cpu())
-        losses.append(torch.nn.functional.cross_entropy(logits, wanted, reduction="none").cpu())
-        choices.append(logits.argmax(-1).cpu())
-    return Reading(torch.cat(entropies), torch.cat(losses), torch.cat(choices), row)
+    """Predictions of a model from its final norm's output; several processes share the work."""
+    parts = []
+    for rows, logits in logit_chunks(model, hidden, CHUNK, processes):
+        wanted = target[rows].to(logits.device)
+        loss = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
+        parts.append((entropy(logits).cpu(), loss.cpu(), logits.argmax(-1).cpu()))
+    entropies, losses, choices = map(torch.cat, zip(*processes.gathered(parts), strict=True))
+    return Reading(entropies, losses, choices, row)
 
 
 def pair_over_contexts(base: Tensor, other: Tensor, row: Tensor) -> Pair:

@@ -18,6 +18,7 @@ from hyperinterp.cli.options import (
     Seed,
     formats,
     refuse_taken,
+    streamed,
 )
 from hyperinterp.cli.trace_command import trace
 from hyperinterp.cli.train_command import train
@@ -62,6 +63,16 @@ def compare(
         typer.Option(help="Twin trained in the last blocks only (C7); may be repeated."),
     ] = None,
     prompts: Prompts = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="Text of any length for the geometry of C5, streamed.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Tokens read of --corpus at most; all by default.")
+    ] = None,
+    partial: Annotated[
+        Path | None,
+        typer.Option(help="Folder for sums over --corpus on the way; a rerun goes on from them."),
+    ] = None,
     train_data: Annotated[
         Path | None, typer.Option(help="Passages FITTED was trained on (C8).")
     ] = None,
@@ -84,7 +95,10 @@ def compare(
     from hyperinterp.cli.progress import Reporter
 
     refuse_taken(out, force)
-    with Reporter() as reporter:
+    from hyperinterp.distributed import join, leave
+
+    processes = join()
+    with Reporter(quiet=not processes.first) as reporter:
         from hyperinterp.compare import compare as run
         from hyperinterp.compare import parse_claims, sizes_of
         from hyperinterp.frequencies import read_frequencies
@@ -96,7 +110,9 @@ def compare(
         kinds = formats(figures)
         export.check(kinds)
         parse_claims(claims)
-        held_out = read_prompts(prompts) if prompts else None
+        limit = sizes_of(name).prompts
+        held_out = read_prompts(prompts, limit) if prompts else None
+        text = streamed(corpus, max_tokens, partial)
         trained_on = read_passages(train_data) if train_data else None
         table = read_frequencies(frequencies) if frequencies else None
         report = run(
@@ -114,7 +130,13 @@ def compare(
             dtype=dtype,
             device=device,
             progress=reporter,
+            processes=processes,
+            corpus=text,
+            partial=partial,
         )
+    leave(processes)
+    if not processes.first:
+        return
     from hyperinterp.cli.show import show_claims
     from hyperinterp.report import save
 

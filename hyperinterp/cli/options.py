@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from hyperinterp.text import Corpus
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16")]
@@ -114,3 +117,20 @@ def refuse_taken(out: Path | None, force: bool) -> None:
 def formats(figures: str) -> tuple[str, ...]:
     """The formats named by --figures."""
     return tuple(part.strip() for part in figures.split(",") if part.strip())
+
+
+def streamed(corpus: str | None, max_tokens: int | None, partial: Path | None) -> "Corpus | None":
+    """The corpus of --corpus and --max-tokens; None without one.
+
+    Raises:
+        InputRefused: --max-tokens or --partial without --corpus, or a number below 1.
+    """
+    from hyperinterp.errors import InputRefused
+    from hyperinterp.text import Corpus
+
+    if corpus is not None:
+        return Corpus(corpus, max_tokens)
+    for option, given in (("--max-tokens", max_tokens), ("--partial", partial)):
+        if given is not None:
+            raise InputRefused(f"{option}: expected --corpus beside it, found none")
+    return None

@@ -86,6 +86,19 @@ class PromptFacts:
 
 
 @dataclass(frozen=True)
+class CorpusFacts:
+    """The streamed text of the geometry, where it is not the held-out text."""
+
+    origin: str
+    sha256: str
+    rows: int
+    tokens: int
+    duplicates: int
+    empty: int
+    short: int
+
+
+@dataclass(frozen=True)
 class Provenance:
     """Everything needed to run it again, and what it cost."""
 
@@ -102,6 +115,7 @@ class Provenance:
     wall_seconds: dict[str, float]
     forwards: dict[str, int]
     warnings: tuple[str, ...] = ()
+    corpus: CorpusFacts | None = None
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,18 @@
 from hyperinterp.text.passages import MAX_TEXT_BYTES, Passage, Passages, collect
 from hyperinterp.text.reading import builtin_passages, read_passages, read_prompts
 from hyperinterp.text.rows import TokenRows, shared_ngrams, split_half, tokenise
+from hyperinterp.text.stream import Corpus, TokenStream, open_stream
 
 __all__ = [
     "MAX_TEXT_BYTES",
+    "Corpus",
     "Passage",
     "Passages",
     "TokenRows",
+    "TokenStream",
     "builtin_passages",
     "collect",
+    "open_stream",
     "read_passages",
     "read_prompts",
     "shared_ngrams",

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from hyperinterp.errors import InputRefused
 
@@ -66,35 +67,70 @@ class Passages:
         )
 
 
-def collect(pairs: Iterable[tuple[str, str]], origin: str) -> Passages:
-    """Passages from (id, text) pairs: empty texts and exact repetitions are left out and counted.
+class Sieve:
+    """Passages worth reading: empty texts and exact repetitions are left out and counted.
+
+    Iterating once yields the passages; memory is 16 bytes and a set entry per text.
+
+    Attributes:
+        duplicates: repetitions left out so far.
+        empty: texts without a letter or digit left out so far.
+
+    Raises (while iterating):
+        InputRefused: a text is larger than 10 MB or holds half a surrogate pair.
+    """
+
+    def __init__(self, pairs: Iterable[tuple[str, str]], origin: str) -> None:
+        self._pairs = pairs
+        self._origin = origin
+        self._seen: set[bytes] = set()
+        self.duplicates = 0
+        self.empty = 0
+
+    def __iter__(self) -> Iterator[Passage]:
+        for identifier, text in self._pairs:
+            self._check(identifier, text)
+            digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+            if not any(character.isalnum() for character in text):
+                self.empty += 1
+            elif digest in self._seen:
+                self.duplicates += 1
+            else:
+                self._seen.add(digest)
+                yield Passage(identifier, text)
+
+    def _check(self, identifier: str, text: str) -> None:
+        if len(text) > MAX_TEXT_BYTES:
+            raise InputRefused(
+                f"{self._origin}: passage {identifier!r}: expected at most {MAX_TEXT_BYTES} "
+                f"characters, found {len(text)}"
+            )
+        if _SURROGATE.search(identifier) or _SURROGATE.search(text):
+            raise InputRefused(
+                f"{self._origin}: passage {identifier!r}: expected Unicode text, found half a "
+                "surrogate pair"
+            )
+
+    def refuse_nothing(self, found: int) -> None:
+        """Refuse a text of which nothing was left.
+
+        Raises:
+            InputRefused: `found` is 0.
+        """
+        if not found:
+            raise InputRefused(
+                f"{self._origin}: expected at least one text, found none ({self.empty} without "
+                "any letter)"
+            )
+
+
+def collect(pairs: Iterable[tuple[str, str]], origin: str, limit: int | None = None) -> Passages:
+    """Passages from (id, text) pairs, at most the first `limit`; see `Sieve`.
 
     Raises:
         InputRefused: nothing is left, a text is larger than 10 MB or holds half a surrogate pair.
     """
-    seen: set[str] = set()
-    items: list[Passage] = []
-    duplicates = empty = 0
-    for identifier, text in pairs:
-        if len(text) > MAX_TEXT_BYTES:
-            raise InputRefused(
-                f"{origin}: passage {identifier!r}: expected at most {MAX_TEXT_BYTES} characters, "
-                f"found {len(text)}"
-            )
-        if _SURROGATE.search(identifier) or _SURROGATE.search(text):
-            raise InputRefused(
-                f"{origin}: passage {identifier!r}: expected Unicode text, found half a "
-                "surrogate pair"
-            )
-        if not any(character.isalnum() for character in text):
-            empty += 1
-        elif text in seen:
-            duplicates += 1
-        else:
-            seen.add(text)
-            items.append(Passage(identifier, text))
-    if not items:
-        raise InputRefused(
-            f"{origin}: expected at least one text, found none ({empty} without any letter)"
-        )
-    return Passages(tuple(items), origin, duplicates, empty)
+    sieve = Sieve(pairs, origin)
+    items = tuple(islice(sieve, limit))
+    sieve.refuse_nothing(len(items))
+    return Passages(items, origin, sieve.duplicates, sieve.empty)

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from hyperinterp.text.hub import dataset_rows, is_dataset_id
 from hyperinterp.text.passages import Passages, collect
 
 
-def read_passages(path: str | Path, *, split: str | None = None, column: str = "text") -> Passages:
+def read_passages(
+    path: str | Path, *, split: str | None = None, column: str = "text", limit: int | None = None
+) -> Passages:
     """Read texts from a file or a data set.
 
     Args:
@@ -21,15 +23,27 @@ def read_passages(path: str | Path, *, split: str | None = None, column: str = "
             name exists, a Hugging Face data set id `owner/name` (both need the `data` extra).
         split: keep only the rows whose `split` equals this; the split of a data set.
         column: name of the text field.
+        limit: stop reading after so many passages.
 
     Raises:
         InputRefused: no such file or data set, not UTF-8, not of the stated form, or empty.
+    """
+    pairs, origin = open_rows(path, split, column)
+    return collect(pairs, origin, limit)
+
+
+def open_rows(
+    path: str | Path, split: str | None = None, column: str = "text"
+) -> tuple[Iterator[tuple[str, str]], str]:
+    """The (id, text) rows of a file or data set, read as they are asked for, and their origin.
+
+    The arguments and errors are those of `read_passages`; errors of a row come with the row.
     """
     name, path = str(path), Path(path)
     if path.is_dir() or (not path.exists() and is_dataset_id(name)):
         rows = dataset_rows(name, split)
         origin = name if split is None else f"{name}, split {split}"
-        return collect(_chosen(rows, name, None, column), origin)
+        return _chosen(rows, name, None, column), origin
     if not path.is_file():
         raise InputRefused(f"{path}: expected a file of passages, found nothing there")
     reader = _READERS.get(path.suffix.lower())
@@ -37,13 +51,16 @@ def read_passages(path: str | Path, *, split: str | None = None, column: str = "
         raise InputRefused(
             f"{path}: expected one of {', '.join(_READERS)}, found {path.suffix or 'no suffix'}"
         )
+    return _chosen(_decoded(path, reader), str(path), split, column), str(path)
+
+
+def _decoded(path: Path, reader: Callable[[Path], Iterable[object]]) -> Iterator[object]:
     try:
-        rows = list(reader(path))
+        yield from reader(path)
     except UnicodeDecodeError as error:
         raise InputRefused(
             f"{path}: expected UTF-8 text, found byte {error.start} that is not"
         ) from error
-    return collect(_chosen(rows, str(path), split, column), str(path))
 
 
 def _chosen(
@@ -83,20 +100,22 @@ def _rows_json(path: Path) -> list[object]:
     return rows
 
 
-def _rows_txt(path: Path) -> list[object]:
-    return list(path.read_text(encoding="utf-8-sig").splitlines())
+def _rows_txt(path: Path) -> Iterator[object]:
+    with path.open(encoding="utf-8-sig") as lines:
+        for line in lines:
+            yield line.rstrip("\n")
 
 
-def _rows_csv(path: Path) -> list[object]:
+def _rows_csv(path: Path) -> Iterator[object]:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     with path.open(encoding="utf-8-sig", newline="") as stream:
         try:
-            return list(csv.DictReader(stream, delimiter=delimiter))
+            yield from csv.DictReader(stream, delimiter=delimiter)
         except csv.Error as error:
             raise InputRefused(f"{path}: expected CSV, found {error}") from error
 
 
-def _rows_parquet(path: Path) -> list[object]:
+def _rows_parquet(path: Path) -> Iterator[object]:
     try:
         import pyarrow.parquet as parquet
     except ImportError as error:
@@ -104,7 +123,8 @@ def _rows_parquet(path: Path) -> list[object]:
             f"{path}: reading parquet needs pyarrow: pip install 'hyperinterp[data]'"
         ) from error
     try:
-        return parquet.read_table(path).to_pylist()
+        for batch in parquet.ParquetFile(path).iter_batches(1024):
+            yield from batch.to_pylist()
     except (OSError, ValueError) as error:
         raise InputRefused(f"{path}: expected a parquet file, found {error}") from error
 
@@ -119,9 +139,9 @@ _READERS = {
 }
 
 
-def read_prompts(path: str | Path) -> Passages:
-    """Held-out prompt passages from a file; see `read_passages` for the formats."""
-    return read_passages(path)
+def read_prompts(path: str | Path, limit: int | None = None) -> Passages:
+    """Held-out prompt passages from a file, at most the first `limit`; see `read_passages`."""
+    return read_passages(path, limit=limit)
 
 
 def builtin_passages(split: str) -> Passages:

@@ -107,7 +107,7 @@ class Moments:
         total = centred.sum(0, dtype=torch.float64 if rows.device.type != "mps" else dtype)
         pending = self._pending
         if pending is not None and (pending.dtype, pending.device) != (dtype, rows.device):
-            self._flush()
+            self.flush()
             pending = None
         if pending is None:
             pending = torch.zeros(self.d, self.d, dtype=dtype, device=rows.device)
@@ -119,11 +119,16 @@ class Moments:
         self.n += len(rows)
         self._sum += total.to(self._sum)
         if self._pending_rows >= _CHUNK:
-            self._flush()
+            self.flush()
 
     @torch.inference_mode(False)
-    def _flush(self) -> None:
-        """Move the products that wait in the compute dtype into the float64 sum."""
+    def flush(self) -> None:
+        """Move the products that wait in the compute dtype into the float64 sum.
+
+        Rows added before and after a flush never meet in the compute dtype: flushed after every
+        batch, accumulators on one reference that share the batches add up to the same sums, to
+        float64 rounding, however the batches are dealt out.
+        """
         if self._pending is None or not self._pending_rows:
             return
         if self._second is None:
@@ -148,12 +153,13 @@ class Moments:
         """Express the sums about another reference [d], in place (exact algebra in float64).
 
         Accumulators on one reference add term by term, so a group of processes can agree on a
-        reference and all-reduce the `state()`.
+        reference and all-reduce the `state()`. Before the first rows it sets the reference (a
+        float32 number, as `reference` gives it).
         """
         if shift.shape != (self.d,):
             raise ValueError(f"shift: expected [{self.d}], found {list(shift.shape)}")
         target = shift.to(self._sum)
-        self._flush()
+        self.flush()
         if self._shift is not None and self._second is not None:
             move = self._shift - target
             cross = torch.outer(self._sum, move)
@@ -161,6 +167,11 @@ class Moments:
             self._sum += self.n * move
         self._shift = target.clone()
         return self
+
+    @property
+    def reference(self) -> Float64[Tensor, " d"] | None:
+        """The shift that rows are taken about; None before the first rows."""
+        return self._shift
 
     def merge(self, other: "Moments") -> "Moments":
         """Take in the rows behind `other`, in place; returns self. `other` is not changed."""
@@ -181,7 +192,7 @@ class Moments:
             raise ValueError(f"other: expected width {self.d}, found {other.d}")
         if other._shift is None:
             return self
-        self._flush()
+        self.flush()
         if self._device is None:
             self._device = other._sum.device
             self._sum = self._sum.to(self._device)
@@ -198,7 +209,7 @@ class Moments:
         return self
 
     def _copy(self, device: torch.device | None = None) -> "Moments":
-        self._flush()
+        self.flush()
         out = Moments(self.d, device or self._device, self.compute_dtype)
         out.n = self.n
         out._sum = self._sum.to(out._sum.device, copy=True)
@@ -243,14 +254,14 @@ class Moments:
         return spectrum_of(self.covariance(), n=self.n, mean=self.mean, vectors=vectors)
 
     def _full(self) -> tuple[Tensor, Tensor]:
-        self._flush()
+        self.flush()
         if self.n < 1 or self._shift is None or self._second is None:
             raise ValueError("Moments: expected at least one row, found none")
         return self._shift, self._second
 
     def state(self) -> dict[str, Tensor]:
         """Plain tensors that hold everything: n (int64), shift, sum [d] and second [d d]."""
-        self._flush()
+        self.flush()
         zero = torch.zeros_like(self._sum)
         return {
             "n": torch.tensor(self.n, dtype=torch.int64),

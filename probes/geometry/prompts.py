@@ -22,6 +22,20 @@ _STATE = frozenset(
 )
 
 
+def _marked(seen: bytearray, ids: list[int]) -> bytearray:
+    """`seen` with these ids marked, in place, grown by half its length where it is too short."""
+    need = max(ids, default=-1) + 1
+    if need > len(seen):
+        seen.extend(bytes(max(need, len(seen) * 3 // 2) - len(seen)))
+    for number in ids:
+        seen[number] = 1
+    return seen
+
+
+def _ids(seen: bytearray) -> list[int]:
+    return [number for number, mark in enumerate(seen) if mark]
+
+
 class PromptSpectra:
     """Second-pass sink: what each prompt contributes to a spectrum that is already known.
 
@@ -99,7 +113,7 @@ class PromptSpectra:
             if factor.shape != (d,):
                 raise ValueError(f"scale: expected [{d}], found {list(factor.shape)}")
             self._scale = factor.to(self._mean.device)
-        self._seen: set[int] = set()
+        self._seen = bytearray()  # one byte per id: a set of millions of ids is 60 times larger
         self._units: dict[int, Unit] = {}
         self._weighted_off = torch.zeros_like(self._mean)
 
@@ -116,14 +130,14 @@ class PromptSpectra:
         d = self._mean.shape[0]
         if tensor.shape[1] != d:
             raise ValueError(f"rows: expected [t {d}], found {list(tensor.shape)}")
-        if prompt < 0 or prompt in self._seen:
+        if prompt < 0 or (prompt < len(self._seen) and self._seen[prompt]):
             raise ValueError(f"prompt: expected a new id of 0 or more, found {prompt}")
         with torch.inference_mode(False), torch.autocast(self._mean.device.type, enabled=False):
             unit, weighted_off = self._unit(tensor)
         key = prompt % self.max_groups
         self._units[key] = self._units[key].pooled(unit) if key in self._units else unit
         self._weighted_off = self._weighted_off + weighted_off
-        self._seen.add(prompt)
+        self._seen = _marked(self._seen, [prompt])
 
     def _unit(self, rows: Tensor) -> tuple[Unit, Tensor]:
         """The unit of one prompt, and M_g s_g less the part of M_g's diagonal."""
@@ -179,13 +193,13 @@ class PromptSpectra:
                 f"other: expected max_groups {self.max_groups} and {self._n} rows behind the "
                 f"spectrum, found {other.max_groups} and {other._n}"
             )
-        common = self._seen & other._seen
+        common = [i for i in _ids(other._seen) if i < len(self._seen) and self._seen[i]]
         if common:
             raise ValueError(f"other: expected other prompts, found {min(common)} in both")
         for key, unit in other._units.items():
             self._units[key] = self._units[key].pooled(unit) if key in self._units else unit
         self._weighted_off = self._weighted_off + other._weighted_off.to(self._mean.device)
-        self._seen |= other._seen
+        self._seen = _marked(self._seen, _ids(other._seen))
         return self
 
     def state(self) -> dict[str, Tensor]:
@@ -201,7 +215,7 @@ class PromptSpectra:
             return torch.stack(rows) if rows else self._mean.new_zeros(0, width)
 
         return {
-            "prompts": whole(sorted(self._seen)),
+            "prompts": whole(_ids(self._seen)),
             "units": whole(keys),
             "counts": whole([u.count for u in units]),
             "n": whole([u.n for u in units]),
@@ -229,7 +243,7 @@ class PromptSpectra:
             raise ValueError(f"state: expected {sorted(_STATE)}, missing {sorted(missing)}")
         out = cls(spectrum, scale, max_groups, compute_dtype, exact)
         device = out._mean.device
-        out._seen = {int(i) for i in state["prompts"]}
+        out._seen = _marked(bytearray(), state["prompts"].tolist())
         out._weighted_off = state["weighted_off"].to(device, torch.float64, copy=True)
         sums, axes, shift = (
             state[name].to(device, torch.float64, copy=True) for name in ("sums", "axes", "shift")

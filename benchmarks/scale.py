@@ -1,0 +1,351 @@
+"""Speed and memory on the real model: capture, replayed transplants, processes, presets.
+
+Arms of one measurement alternate in one process on the same inputs; figures are ratios of medians.
+Writes benchmarks/results/scale.json, part by part.
+
+Usage: python -m benchmarks.scale [capture peers memory transplants processes presets]
+       [--rounds 5] [--threads 1] [--fitted DIR]
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import record
+from hyperinterp.capture import run_one
+from hyperinterp.models import HookedModel, Part, PartKind, load, transplanted
+from hyperinterp.sites import Site, SiteKind, block_outputs
+from hyperinterp.text import TokenRows, builtin_passages, tokenise
+
+PARTS = ("capture", "peers", "memory", "transplants", "processes", "presets")
+LENGTH, BATCH = 128, 8
+
+
+def some_rows(model: HookedModel, tokens: int) -> TokenRows:
+    """Rows of 128 tokens from the built-in fiction, repeated as often as is needed."""
+    found = [
+        row
+        for split in ("train", "heldout")
+        for row in tokenise(model.tokenizer, builtin_passages(split), LENGTH).rows
+        if len(row) == LENGTH
+    ]
+    count = max(1, tokens // LENGTH)
+    rows = tuple(found[index % len(found)] for index in range(count))
+    return TokenRows(rows, tuple(range(count)), LENGTH, 0)
+
+
+def alternated(arms: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Wall seconds of every arm in every round, after one round that is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in arms}
+    for turn in range(rounds + 1):
+        for name, arm in arms.items():
+            began = time.perf_counter()
+            arm()
+            if turn:
+                seconds[name].append(time.perf_counter() - began)
+    return seconds
+
+
+def block_operations(model: HookedModel, length: int) -> float:
+    """Operations per token of one block: its matrices and half of the attention scores."""
+    weights = sum(w.numel() for w in model.blocks[0].parameters() if w.ndim > 1)
+    return 2.0 * weights + 2.0 * length * model.d_model
+
+
+def capture(rounds: int) -> dict[str, Any]:
+    """The backbone alone, and with moments at every block's output and the final norm."""
+    model = load("smollm2", device="cpu")
+    rows = some_rows(model, 2048)
+    sites = (*block_outputs(model.n_layers), Site(SiteKind.FINAL_NORM))
+    seconds = alternated(
+        {
+            "backbone": lambda: [model.run(ids) for _, ids in rows.batches(BATCH)],
+            "capture": lambda: run_one(
+                model, rows, sites=sites, contexts_per_row=1, batch_size=BATCH
+            ),
+        },
+        rounds,
+    )
+    ratio = statistics.median(seconds["capture"]) / statistics.median(seconds["backbone"])
+    bare = model.n_layers * block_operations(model, LENGTH)
+    sums = len(sites) * 2.0 * model.d_model**2
+    return {
+        "tokens": rows.n_tokens,
+        "sites": len(sites),
+        "seconds": seconds,
+        "ratio": ratio,
+        "ratio_per_round": [
+            b / a for a, b in zip(seconds["backbone"], seconds["capture"], strict=True)
+        ],
+        "operation_count": "a [d n] x [n d] product per site against the blocks' matrices and "
+        "attention; a symmetric product needs half of it",
+        "ratio_of_operations": 1 + sums / bare,
+        "ratio_of_operations_symmetric": 1 + sums / 2 / bare,
+    }
+
+
+def _ours(model: HookedModel, rows: TokenRows) -> list[float]:
+    sites = (*block_outputs(model.n_layers), Site(SiteKind.FINAL_NORM))
+    run = run_one(model, rows, sites=sites, contexts_per_row=1, batch_size=BATCH)
+    return [run.moments[site].spectrum().participation_ratio for site in sites]
+
+
+def _bridge() -> Any:
+    from transformer_lens.model_bridge.sources import build_bridge_from_module
+
+    model = load("smollm2", device="cpu")
+    return build_bridge_from_module(model.hf, "LlamaForCausalLM", tokenizer=model.tokenizer)
+
+
+def _theirs(bridge: Any, rows: TokenRows) -> list[float]:
+    """transformer-lens's cache of the wanted names, piled up, and scikit-learn's PCA per layer."""
+    from sklearn.decomposition import PCA
+
+    layers = bridge.cfg.n_layers
+    names = [f"blocks.{layer}.hook_out" for layer in range(layers)] + ["ln_final.hook_out"]
+    known = set(bridge.hook_dict)
+    assert known.issuperset(names), sorted(set(names) - known)
+    piled: dict[str, list[torch.Tensor]] = {name: [] for name in names}
+    with torch.no_grad():
+        for _, ids in rows.batches(BATCH):
+            _, cache = bridge.run_with_cache(ids, names_filter=lambda name: name in piled)
+            for name, kept in piled.items():
+                kept.append(cache[name][:, 1:].flatten(0, 1))
+    found = []
+    for kept in piled.values():
+        variance = PCA().fit(torch.cat(kept).numpy()).explained_variance_
+        found.append(float(variance.sum() ** 2 / (variance**2).sum()))
+    return found
+
+
+def peers(rounds: int, tokens: int = 16384) -> dict[str, Any]:
+    """The same participation ratios by transformer-lens's cache and scikit-learn's PCA."""
+    model, bridge = load("smollm2", device="cpu"), _bridge()
+    rows = some_rows(model, tokens)
+    answers: dict[str, list[float]] = {}
+    seconds = alternated(
+        {
+            "backbone": lambda: [model.run(ids) for _, ids in rows.batches(BATCH)],
+            "hyperinterp": lambda: answers.update(ours=_ours(model, rows)),
+            "transformer-lens + scikit-learn": lambda: answers.update(theirs=_theirs(bridge, rows)),
+        },
+        rounds,
+    )
+    bare, ours, theirs = (statistics.median(found) for found in seconds.values())
+    return {
+        "tokens": rows.n_tokens,
+        "seconds": seconds,
+        "largest_relative_difference": max(
+            abs(a - b) / b for a, b in zip(answers["ours"], answers["theirs"], strict=True)
+        ),
+        "total_ours_over_theirs": ours / theirs,
+        "beyond_the_forward_ours_over_theirs": (ours - bare) / (theirs - bare),
+    }
+
+
+def peak(arm: str, tokens: int) -> None:
+    """In a fresh process: print the peak of resident bytes above the loaded model."""
+    model = load("smollm2", device="cpu")
+    rows = some_rows(model, tokens)
+    run = _ours if arm == "ours" else _theirs
+    given: Any = model if arm == "ours" else _bridge()
+    run(given, some_rows(model, 1024))  # what libraries allocate once
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _status("VmRSS")
+    run(given, rows)
+    print(json.dumps({"before": before, "peak": _status("VmHWM")}))
+
+
+def _status(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
+
+
+def memory(_rounds: int) -> dict[str, Any]:
+    """Peak resident memory from 4k to 64k tokens, each measured in its own process."""
+    found: dict[str, dict[str, Any]] = {"ours": {}, "theirs": {}}
+    for arm, sizes in found.items():
+        for tokens in (4096, 16384, 65536):
+            done = subprocess.run(
+                [sys.executable, "-m", "benchmarks.scale", "--peak", arm, str(tokens)],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            sizes[str(tokens)] = (
+                json.loads(done.stdout.splitlines()[-1])
+                if done.returncode == 0
+                else f"died with {done.returncode}"
+            )
+    growth = {
+        arm: sizes["65536"]["peak"] / sizes["4096"]["peak"] - 1
+        for arm, sizes in found.items()
+        if all(isinstance(size, dict) for size in sizes.values())
+    }
+    return {"bytes": found, "growth_from_4k_to_64k": growth}
+
+
+def transplants(rounds: int) -> dict[str, Any]:
+    """Exchange blocks both ways: replay of the suffix against one full forward per block."""
+    base = load("smollm2", device="cpu")
+    fitted = HookedModel(deepcopy(base.hf), base.tokenizer, name="changed")
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in fitted.hf.parameters():
+            weight.add_(torch.randn(weight.shape, generator=draw) * weight.std() * 0.05)
+    ((_, ids),) = some_rows(base, 256).batches(2)
+    layers = range(base.n_layers)
+    ways = ((base, fitted), (fitted, base))
+    answers: dict[str, list[torch.Tensor]] = {}
+
+    def replayed() -> None:
+        found = []
+        for recipient, donor in ways:
+            recording = recipient.record(ids)
+            for layer in layers:
+                with transplanted(recipient, donor, [Part(PartKind.BLOCK, layer)]), torch.no_grad():
+                    found.append(recipient.lens(recipient.replay(recording, layer))[:, -1])
+        answers["replayed"] = found
+
+    def naive() -> None:
+        found = []
+        for recipient, donor in ways:
+            for layer in layers:
+                with transplanted(recipient, donor, [Part(PartKind.BLOCK, layer)]):
+                    found.append(recipient.logits(ids)[:, -1])
+        answers["naive"] = found
+
+    seconds = alternated({"naive": naive, "replayed": replayed}, rounds)
+    medians = {name: statistics.median(found) for name, found in seconds.items()}
+    block, head = block_operations(base, LENGTH), 2.0 * base.vocab_size * base.d_model
+    count = base.n_layers
+    full = count * (count * block + head)
+    suffix = sum((count - layer) * block + head for layer in layers) + count * block
+    worst = max(
+        float((a - b).abs().max())
+        for a, b in zip(answers["naive"], answers["replayed"], strict=True)
+    )
+    ratio = medians["naive"] / medians["replayed"]
+    return {
+        "tokens": ids.numel(),
+        "exchanges": 2 * count,
+        "seconds": seconds,
+        "ratio": ratio,
+        "ratio_of_operations": full / suffix,
+        "share_of_limit": ratio / (full / suffix),
+        "operation_count": "blocks' matrices and attention and the unembedding at every position; "
+        "the replay also runs each model once",
+        "largest_logit_difference": worst,
+    }
+
+
+COMPARE = """
+import json, sys, time, torch, hyperinterp as hi
+from hyperinterp.compare import compare
+from hyperinterp.distributed import join, leave
+from hyperinterp.study import Sizes
+torch.set_num_threads(1)
+processes = join()
+models = hi.load("smollm2"), hi.load(sys.argv[1], base="smollm2", base_if_adapter=True)
+sizes = Sizes(prompts=32, new_tokens=48, window=48, parts=False, variants=())
+processes.everywhere(0)
+began = time.perf_counter()
+report = compare(*models, sizes=sizes, batch_size=4, claims="C1,C4,C5", processes=processes)
+seconds = time.perf_counter() - began
+if processes.first:
+    verdicts = {name: claim.verdict for name, claim in report.claims.items()}
+    print(json.dumps({"seconds": seconds, "verdicts": verdicts}))
+leave(processes)
+"""
+
+
+def processes(rounds: int, fitted: str) -> dict[str, Any]:
+    """The same comparison (C1, C4, C5; 32 prompts) by one and by two single-threaded processes."""
+    found: dict[str, list[Any]] = {"1": [], "2": []}
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "compare.py"
+        script.write_text(COMPARE, encoding="utf-8")
+        for _ in range(rounds):
+            for count, runs in found.items():
+                done = subprocess.run(
+                    [sys.executable, "-m", "torch.distributed.run", "--standalone",
+                     "--nproc-per-node", count, str(script), fitted],
+                    capture_output=True, text=True, check=True,
+                    env=os.environ | {"OMP_NUM_THREADS": "1"},
+                )  # fmt: skip
+                lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+                runs.append(json.loads(lines[-1]))
+    seconds = {count: [run["seconds"] for run in runs] for count, runs in found.items()}
+    return {
+        "seconds": seconds,
+        "counted": "wall time of the comparison; starting Python and loading the models left out",
+        "speed_up": statistics.median(seconds["1"]) / statistics.median(seconds["2"]),
+        "same_verdicts": all(
+            run["verdicts"] == found["1"][0]["verdicts"] for runs in found.values() for run in runs
+        ),
+    }
+
+
+def presets(_rounds: int, fitted: str, threads: int) -> dict[str, Any]:
+    """Wall time of the whole command, by analysis, with every claim that the pair can test."""
+    found: dict[str, Any] = {}
+    for preset in ("quick", "default"):
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "report"
+            began = time.perf_counter()
+            subprocess.run(
+                [sys.executable, "-m", "hyperinterp", "compare", "smollm2", fitted, "--preset",
+                 preset, "--out", str(out)],
+                capture_output=True, text=True, check=True,
+                env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+            )  # fmt: skip
+            seconds = time.perf_counter() - began
+            facts = json.loads((out / "report.json").read_text())["provenance"]
+        found[preset] = {
+            "seconds": seconds,
+            "by_analysis": facts["wall_seconds"],
+            "forwards": facts["forwards"],
+            "sizes": facts["sizes"],
+        }
+    return found
+
+
+def main() -> None:
+    """Run the parts and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--fitted", default="demo/late-stage", help="a twin of smollm2")
+    parser.add_argument("--peak", nargs=2, metavar=("ARM", "TOKENS"))
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    if given.peak:
+        peak(given.peak[0], int(given.peak[1]))
+        return
+    more: dict[str, tuple[Any, ...]] = {
+        "processes": (given.fitted,),
+        "presets": (given.fitted, given.threads),
+    }
+    for name in given.parts or PARTS:
+        path = record.RESULTS / "scale.json"
+        known = record.read("scale") if path.is_file() else {}
+        kept = {part: known[part] for part in PARTS if part in known}
+        measured = globals()[name](given.rounds, *more.get(name, ()))
+        measured["machine"] = record.machine(given.threads)
+        record.write("scale", kept | {name: measured}, given.threads)
+        told = {key: value for key, value in measured.items() if key not in ("seconds", "sizes")}
+        print(name, json.dumps(told, indent=2), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Run two models side by side once and feed sinks; activations are never piled.
+
+Memory is O(sites x d_model^2) for the moments, O(prompts x d_model) for the intervals, and one
+batch of activations of the base model, whatever the number of tokens.
+"""
+
+from hyperinterp.capture.contexts import (
+    Contexts,
+    chosen_positions,
+    logit_chunks,
+    over_logits,
+    paired_logits,
+)
+from hyperinterp.capture.pair import PairRun, run_pair
+from hyperinterp.capture.partial import Partial
+from hyperinterp.capture.prompts import PromptSink, leave_one_out, rows_of_prompts, spectra_of
+from hyperinterp.capture.single import ModelRun, run_one
+from hyperinterp.capture.sums import OUTLIER_FACTOR, SiteSums
+
+__all__ = [
+    "OUTLIER_FACTOR",
+    "Contexts",
+    "ModelRun",
+    "PairRun",
+    "Partial",
+    "PromptSink",
+    "SiteSums",
+    "chosen_positions",
+    "leave_one_out",
+    "logit_chunks",
+    "over_logits",
+    "paired_logits",
+    "rows_of_prompts",
+    "run_one",
+    "run_pair",
+    "spectra_of",
+]

@@ -1,0 +1,177 @@
+"""Run two models side by side once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hyperinterp.capture.contexts import Contexts, chosen_positions, contexts_of, joined
+from hyperinterp.capture.partial import Partial
+from hyperinterp.capture.sums import SiteSums, check_finite, feed
+from hyperinterp.distributed import ALONE, Processes
+from hyperinterp.models import HookedModel
+from hyperinterp.sites import Site, SiteKind
+from hyperinterp.text import TokenRows, TokenStream
+
+Tick = Callable[[int], None]
+
+FIRST = "first-run"
+
+
+@dataclass(frozen=True)
+class PairRun:
+    """What one run of both models over the rows left behind."""
+
+    sites: dict[Site, SiteSums]
+    contexts: Contexts
+    rows: TokenRows | TokenStream
+
+
+def run_pair(
+    base: HookedModel,
+    fitted: HookedModel,
+    rows: TokenRows | TokenStream,
+    *,
+    sites: Sequence[Site] = (),
+    unit_norm: bool = False,
+    contexts_per_row: int | None = None,
+    positions: Callable[[int], Sequence[int]] | None = None,
+    batch_size: int = 8,
+    tick: Tick | None = None,
+    processes: Processes = ALONE,
+    partial: Partial | None = None,
+) -> PairRun:
+    """Run both models over the same rows once.
+
+    Args:
+        base: first model.
+        fitted: second model.
+        rows: token ids; rows of equal length run together.
+        sites: where moments are taken.
+        unit_norm: also take moments of rows scaled to length 1.
+        contexts_per_row: at most this many next-token contexts per row, evenly spaced.
+        positions: maps a row's length to its contexts' positions, instead of the above.
+        batch_size: rows per batch.
+        tick: called with the number of rows done.
+        processes: the processes that share the batches; all of them get everything.
+        partial: keeps the sums on disk on the way, and has those of a run that was cut short;
+            contexts are not kept there, so `positions` has to choose none.
+
+    Raises:
+        NumericalFault: an activation is not finite; names model and site.
+    """
+    sums = {site: SiteSums.empty(base.d_model) for site in sites}
+    done = 0 if partial is None else _restore(partial, sums)
+    kept: list[Contexts] = []
+    agreement = _Agreement(processes, sums, base.device)
+    if done or not processes.first:
+        agreement.reach()
+    choose = positions or (lambda length: chosen_positions(length, contexts_per_row))
+    for index, (numbers, ids) in enumerate(processes.share(rows.batches(batch_size))):
+        if tick is not None:
+            tick(len(numbers) * processes.size)
+        if index < done:
+            continue
+        ours = _run_finite(base, ids, sites)
+
+        def read(site: Site, theirs: Tensor, ours: dict[Site | None, Tensor] = ours) -> None:
+            check_finite(fitted, site, theirs)
+            mine = ours.pop(site)
+            feed(
+                sums[site],
+                {"base": mine, "fitted": theirs.to(mine.device)},
+                stream=site.kind not in (SiteKind.ATTN, SiteKind.MLP),
+                unit_norm=unit_norm,
+            )
+
+        base_final = ours.pop(None)
+        fitted_final = fitted.run(ids, sites, read)
+        check_finite(fitted, Site(SiteKind.FINAL_NORM), fitted_final)
+        chosen = choose(ids.shape[1])
+        if chosen:
+            kept.append(contexts_of(numbers, ids, (base_final, fitted_final), chosen))
+        for found in sums.values():
+            found.flush()
+        agreement.reach()
+        if partial is not None:
+            done = index + 1
+            partial.save(FIRST, done, _state_of(sums))
+    agreement.reach()
+    if partial is not None:
+        partial.save(FIRST, done, _state_of(sums), now=True)
+    mine = joined(kept, base.d_model)
+    contexts = joined([part for part in processes.everywhere(mine) if len(part)], base.d_model)
+    return PairRun({site: merged(processes, found) for site, found in sums.items()}, contexts, rows)
+
+
+class _Agreement:
+    """All processes take rows about the references that the first one met in its first batch.
+
+    Products are in float32 about a reference: on one reference, the same batches add up to the
+    same sums however they are dealt out.
+    """
+
+    def __init__(
+        self, processes: Processes, sums: Mapping[Site, SiteSums], device: torch.device
+    ) -> None:
+        self._processes = processes
+        self._sums = sums
+        self._device = device
+        self._reached = processes.size == 1
+
+    def reach(self) -> None:
+        """Tell the references (the first process) or take them (the others), once."""
+        if self._reached:
+            return
+        self._reached = True
+        own = self._sums if self._processes.first else {}
+        mine = {site: found.references() for site, found in own.items()}
+        for site, references in self._processes.everywhere(mine)[0].items():
+            self._sums[site].refer(references, self._device)
+
+
+def _state_of(sums: Mapping[Site, SiteSums]) -> Callable[[], dict[str, Tensor]]:
+    """All sums as plain tensors, made when they are asked for."""
+    return lambda: {
+        f"{site.key}/{name}": tensor
+        for site, found in sums.items()
+        for name, tensor in found.state().items()
+    }
+
+
+def _restore(partial: Partial, sums: dict[Site, SiteSums]) -> int:
+    """Put back the sums of a run that was cut short; returns how many batches they hold."""
+    done, tensors = partial.restored(FIRST)
+    if done:
+        for site in sums:
+            head = f"{site.key}/"
+            own = {key[len(head) :]: t for key, t in tensors.items() if key.startswith(head)}
+            sums[site] = SiteSums.from_state(own)
+    return done
+
+
+def merged(processes: Processes, sums: SiteSums) -> SiteSums:
+    """One site's sums over all processes, added up in the order of their ranks on all of them."""
+    if processes.size == 1:
+        return sums
+    first, *others = map(SiteSums.from_state, processes.everywhere(sums.state()))
+    for other in others:
+        first.merge(other)
+    return first
+
+
+def _run_finite(
+    model: HookedModel, ids: Tensor, sites: Sequence[Site]
+) -> dict[Site | None, Tensor]:
+    """Activations of one batch by site, and the final norm's output under None."""
+    found: dict[Site | None, Tensor] = {}
+
+    def read(site: Site, tensor: Tensor) -> None:
+        check_finite(model, site, tensor)
+        # Cloned because some families add in place to what a part returned.
+        found[site] = tensor.clone() if site.kind in (SiteKind.ATTN, SiteKind.MLP) else tensor
+
+    found[None] = model.run(ids, sites, read)
+    check_finite(model, Site(SiteKind.FINAL_NORM), found[None])
+    return found

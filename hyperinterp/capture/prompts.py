@@ -1,0 +1,156 @@
+"""The second run: what each prompt adds to known sums, for the intervals."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from hyperinterp.capture.partial import Partial
+from hyperinterp.distributed import ALONE, Processes
+from hyperinterp.models import HookedModel
+from hyperinterp.sites import Site
+from hyperinterp.text import TokenRows, TokenStream
+from probes import LeaveOneOut, Moments, PromptSpectra, Spectrum
+
+Tick = Callable[[int], None]
+
+
+def spectra_of(moments: Sequence[Moments], processes: Processes = ALONE) -> list[Spectrum]:
+    """The spectra of several moments, with eigenvectors; several processes share the work."""
+    if processes.size == 1:
+        return [item.spectrum(vectors=True) for item in moments]
+    return processes.mapped(lambda item: _moved(item.spectrum(vectors=True), "cpu"), moments)
+
+
+def _moved(spectrum: Spectrum, device: torch.device | str) -> Spectrum:
+    return replace(
+        spectrum,
+        **{
+            name: value.to(device)
+            for name, value in vars(spectrum).items()
+            if isinstance(value, Tensor)
+        },
+    )
+
+
+class PromptSink:
+    """Takes a prompt's rows in the second run and keeps what its interval needs.
+
+    Args:
+        spectrum: of the same rows (times `scale`) from the first run, with vectors.
+        scale: multiply rows by this vector first (the standardised variant).
+        unit_norm: scale rows to length 1 first.
+        device: where the work is done; by default where the spectrum is.
+    """
+
+    def __init__(
+        self,
+        spectrum: Spectrum,
+        *,
+        scale: Float[Tensor, " d"] | None = None,
+        unit_norm: bool = False,
+        device: torch.device | None = None,
+    ) -> None:
+        can = device is not None and device.type != "mps"  # mps has no float64
+        self._spectrum = _moved(spectrum, device) if can and device is not None else spectrum
+        self._scale = scale
+        self._spectra = PromptSpectra(self._spectrum, scale=scale)
+        self._unit_norm = unit_norm
+
+    def add(self, rows: Float[Tensor, "position d"], prompt: int) -> None:
+        """Add the rows of one prompt."""
+        given = torch.nn.functional.normalize(rows.float(), dim=-1) if self._unit_norm else rows
+        self._spectra.add(given, prompt)
+
+    def state(self) -> dict[str, Tensor]:
+        """What was added, as plain tensors on the CPU."""
+        return {name: tensor.cpu() for name, tensor in self._spectra.state().items()}
+
+    def take(self, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Hold what these states of sinks on the same spectrum hold, instead of one's own."""
+        first, *others = (
+            PromptSpectra.from_state(state, self._spectrum, self._scale) for state in states
+        )
+        for other in others:
+            first.merge(other)
+        self._spectra = first
+
+    def leave_one_out(self) -> LeaveOneOut:
+        """Every figure with all prompts and with each one left out."""
+        return self._spectra.leave_one_out()
+
+
+def leave_one_out(sinks: Sequence[PromptSink], processes: Processes = ALONE) -> list[LeaveOneOut]:
+    """The figures of several sinks, with the prompts that every process added to its own."""
+    if processes.size == 1:
+        return [sink.leave_one_out() for sink in sinks]
+    found = []
+    for index, sink in enumerate(sinks):
+        states = processes.everywhere(sink.state())
+        if index % processes.size == processes.rank:
+            sink.take(states)
+            found.append(sink.leave_one_out())
+    return processes.gathered(found)
+
+
+def rows_of_prompts(
+    model: HookedModel,
+    rows: TokenRows | TokenStream,
+    sites: Sequence[Site],
+    sinks: Mapping[Site, Sequence[PromptSink]],
+    *,
+    batch_size: int = 8,
+    tick: Tick | None = None,
+    processes: Processes = ALONE,
+    partial: tuple[Partial, str] | None = None,
+) -> None:
+    """Second run of one model: feed each site's rows (position 1 on), prompt by prompt, to sinks.
+
+    Args:
+        model: the model.
+        rows: the same token rows as in the first run.
+        sites: where to read.
+        sinks: per site, the sinks that were made from the first run's moments.
+        batch_size: rows per batch.
+        tick: called with the number of rows done.
+        processes: the processes that share the batches; each feeds its own sinks.
+        partial: keeps the sinks on disk on the way under this name, and has those of a run that
+            was cut short.
+    """
+    done = 0 if partial is None else _restore(*partial, sinks)
+    for index, (numbers, ids) in enumerate(processes.share(rows.batches(batch_size))):
+        if tick is not None:
+            tick(len(numbers) * processes.size)
+        if index < done:
+            continue
+
+        def read(site: Site, tensor: Tensor, numbers: list[int] = numbers) -> None:
+            for place, number in enumerate(numbers):
+                for sink in sinks[site]:
+                    sink.add(tensor[place, 1:], number)
+
+        model.run(ids, sites, read)
+        if partial is not None:
+            partial[0].save(partial[1], index + 1, _state_of(sinks))
+
+
+def _state_of(sinks: Mapping[Site, Sequence[PromptSink]]) -> Callable[[], dict[str, Tensor]]:
+    return lambda: {
+        f"{site.key}/{number}/{name}": tensor
+        for site, named in sinks.items()
+        for number, sink in enumerate(named)
+        for name, tensor in sink.state().items()
+    }
+
+
+def _restore(partial: Partial, name: str, sinks: Mapping[Site, Sequence[PromptSink]]) -> int:
+    done, tensors = partial.restored(name)
+    if done:
+        for site, named in sinks.items():
+            for number, sink in enumerate(named):
+                head = f"{site.key}/{number}/"
+                own = {key[len(head) :]: t for key, t in tensors.items() if key.startswith(head)}
+                sink.take([own])
+    return done

@@ -1,0 +1,75 @@
+"""Run one model once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from hyperinterp.capture.contexts import Contexts, chosen_positions, contexts_of, joined
+from hyperinterp.capture.sums import check_finite, flat
+from hyperinterp.models import HookedModel
+from hyperinterp.sites import Site, SiteKind
+from hyperinterp.text import TokenRows
+from probes import Moments
+
+Tick = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """What one run of one model over the rows left behind, to be held beside that of another.
+
+    Attributes:
+        moments: per site, moments of the rows at positions 1 and later.
+        hidden: final norm's output at the contexts, `[n, d_model]`.
+        row: token row of each context, `[n]`.
+        position: position of the context's last token, `[n]`.
+        target: the token that follows in the text, `[n]`.
+        rows: the token rows.
+    """
+
+    moments: dict[Site, Moments]
+    hidden: Float[Tensor, "n d_model"]
+    row: Int[Tensor, " n"]
+    position: Int[Tensor, " n"]
+    target: Int[Tensor, " n"]
+    rows: TokenRows
+
+    def beside(self, fitted: "ModelRun") -> Contexts:
+        """The contexts of this model, as the base, and of another run over the same rows."""
+        return Contexts(self.hidden, fitted.hidden, self.row, self.position, self.target)
+
+
+def run_one(
+    model: HookedModel,
+    rows: TokenRows,
+    *,
+    sites: Sequence[Site] = (),
+    contexts_per_row: int | None = None,
+    batch_size: int = 8,
+    tick: Tick | None = None,
+) -> ModelRun:
+    """Run one model over the rows once; the arguments are those of `run_pair`.
+
+    Raises:
+        NumericalFault: an activation is not finite; names model and site.
+    """
+    moments: dict[Site, Moments] = {}
+
+    def read(site: Site, tensor: Tensor) -> None:
+        check_finite(model, site, tensor)
+        if site not in moments:
+            moments[site] = Moments(tensor.shape[-1], device=tensor.device)
+        moments[site].add(flat(tensor[:, 1:]))
+
+    kept: list[Contexts] = []
+    for numbers, ids in rows.batches(batch_size):
+        final = model.run(ids, sites, read)
+        check_finite(model, Site(SiteKind.FINAL_NORM), final)
+        chosen = chosen_positions(ids.shape[1], contexts_per_row)
+        kept.append(contexts_of(numbers, ids, (final, final), chosen))
+        if tick is not None:
+            tick(len(numbers))
+    found = joined(kept, model.d_model)
+    return ModelRun(moments, found.base, found.row, found.position, found.target, rows)

@@ -1,0 +1,151 @@
+"""Additive sums of one site: what is kept of activations, whatever their number."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from hyperinterp.errors import NumericalFault
+from hyperinterp.models import HookedModel
+from hyperinterp.sites import Site
+from probes import CrossMoments, DriftSums, Moments
+
+OUTLIER_FACTOR = 10.0
+
+
+@dataclass
+class SiteSums:
+    """Additive sums of one site, over positions 1 and later unless said otherwise.
+
+    Attributes:
+        moments: per name, moments of rows: "base" and "fitted" (the same positions); on the
+            stream also "base first" and "fitted first" (position 0), "base outliers" and
+            "fitted outliers" (rows whose norm is an outlier in either model), and, if asked
+            for, "base unit" and "fitted unit" (rows scaled to length 1).
+        cross: second moments across the two models.
+        drift: distances and cosines of paired rows.
+        outliers: rows counted as outliers, per model.
+    """
+
+    moments: dict[str, Moments]
+    cross: CrossMoments
+    drift: DriftSums
+    outliers: dict[str, int]
+
+    @staticmethod
+    def empty(d_model: int) -> "SiteSums":
+        """Sums of nothing."""
+        return SiteSums({}, CrossMoments(d_model, d_model), DriftSums(), {"base": 0, "fitted": 0})
+
+    def add(self, name: str, rows: Float[Tensor, "n d"], like: str = "") -> None:
+        """Add rows to the moments called `name`, about the reference of those called `like`."""
+        if name not in self.moments:
+            self.moments[name] = Moments(rows.shape[-1], device=rows.device)
+            known = self.moments[like].reference if like else None
+            if known is not None:
+                self.moments[name].rebase(known)
+        self.moments[name].add(rows)
+
+    def flush(self) -> None:
+        """End a batch: no row of the next meets one of this in float32."""
+        for moments in self.moments.values():
+            moments.flush()
+
+    def references(self) -> dict[str, Tensor]:
+        """The references of all moments, on the CPU."""
+        found = {name: moments.reference for name, moments in self.moments.items()}
+        return {name: shift.cpu() for name, shift in found.items() if shift is not None}
+
+    def refer(self, references: Mapping[str, Tensor], device: torch.device) -> None:
+        """Begin with these references, so that sums of several processes add up exactly."""
+        for name, shift in references.items():
+            if name not in self.moments:
+                self.moments[name] = Moments(len(shift), device=device).rebase(shift)
+
+    def merge(self, other: "SiteSums") -> None:
+        """Add another process's sums."""
+        for name, moments in other.moments.items():
+            if name in self.moments:
+                self.moments[name].merge(moments)
+            else:
+                self.moments[name] = moments
+        self.cross.merge(other.cross)
+        self.drift.merge(other.drift)
+        for role, count in other.outliers.items():
+            self.outliers[role] += count
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything as plain tensors on the CPU, named `moments/NAME/...`, `cross/...`, ..."""
+        parts = {f"moments/{name}": moments.state() for name, moments in self.moments.items()}
+        parts |= {"cross": self.cross.state(), "drift": self.drift.state()}
+        parts["outliers"] = {role: torch.tensor(n) for role, n in self.outliers.items()}
+        return {
+            f"{part}/{key}": tensor.cpu()
+            for part, state in parts.items()
+            for key, tensor in state.items()
+        }
+
+    @staticmethod
+    def from_state(state: Mapping[str, Tensor]) -> "SiteSums":
+        """The sums that `state()` came from."""
+
+        def below(part: str) -> dict[str, Tensor]:
+            head = f"{part}/"
+            return {key[len(head) :]: t for key, t in state.items() if key.startswith(head)}
+
+        names = dict.fromkeys(key.rpartition("/")[0] for key in below("moments"))
+        return SiteSums(
+            {name: Moments.from_state(below(f"moments/{name}")) for name in names},
+            CrossMoments.from_state(below("cross")),
+            DriftSums.from_state(below("drift")),
+            {role: int(count) for role, count in below("outliers").items()},
+        )
+
+
+def _norm_outliers(rows: Float[Tensor, "batch position d"]) -> Bool[Tensor, "batch position"]:
+    """Rows longer than OUTLIER_FACTOR times the median length of their own prompt."""
+    norms = rows.float().norm(dim=-1)
+    return norms > OUTLIER_FACTOR * norms.median(dim=-1, keepdim=True).values
+
+
+def check_finite(model: HookedModel, site: Site, tensor: Tensor) -> None:
+    """Refuse activations that are not finite.
+
+    Raises:
+        NumericalFault: names model and site.
+    """
+    if not bool(torch.isfinite(tensor.sum())) and not bool(torch.isfinite(tensor).all()):
+        raise NumericalFault(
+            f"{model.name}: expected finite activations, found NaN or infinity at {site.label}"
+        )
+
+
+def flat(rows: Float[Tensor, "batch position d"]) -> Float[Tensor, "n d"]:
+    """Rows of all batches and positions, one after the other."""
+    return rearrange(rows, "batch position d -> (batch position) d")
+
+
+def feed(sums: SiteSums, rows: dict[str, Tensor], *, stream: bool, unit_norm: bool) -> None:
+    """Add one batch `[batch, position, d]` of "base" and "fitted" to a site's sums."""
+    if stream:
+        for role, tensor in rows.items():
+            sums.add(f"{role} first", tensor[:, 0])
+    rows = {role: tensor[:, 1:] for role, tensor in rows.items()}
+    joined = {role: flat(tensor) for role, tensor in rows.items()}
+    if len(joined["base"]) == 0:
+        return
+    for role, tensor in joined.items():
+        sums.add(role, tensor)
+        if unit_norm and stream:
+            sums.add(f"{role} unit", torch.nn.functional.normalize(tensor.float(), dim=-1))
+    sums.cross.add(joined["base"], joined["fitted"])
+    sums.drift.add(joined["base"], joined["fitted"])
+    outliers = {role: _norm_outliers(tensor) for role, tensor in rows.items()}
+    either = outliers["base"] | outliers["fitted"]
+    for role, tensor in rows.items():
+        sums.outliers[role] += int(outliers[role].sum())
+        if stream and bool(either.any()):
+            sums.add(f"{role} outliers", tensor[either], like=role)

@@ -1,0 +1,118 @@
+"""Several processes as one: work is dealt out by rank, and its results come back to all, in order.
+
+Every process makes the same calls in the same order on the same inputs. Work is dealt without
+padding or repetition, and sums are added up in the order of the ranks on every process, so that
+all of them hold the same figures; rank 0 writes. Results travel over gloo as objects on the CPU,
+whatever devices the models are on.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from hyperinterp.errors import InputRefused
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+PATIENCE = timedelta(hours=24)  # a dead process closes its connections, which ends the wait
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes that share one job.
+
+    Attributes:
+        rank: number of this one, from 0 on.
+        size: how many there are.
+        group: the torch process group that they talk over; None when there is one only.
+    """
+
+    rank: int = 0
+    size: int = 1
+    group: Any = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    def share(self, items: Iterable[T]) -> Iterator[T]:
+        """This process's share: item `rank`, then every `size`-th."""
+        return islice(items, self.rank, None, self.size)
+
+    def everywhere(self, mine: T) -> list[T]:
+        """What each process holds, by rank; tensors must be on the CPU."""
+        if self.size == 1:
+            return [mine]
+        parts: list[Any] = [None] * self.size
+        dist.all_gather_object(parts, mine, group=self.group)
+        return parts
+
+    def gathered(self, mine: Sequence[T]) -> list[T]:
+        """The results of all shares in the order of the items that `share` dealt out."""
+        parts = self.everywhere(list(mine))
+        count = sum(map(len, parts))
+        return [parts[index % self.size][index // self.size] for index in range(count)]
+
+    def mapped(self, each: Callable[[S], T], items: Iterable[S]) -> list[T]:
+        """`each` of every item, in order; every process computes its share."""
+        return self.gathered([each(item) for item in self.share(items)])
+
+    def summed(self, mine: Tensor) -> Tensor:
+        """The sum of a tensor over all processes, the same on all, in float64 on the CPU."""
+        return torch.stack(self.everywhere(mine.detach().double().cpu())).sum(0)
+
+    def rows_per_batch(self, most: int, rows: int) -> int:
+        """Rows per batch, at most `most`, such that every process gets as many batches."""
+        batches = -(-max(rows, 1) // max(most, 1))
+        even = -(-batches // self.size) * self.size
+        return max(1, -(-rows // even))
+
+
+ALONE = Processes()
+
+
+def join() -> Processes:
+    """The processes that a launcher (torchrun, accelerate) started this one among.
+
+    Reads RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as both of them set them; alone when
+    they are not set. A process with a CUDA device of its own takes number LOCAL_RANK.
+
+    Raises:
+        InputRefused: the variables are there but make no sense, or the processes cannot meet.
+    """
+    world = os.environ.get("WORLD_SIZE", "1")
+    rank = os.environ.get("RANK", "0")
+    if not world.isdigit() or not rank.isdigit() or int(rank) >= max(1, int(world)):
+        raise InputRefused(
+            f"RANK and WORLD_SIZE: expected a rank below the number of processes, found "
+            f"{rank!r} and {world!r}"
+        )
+    if int(world) <= 1:
+        return ALONE
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    try:
+        if not dist.is_initialized():
+            dist.init_process_group("gloo", timeout=PATIENCE)
+        group = dist.new_group(backend="gloo", timeout=PATIENCE)
+    except (ValueError, RuntimeError) as error:
+        raise InputRefused(
+            f"processes: expected {world} started by one launcher (torchrun, accelerate), found "
+            f"{' '.join(str(error).split())}"
+        ) from error
+    return Processes(int(rank), int(world), group)
+
+
+def leave(processes: Processes) -> None:
+    """Part from the other processes when all is done."""
+    if processes.size > 1 and dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,213 @@
+"""A corpus of any length: the same rows as when read whole, cut at a number of tokens, resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from hyperinterp.capture import Partial, PromptSink, rows_of_prompts, run_pair
+from hyperinterp.compare import compare
+from hyperinterp.distributed import ALONE, Processes
+from hyperinterp.errors import InputRefused
+from hyperinterp.sites import stream_sites
+from hyperinterp.study import Sizes
+from hyperinterp.text import Corpus, open_stream, read_passages, tokenise
+from tests.hyperinterp.training.factory import byte_tokenizer, letters
+
+SITES = stream_sites(3)
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A file of 700 passages (more than one block), a repetition, an empty and a short one."""
+    texts = [*letters(700).texts, letters(700).texts[5], " !? ", "x"]
+    path = tmp_path / "corpus.jsonl"
+    path.write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    return path
+
+
+def test_a_stream_has_the_rows_of_the_whole_text(corpus):
+    tokenizer = byte_tokenizer()
+    whole = tokenise(tokenizer, read_passages(corpus), 16, min_length=4)
+    stream = open_stream(Corpus(corpus), tokenizer, 16)
+    found = {}
+    for numbers, ids in stream.batches(7):
+        assert len(numbers) <= 7
+        found |= dict(zip(numbers, map(tuple, ids.tolist()), strict=True))
+    assert [found[number] for number in range(len(whole))] == list(whole.rows)
+    assert (stream.n_rows, stream.n_tokens) == (len(whole), whole.n_tokens)
+    assert (stream.duplicates, stream.empty, stream.short) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("limit", [40, 1000, 8000, 10**9])
+def test_no_more_tokens_than_asked_for(corpus, limit):
+    stream = open_stream(Corpus(corpus, limit), byte_tokenizer(), 16)
+    rows = [ids for _, ids in stream.batches(4)]
+    tokens = sum(ids.numel() for ids in rows)
+    assert tokens == stream.n_tokens <= limit
+    if limit < 10**9:
+        assert tokens > limit - 16
+
+
+def test_a_corpus_that_changes_is_refused(corpus):
+    stream = open_stream(Corpus(corpus), byte_tokenizer(), 16)
+    corpus.write_text("\n".join(corpus.read_text().splitlines()[:300]))
+    with pytest.raises(InputRefused, match="the file has changed"):
+        list(stream.batches(8))
+
+
+@pytest.mark.parametrize(("text", "words"), [("", "at least"), ('{"text": "abcdefgh"}', "found 1")])
+def test_a_corpus_without_passages_is_refused(tmp_path, text, words):
+    (tmp_path / "none.jsonl").write_text(text)
+    with pytest.raises(InputRefused, match=words):
+        open_stream(Corpus(tmp_path / "none.jsonl"), byte_tokenizer(), 16)
+    with pytest.raises(InputRefused, match="max tokens"):
+        Corpus(tmp_path / "none.jsonl", 0)
+
+
+class Killed(Exception):
+    pass
+
+
+def states(run):
+    return {
+        f"{site.key}/{name}": tensor
+        for site, found in run.sites.items()
+        for name, tensor in found.state().items()
+    }
+
+
+@pytest.mark.parametrize("after", [1, 40, 100])
+def test_sums_go_on_where_they_were(tiny, corpus, tmp_path, after):
+    base, fitted = tiny("llama", 0), tiny("llama", 1)
+    stream = open_stream(Corpus(corpus, 3000), byte_tokenizer(), 16)
+
+    def run(partial=None, tick=None):
+        return run_pair(
+            base, fitted, stream, sites=SITES, unit_norm=True, positions=lambda _: (),
+            batch_size=2, partial=partial, tick=tick,
+        )  # fmt: skip
+
+    def partial():
+        return Partial(tmp_path / "sums", {"what": 1}, ALONE, every=0)
+
+    batches = 0
+
+    def dies(count):
+        nonlocal batches
+        batches += 1
+        if batches > after:
+            raise Killed
+
+    whole = states(run())
+    with pytest.raises(Killed):
+        run(partial(), dies)
+    ran = []
+    base.blocks[0].register_forward_hook(lambda *given: ran.append(1))
+    resumed = states(run(partial()))
+    assert len(ran) < batches + len(stream)
+    assert len(ran) == -(-len(list(stream.batches(2))) // 1) - after
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_intervals_go_on_where_they_were(tiny, corpus, tmp_path):
+    model = tiny("llama", 0)
+    stream = open_stream(Corpus(corpus, 1500), byte_tokenizer(), 16)
+    run = run_pair(model, model, stream, sites=SITES, positions=lambda _: ())
+    spectra = {site: run.sites[site].moments["base"].spectrum(vectors=True) for site in SITES}
+
+    def read(partial=None, tick=None):
+        sinks = {site: [PromptSink(spectra[site])] for site in SITES}
+        rows_of_prompts(model, stream, SITES, sinks, batch_size=2, tick=tick, partial=partial)
+        return [sinks[site][0].leave_one_out() for site in SITES]
+
+    seen = 0
+
+    def dies(count):
+        nonlocal seen
+        seen += 1
+        if seen > 9:
+            raise Killed
+
+    key = Partial(tmp_path / "sums", {}, ALONE, every=0), "intervals"
+    with pytest.raises(Killed):
+        read(key, dies)
+    for one, other in zip(read(), read(key), strict=True):
+        assert one.full == other.full
+        assert all(np.array_equal(one.loo[name], other.loo[name]) for name in one.loo)
+
+
+def test_sums_of_another_run_are_refused(tmp_path):
+    for processes, key in ((ALONE, {"seed": 1}), (Processes(0, 2), {"seed": 0})):
+        mine = Partial(tmp_path, {"seed": 0}, ALONE, every=0)
+        mine.save("pass", 3, lambda: {"x": torch.ones(2)})
+        (tmp_path / "pass.0-of-1.safetensors").rename(
+            tmp_path / f"pass.0-of-{processes.size}.safetensors"
+        )
+        with pytest.raises(InputRefused, match="those of another"):
+            Partial(tmp_path, key, processes).restored("pass")
+    (tmp_path / "pass.0-of-1.safetensors").write_bytes(b"nothing of the kind")
+    with pytest.raises(InputRefused, match="expected partial sums"):
+        mine.restored("pass")
+    mine.remove()
+    assert not (tmp_path / "pass.0-of-1.safetensors").exists()
+
+
+SIZES = Sizes(
+    prompts=9, prompt_tokens=5, new_tokens=6, window=6, context_tokens=16, contexts_per_prompt=2,
+    parts=False, variants=(),
+)  # fmt: skip
+
+
+def test_geometry_comes_from_the_corpus_and_the_rest_from_the_prompts(tiny, corpus, tmp_path):
+    pair = tiny("llama", 0), tiny("llama", 1)
+    for model in pair:
+        model.tokenizer = byte_tokenizer()
+    given = {"prompts": letters(9), "claims": "C4,C5", "sizes": SIZES}
+    report = compare(*pair, corpus=Corpus(corpus, 4000), partial=tmp_path / "sums", **given)
+    facts = report.provenance.corpus
+    assert facts is not None
+    assert facts.rows > 200
+    assert report.geometry.sites[0].n_rows == facts.tokens - facts.rows
+    assert report.ranks.teacher_forced.n_contexts <= 18
+    assert not (tmp_path / "sums").exists()
+    alone = compare(*pair, **given)
+    assert alone.provenance.corpus is None
+    assert alone.ranks == report.ranks
+
+
+def test_a_killed_command_goes_on(tmp_path, corpus):
+    from hyperinterp.checkpoints import save_checkpoint
+    from tests.hyperinterp.training.factory import tiny_hf
+
+    for seed, name in enumerate(("base", "fitted")):
+        save_checkpoint(tiny_hf("llama", seed), byte_tokenizer(), tmp_path / name, provenance={})
+    command = [
+        sys.executable, "-c",
+        "import hyperinterp.capture.partial as p, sys; p.Partial.__init__.__defaults__ = (0.0,);"
+        "from hyperinterp.cli.main import main; main()",
+        "compare", str(tmp_path / "base"), str(tmp_path / "fitted"), "--corpus", str(corpus),
+        "--partial", str(tmp_path / "sums"), "--out", str(tmp_path / "report"), "--claims", "C5",
+        "--batch-size", "1", "--quick",
+    ]  # fmt: skip
+    started = subprocess.Popen(
+        command, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    kept = tmp_path / "sums" / "first-run.0-of-1.safetensors"
+    deadline = time.monotonic() + 240
+    while not kept.exists() and started.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    assert kept.exists(), "killed too late, or not begun"
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert report["provenance"]["corpus"]["rows"] == 700
+    assert not (tmp_path / "sums").exists()
