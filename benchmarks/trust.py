@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -65,7 +66,7 @@ def machine() -> Figures:
     names = ("hyperinterp", "torch", "transformers", "peft", "safetensors", "numpy")
     return {
         "machine": {
-            "system": platform.platform(terse=True),
+            "system": platform.system(),
             "processor": platform.machine(),
             "cores": os.cpu_count(),
             "load_at_start": round(os.getloadavg()[0], 1),
@@ -144,6 +145,8 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     """Parse, run the rows one by one, write and show."""
     given = parsed()
+    # A shell starts background jobs with SIGINT ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if given.page:
         rewrite_page(json.loads(RESULTS.read_text()))
         return 0

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def read_passages(
 
 def open_rows(
     path: str | Path, split: str | None = None, column: str = "text"
-) -> tuple[Iterator[tuple[str, str]], str]:
+) -> tuple[Generator[tuple[str, str], None, None], str]:
     """The (id, text) rows of a file or data set, read as they are asked for, and their origin.
 
     The arguments and errors are those of `read_passages`; errors of a row come with the row.
@@ -65,7 +65,7 @@ def _decoded(path: Path, reader: Callable[[Path], Iterable[object]]) -> Iterator
 
 def _chosen(
     rows: Iterable[object], origin: str, split: str | None, column: str
-) -> Iterator[tuple[str, str]]:
+) -> Generator[tuple[str, str], None, None]:
     for number, row in enumerate(rows, 1):
         if isinstance(row, str):
             yield str(number), row

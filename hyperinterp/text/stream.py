@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -95,7 +96,10 @@ class TokenStream:
 
     def _blocks(self, counts: "_Counts") -> Iterator[list[tuple[int, ...]]]:
         pairs, origin = open_rows(self.corpus.path, self.corpus.split, self.corpus.column)
-        sieve = Sieve(pairs, origin)
+        with closing(pairs):  # a limit of tokens leaves the file half read
+            yield from self._tokenised(Sieve(pairs, origin), counts)
+
+    def _tokenised(self, sieve: Sieve, counts: "_Counts") -> Iterator[list[tuple[int, ...]]]:
         passages = iter(sieve)
         limit = self.corpus.max_tokens
         while texts := [item.text for item in islice(passages, BLOCK)]:

@@ -127,5 +127,11 @@ def real_agreement(dtype: str) -> Figures:
     return trust_rows.agreement_row(base, fitted, tokenise(base.tokenizer, passages, 16))
 
 
-def processes(folder: Path, fast: bool) -> tuple[None, Figures]:
-    return None, {"reason": "comparisons over several processes are not measured here yet"}
+def processes(folder: Path, fast: bool) -> tuple[bool, Figures]:
+    from tests.hyperinterp.process_rows import processes_row
+
+    found = processes_row(folder, (1, 2) if fast else (1, 2, 3))
+    found = {name: float(f"{v:.2g}") if isinstance(v, float) else v for name, v in found.items()}
+    kept = all(found[name] for name in ("every_n_equal", "same_verdicts"))
+    kept = kept and found["processes_hold_the_same_figures"]
+    return kept and found["moments_relative"] < 1e-10, found

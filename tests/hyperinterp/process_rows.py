@@ -1,0 +1,157 @@
+"""Comparisons by several real processes against one: the figures of the trust table."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hyperinterp.checkpoints import save_checkpoint
+from tests.hyperinterp.training.factory import byte_tokenizer, letters, tiny_hf
+
+PROMPTS = 50
+BLOCKS = (
+    "geometry", "diversity", "ranks", "temperature", "static_bias", "transplant", "sufficiency",
+    "control",
+)  # fmt: skip
+
+BREAK = {
+    "": "",
+    "no common reference": "hyperinterp.capture.pair._Agreement.reach = lambda self: None",
+    "nothing dealt out": "Processes.share = lambda self, items: iter(items)",
+}
+"""Ways to take a guard out, to see that its absence is noticed."""
+
+SCRIPT = """
+import sys, torch, hyperinterp as hi
+import hyperinterp.capture.pair
+from hyperinterp.capture import run_pair
+from hyperinterp.compare import compare
+from hyperinterp.distributed import Processes, join, leave
+from hyperinterp.sites import part_sites, stream_sites
+from hyperinterp.study import Sizes
+from hyperinterp.text import tokenise
+folder, out, whole = sys.argv[1:]
+BREAK
+sizes = Sizes(
+    prompts=50, prompt_tokens=5, new_tokens=10, window=10, context_tokens=16,
+    contexts_per_prompt=4, order_contexts=40, lens_contexts=9, sweep=(0.7,), alphas=(1.0,),
+    seeds=1, control_prompts=5, bias_steps=5, transplant_prompts=7, null_draws=1, null_blocks=1,
+    hybrids=1,
+)
+processes = join()
+base, fitted = hi.load(folder + "/base"), hi.load(folder + "/fitted")
+prompts = hi.read_prompts(folder + "/prompts.jsonl")
+rows, layers = tokenise(base.tokenizer, prompts, 16), base.n_layers
+run = run_pair(base, fitted, rows, sites=(*stream_sites(layers), *part_sites(layers)),
+               unit_norm=True, batch_size=4, processes=processes)
+torch.save({s.key: found.state() for s, found in run.sites.items()}, f"{out}.sums.{processes.rank}")
+if whole == "report":
+    report = compare(base, fitted, prompts=prompts, control=fitted, late_stage=[base], sizes=sizes,
+                     batch_size=4, processes=processes)
+    open(f"{out}.{processes.rank}", "w").write(report.to_json())
+leave(processes)
+"""
+
+
+def make_pair(folder: Path) -> Path:
+    """Two tiny checkpoints and 50 prompts of unequal lengths, on disk."""
+    for seed, name in enumerate(("base", "fitted")):
+        model = tiny_hf("llama", seed)
+        save_checkpoint(model, byte_tokenizer(), folder / name, provenance={})
+    lines = [json.dumps({"id": item.id, "text": item.text}) for item in letters(PROMPTS)]
+    (folder / "prompts.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def launched(count: int, *command: str) -> "subprocess.CompletedProcess[str]":
+    """A command under torchrun's launcher with `count` processes; plain Python for none."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    return subprocess.run(
+        [sys.executable, *(launcher if count else []), *command],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+
+
+def run(folder: Path, count: int, *, report: bool = True, broken: str = "") -> Path:
+    """Let `count` processes write their sums, and their reports, beside the returned path."""
+    script, out = folder / "script.py", folder / f"by-{count}{broken.replace(' ', '-')}"
+    script.write_text(SCRIPT.replace("BREAK", BREAK[broken]), encoding="utf-8")
+    whole = "report" if report else "sums"
+    done = launched(count, str(script), str(folder), str(out), whole)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return out
+
+
+def largest_difference(one: Path, other: Path) -> dict[str, Any]:
+    """How far the sums of two runs are apart, as a share of the largest entry of each tensor."""
+    worst, equal = 0.0, True
+    ours, theirs = (torch.load(f"{path}.sums.0") for path in (one, other))
+    for key, state in ours.items():
+        assert state.keys() == theirs[key].keys()
+        for name, tensor in state.items():
+            apart = (tensor.double() - theirs[key][name].double()).abs().max()
+            worst = max(worst, float(apart / tensor.double().abs().max().clamp_min(1e-300)))
+            if name.endswith("/n"):
+                equal = equal and bool(torch.equal(tensor, theirs[key][name]))
+    return {"moments_relative": worst, "n_equal": equal}
+
+
+def numbers(block: Any, path: str = "") -> dict[str, float]:
+    """Every number of a report's block by its path."""
+    if isinstance(block, dict | list):
+        items = block.items() if isinstance(block, dict) else enumerate(block)
+        return {k: v for name, value in items for k, v in numbers(value, f"{path}/{name}").items()}
+    return {path: block} if isinstance(block, int | float) and not isinstance(block, bool) else {}
+
+
+def reports(out: Path, count: int) -> list[dict[str, Any]]:
+    """What every process reported."""
+    return [json.loads(Path(f"{out}.{rank}").read_text()) for rank in range(max(count, 1))]
+
+
+def apart(one: dict[str, Any], other: dict[str, Any]) -> float:
+    """Largest difference of two reports' figures, relative above 1 and absolute below."""
+    worst = 0.0
+    for block in BLOCKS:
+        before, after = numbers(one[block]), numbers(other[block])
+        assert before.keys() == after.keys()
+        for path, value in before.items():
+            worst = max(worst, abs(after[path] - value) / max(1.0, abs(value)))
+    return worst
+
+
+def processes_row(folder: Path, counts: tuple[int, ...] = (1, 2, 3)) -> dict[str, Any]:
+    """Figures of several processes against a plain run."""
+    make_pair(folder)
+    alone = run(folder, 0)
+    (one,) = reports(alone, 0)
+    sums, figures, verdicts, n, same = [], [], [], [], []
+    for count in counts:
+        out = run(folder, count)
+        sums.append(largest_difference(alone, out))
+        found = reports(out, count)
+        assert found[0]["provenance"]["sizes"]["processes"] == count
+        assert found[0]["provenance"]["forwards"] == one["provenance"]["forwards"]
+        figures.append(apart(one, found[0]))
+        claims = one["claims"].items()
+        verdicts.append(all(found[0]["claims"][k]["verdict"] == c["verdict"] for k, c in claims))
+        n.append(all(found[0]["claims"][k]["n"] == c["n"] for k, c in claims))
+        same += [apart(found[0], mine) == 0 for mine in found[1:]]
+    return {
+        "processes": list(counts),
+        "prompts": PROMPTS,
+        "prompts_of_C5": one["claims"]["C5"]["n"],
+        "every_n_equal": all(n) and all(found["n_equal"] for found in sums),
+        "moments_relative": max(found["moments_relative"] for found in sums),
+        "figures_apart": max(figures),
+        "same_verdicts": all(verdicts),
+        "processes_hold_the_same_figures": all(same),
+    }
