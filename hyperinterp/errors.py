@@ -6,7 +6,7 @@ HyperinterpError                exit code
 │   ├── CorruptFile             2    truncated, or a digest that does not match
 │   └── MismatchedPair          2    two checkpoints that cannot be compared
 ├── UnsupportedModel            2    a family whose structure breaks a needed identity
-├── NumericalFault              1    NaN or infinity, with the site, step or tensor name
+├── NumericalFault              2    NaN or infinity, with the site, step or tensor name
 └── OutOfResources              3    memory or disk, with advice
 
 Every message is one line: what was wrong, what was expected, what was found.
@@ -42,7 +42,9 @@ class UnsupportedModel(InputRefused):
 
 
 class NumericalFault(HyperinterpError):
-    """A NaN or an infinity; the message names where it arose."""
+    """A NaN or an infinity in a model or a run; the message names where it arose."""
+
+    exit_code = 2
 
 
 class OutOfResources(HyperinterpError):
