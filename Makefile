@@ -48,7 +48,7 @@ docs: .venv/.docs ## build the pages into site/
 	NO_MKDOCS_2_WARNING=1 $(ONE) $(BIN)/mkdocs build --strict --quiet
 
 bench: .venv/.dev ## measured ratios, written to benchmarks/results/
-	@for name in planted families claims dtypes training trust; do echo $$name; $(BIN)/python -m benchmarks.$$name || exit 1; done
+	@for name in planted families claims dtypes training scale trust; do echo $$name; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 wheel: .venv/.dev
 	$(BIN)/python -m build --wheel --outdir dist

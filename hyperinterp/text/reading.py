@@ -140,7 +140,15 @@ _READERS = {
 
 
 def read_prompts(path: str | Path, limit: int | None = None) -> Passages:
-    """Held-out prompt passages from a file, at most the first `limit`; see `read_passages`."""
+    """Held-out prompt passages from a file.
+
+    Args:
+        path: as in `read_passages`.
+        limit: stop reading after so many passages; None for all.
+
+    Raises:
+        InputRefused: as `read_passages`.
+    """
     return read_passages(path, limit=limit)
 
 
