@@ -204,6 +204,25 @@ class Study:
         if self.base.tokenizer is None:
             raise InputRefused(f"{self.base.name}: expected a tokenizer, found none")
         self.passages = self.passages.head(self.sizes.prompts)
+        self._check_corpus()
+
+    def _check_corpus(self) -> None:
+        """Refuse a corpus, or a folder for its sums, before hours of work rather than after."""
+        limit, needed = self.base.position_limit, self.sizes.context_tokens
+        if self.stream is not None and limit is not None and needed > limit:
+            raise InputRefused(
+                f"{self.base.name}: expected texts of at most {limit} tokens (its learned "
+                f"positions), found context_tokens = {needed} for the corpus"
+            )
+        if self.partial is None:
+            return
+        if self.corpus is None:
+            raise InputRefused("partial sums: expected a corpus beside their folder, found none")
+        if not (self.base.fingerprint and self.fitted.fingerprint):
+            raise InputRefused(
+                "partial sums: expected models with a fingerprint, so that the sums of others are "
+                "never taken for theirs; found none (load them by name)"
+            )
 
     @property
     def logit_precision(self) -> float:

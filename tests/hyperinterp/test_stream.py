@@ -25,7 +25,8 @@ SITES = stream_sites(tiny_hf("llama").config.num_hidden_layers)
 
 
 def small(seed):
-    return HookedModel(tiny_hf("llama", seed), byte_tokenizer(), name=str(seed))
+    model, digest = tiny_hf("llama", seed), str(seed) * 64
+    return HookedModel(model, byte_tokenizer(), name=str(seed), fingerprint=digest)
 
 
 @pytest.fixture
@@ -182,6 +183,17 @@ def test_geometry_comes_from_the_corpus_and_the_rest_from_the_prompts(corpus, tm
     alone = compare(*pair, **given)
     assert alone.provenance.corpus is None
     assert alone.ranks == report.ranks
+
+
+def test_what_cannot_be_told_apart_is_not_kept(corpus, tmp_path):
+    pair = small(0), small(1)
+    given = {"prompts": letters(9), "claims": "C5", "sizes": SIZES, "partial": tmp_path / "sums"}
+    with pytest.raises(InputRefused, match="expected a corpus"):
+        compare(*pair, **given)
+    pair[1].fingerprint = ""
+    with pytest.raises(InputRefused, match="with a fingerprint"):
+        compare(*pair, corpus=Corpus(corpus, 2000), **given)
+    assert not (tmp_path / "sums").exists()
 
 
 def test_a_killed_command_goes_on(tmp_path, corpus):
