@@ -19,7 +19,7 @@ from hyperinterp.models import HookedModel, Part, PartKind, blocks, paths_of, tr
 from hyperinterp.models.checks import self_check
 from hyperinterp.report.schema import Report
 from hyperinterp.sites import Site, SiteKind, block_outputs
-from hyperinterp.study import Sizes
+from hyperinterp.sizes import Sizes
 from hyperinterp.text import Passage, Passages, tokenise
 from hyperinterp.training import TrainConfig
 from tests.hyperinterp.families import make_hf, word_tokenizer

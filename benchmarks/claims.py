@@ -22,7 +22,7 @@ import torch
 import hyperinterp as hi
 from benchmarks import pages, record
 from hyperinterp.report import save
-from hyperinterp.study import PRESETS
+from hyperinterp.sizes import PRESETS
 from hyperinterp.text import Passages
 from hyperinterp.training import Progress
 

@@ -24,7 +24,8 @@ from hyperinterp import load
 from hyperinterp.analyses.results import Claim, Verdict
 from hyperinterp.compare import ANALYSES
 from hyperinterp.models import HookedModel
-from hyperinterp.study import PRESETS, Sizes, Study
+from hyperinterp.sizes import PRESETS, Sizes
+from hyperinterp.study import Study
 from hyperinterp.text import Passage, Passages, builtin_passages
 from tests.hyperinterp.analyses.conftest import SIZES, VOCAB, word_tokenizer
 from tests.hyperinterp.analyses.planted import CHANGES, flatten, planted_twin

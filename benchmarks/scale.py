@@ -252,7 +252,7 @@ COMPARE = """
 import json, sys, time, torch, hyperinterp as hi
 from hyperinterp.compare import compare
 from hyperinterp.distributed import join, leave
-from hyperinterp.study import Sizes
+from hyperinterp.sizes import Sizes
 torch.set_num_threads(1)
 processes = join()
 models = hi.load("smollm2"), hi.load(sys.argv[1], base="smollm2", base_if_adapter=True)

@@ -14,7 +14,7 @@ import typer.main
 import hyperinterp
 from hyperinterp.cli.app import app
 from hyperinterp.report.schema import json_schema
-from hyperinterp.study import PRESETS, Sizes
+from hyperinterp.sizes import PRESETS, Sizes
 from hyperinterp.verdicts import RULES
 
 MARK = re.compile(r"<!-- ([a-z]+)(?:: (?!begin -->|end -->)([\w .-]+))? -->")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hyperinterp.models import HookedModel as HookedModel
     from hyperinterp.models import load as load
     from hyperinterp.report.schema import Report as Report
-    from hyperinterp.study import Sizes as Sizes
+    from hyperinterp.sizes import Sizes as Sizes
     from hyperinterp.text import Corpus as Corpus
     from hyperinterp.text import builtin_passages as builtin_passages
     from hyperinterp.text import read_passages as read_passages
@@ -34,7 +34,7 @@ _WHERE = {
     "Frequencies": "hyperinterp.frequencies",
     "HookedModel": "hyperinterp.models",
     "Report": "hyperinterp.report.schema",
-    "Sizes": "hyperinterp.study",
+    "Sizes": "hyperinterp.sizes",
     "TrainConfig": "hyperinterp.training",
     "builtin_passages": "hyperinterp.text",
     "compare": "hyperinterp.compare",

@@ -27,7 +27,8 @@ from hyperinterp.report.schema import (
     Provenance,
     Report,
 )
-from hyperinterp.study import PRESETS, Progress, Sizes, Study, silent
+from hyperinterp.sizes import PRESETS, Sizes
+from hyperinterp.study import Progress, Study, silent
 from hyperinterp.text import Corpus, Passages, TokenStream, builtin_passages
 from hyperinterp.verdicts import RULES, adjust, not_tested
 
@@ -110,7 +111,7 @@ def compare(
         frequencies: how often each token occurs in a corpus, for the frequency classes of C4; by
             default the tokens of the held-out and training passages are counted.
         claims: ids such as "C1,C5"; all by default.
-        preset: "quick", "default" or "full"; see `hyperinterp.study.PRESETS`.
+        preset: "quick", "default" or "full"; see `hyperinterp.sizes.PRESETS`.
         sizes: sizes of your own instead of a preset's.
         seed: seeds splits, samples and random controls.
         batch_size: rows per forward pass; figures do not depend on it beyond rounding.

@@ -15,7 +15,8 @@ from hyperinterp.course import Course, read_course
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.models import load
 from hyperinterp.report.trace.schema import TRACE_VERSION, Trace, TracePoint
-from hyperinterp.study import Progress, Sizes, Study, silent
+from hyperinterp.sizes import Sizes
+from hyperinterp.study import Progress, Study, silent
 from hyperinterp.text import Passages, builtin_passages
 
 _MANIFEST = "hyperinterp-manifest.json"

@@ -13,7 +13,13 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     ("hyperinterp.block", "hyperinterp.errors"),
     ("hyperinterp.distributed",),
-    ("hyperinterp.course", "hyperinterp.frequencies", "hyperinterp.sites", "hyperinterp.text"),
+    (
+        "hyperinterp.course",
+        "hyperinterp.frequencies",
+        "hyperinterp.sites",
+        "hyperinterp.sizes",
+        "hyperinterp.text",
+    ),
     ("hyperinterp.checkpoints",),
     ("hyperinterp.models",),
     ("hyperinterp.capture", "hyperinterp.generation", "hyperinterp.training"),

@@ -15,7 +15,7 @@ from hyperinterp.checkpoints import export_bundle, save_checkpoint
 from hyperinterp.compare import compare
 from hyperinterp.models import load
 from hyperinterp.report import Report, json_schema, save
-from hyperinterp.study import PRESETS
+from hyperinterp.sizes import PRESETS
 from hyperinterp.text import read_prompts, tokenise
 
 pytestmark = pytest.mark.real

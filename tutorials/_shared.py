@@ -19,7 +19,7 @@ import plotly.io as pio
 
 import hyperinterp as hi
 from hyperinterp.report.figures.theme import PAPER, template
-from hyperinterp.study import PRESETS
+from hyperinterp.sizes import PRESETS
 from hyperinterp.training import TrainResult
 
 FAST = os.environ.get("HYPERINTERP_FAST", "") not in ("", "0")

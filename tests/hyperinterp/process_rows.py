@@ -32,7 +32,7 @@ from hyperinterp.capture import run_pair
 from hyperinterp.compare import compare
 from hyperinterp.distributed import Processes, join, leave
 from hyperinterp.sites import part_sites, stream_sites
-from hyperinterp.study import Sizes
+from hyperinterp.sizes import Sizes
 from hyperinterp.text import tokenise
 folder, out, whole = sys.argv[1:]
 BREAK

@@ -15,7 +15,7 @@ from hyperinterp.checkpoints import load_checkpoint, save_checkpoint
 from hyperinterp.compare import compare
 from hyperinterp.models import HookedModel
 from hyperinterp.report import markdown, summary
-from hyperinterp.study import Sizes
+from hyperinterp.sizes import Sizes
 from hyperinterp.verdicts import RULES
 from tests.hyperinterp.training.factory import byte_tokenizer, letters, tiny_hf
 

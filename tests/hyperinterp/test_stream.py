@@ -17,7 +17,7 @@ from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import stream_sites
-from hyperinterp.study import Sizes
+from hyperinterp.sizes import Sizes
 from hyperinterp.text import Corpus, open_stream, read_passages, tokenise
 from tests.hyperinterp.training.factory import byte_tokenizer, letters, tiny_hf
 

@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from hyperinterp.compare import compare
 from hyperinterp.models import HookedModel
-from hyperinterp.study import Sizes
+from hyperinterp.sizes import Sizes
 from hyperinterp.text import Passage, Passages, tokenise
 
 VOCAB = 300

@@ -19,7 +19,7 @@ from hyperinterp.models import HookedModel, load
 from hyperinterp.report.trace import Trace, save_trace, trace_schema
 from hyperinterp.report.trace.figures import charts
 from hyperinterp.report.trace.writing import render
-from hyperinterp.study import Sizes
+from hyperinterp.sizes import Sizes
 from hyperinterp.tracing import kept, trace, trace_sizes
 from hyperinterp.training import TrainConfig, run_directory, train
 

@@ -15,7 +15,8 @@ from hyperinterp.errors import HyperinterpError, NumericalFault
 from hyperinterp.models import HookedModel
 from hyperinterp.report.schema import Report
 from hyperinterp.sites import Site, SiteKind, part_sites, stream_sites
-from hyperinterp.study import PRESETS, check_pair
+from hyperinterp.sizes import PRESETS
+from hyperinterp.study import check_pair
 from hyperinterp.text import Passage, Passages, TokenRows, read_passages, tokenise
 from probes import kl_divergence, token_ranks
 from tests.hyperinterp.conftest import make_tiny

@@ -9,7 +9,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from hyperinterp.models import HookedModel
-from hyperinterp.study import Sizes, Study
+from hyperinterp.sizes import Sizes
+from hyperinterp.study import Study
 from hyperinterp.text import Passage, Passages
 
 from .planted import TEMPERATURE, planted_twin

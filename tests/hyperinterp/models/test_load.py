@@ -16,7 +16,7 @@ from hyperinterp.compare import compare
 from hyperinterp.errors import InputRefused, UnsupportedModel
 from hyperinterp.models import HookedModel, load, self_check
 from hyperinterp.models.checks import TOLERANCE
-from hyperinterp.study import Sizes
+from hyperinterp.sizes import Sizes
 from tests.hyperinterp.families import make_hf, word_tokenizer
 from tests.hyperinterp.training.factory import byte_tokenizer, letters, tiny_hf
 

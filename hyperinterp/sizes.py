@@ -1,0 +1,87 @@
+"""How much a comparison looks at: sizes of one's own, and the presets."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much each analysis looks at; printed in every report.
+
+    Attributes:
+        prompts: held-out passages used at most.
+        prompt_tokens: tokens given before generation.
+        new_tokens: tokens generated at most.
+        window: last generated tokens that are scored.
+        context_tokens: tokens of each passage that both models read.
+        contexts_per_prompt: next-token decisions per passage for ranks and divergences.
+        order_contexts: decisions on which whole orderings of the vocabulary are compared.
+        lens_contexts: overridden decisions followed through the depth.
+        parts: also measure the geometry of attention and MLP outputs.
+        variants: geometry variants with intervals, beside the raw one.
+        control_prompts: prompts of the generated control arms (C2, C3, C6).
+        seeds: seeds of every sampled arm.
+        sweep: temperatures of the diversity-over-entropy curve.
+        alphas: factors of the static biases; the generated ones beside 0.
+        bias_steps: optimiser steps of the fitted static bias.
+        transplant_prompts: passages read by every hybrid.
+        null_draws: random weight changes per block.
+        null_blocks: number of blocks that get random changes (the last one always).
+        hybrids: number of hybrids that write text.
+    """
+
+    prompts: int | None = 64
+    prompt_tokens: int = 32
+    new_tokens: int = 96
+    window: int = 96
+    context_tokens: int = 128
+    contexts_per_prompt: int | None = 32
+    order_contexts: int = 512
+    lens_contexts: int = 96
+    parts: bool = True
+    variants: tuple[str, ...] = ("standardised", "unit_norm")
+    control_prompts: int = 24
+    seeds: int = 2
+    sweep: tuple[float, ...] = (0.5, 0.7, 0.85, 1.15)
+    alphas: tuple[float, ...] = (0.5, 1.0, 2.0)
+    bias_steps: int = 60
+    transplant_prompts: int = 16
+    null_draws: int = 3
+    null_blocks: int = 4
+    hybrids: int = 6
+
+
+PRESETS: dict[str, Sizes] = {
+    "quick": Sizes(
+        prompts=24,
+        contexts_per_prompt=16,
+        order_contexts=128,
+        lens_contexts=48,
+        parts=False,
+        variants=("standardised",),
+        control_prompts=8,
+        seeds=1,
+        sweep=(0.7,),
+        alphas=(1.0,),
+        bias_steps=30,
+        transplant_prompts=8,
+        null_draws=2,
+        null_blocks=1,
+        hybrids=2,
+    ),
+    "default": Sizes(),
+    "full": Sizes(
+        prompts=None,
+        contexts_per_prompt=None,
+        order_contexts=2048,
+        lens_contexts=256,
+        control_prompts=64,
+        seeds=5,
+        sweep=(0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.3),
+        alphas=(0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0),
+        bias_steps=200,
+        transplant_prompts=64,
+        null_draws=8,
+        null_blocks=64,
+        hybrids=16,
+    ),
+}
