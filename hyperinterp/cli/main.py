@@ -96,6 +96,8 @@ def _failed(error: BaseException, debug: bool) -> int:
 
         traceback.print_exception(error)
     line, code = explain(error)
+    rank = os.environ.get("RANK", "0")  # set by launchers of several processes
     if line:
-        sys.stderr.write(" ".join(line.split()) + "\n")
+        whose = "" if rank == "0" else f"process {rank}: "
+        sys.stderr.write(whose + " ".join(line.split()) + "\n")
     return code

@@ -85,3 +85,12 @@ def test_the_command_under_a_launcher_speaks_once(pair):
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("report:") == 1
     assert json.loads((out / "report.json").read_text())["provenance"]["sizes"]["processes"] == 2
+
+
+def test_a_refusal_under_a_launcher_says_whose_it_is(pair):
+    done = launched(2, "-m", "hyperinterp", "compare", str(pair / "none"), str(pair / "fitted"))
+    assert done.returncode != 0
+    errors = [line for line in done.stderr.splitlines() if "error: " in line and "none" in line]
+    assert sum(line.startswith("error: ") for line in errors) <= 1  # the launcher ends the others
+    assert all(line.startswith(("error: ", "process 1: error: ")) for line in errors)
+    assert errors
