@@ -105,7 +105,9 @@ def _bridge() -> Any:
     from transformer_lens.model_bridge.sources import build_bridge_from_module
 
     model = load("smollm2", device="cpu")
-    return build_bridge_from_module(model.hf, "LlamaForCausalLM", tokenizer=model.tokenizer)
+    return build_bridge_from_module(
+        model.hf, "LlamaForCausalLM", hf_config=model.hf.config, tokenizer=None
+    )
 
 
 def _theirs(bridge: Any, rows: TokenRows) -> list[float]:

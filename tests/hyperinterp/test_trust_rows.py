@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from hyperinterp import capture, study
-from hyperinterp.capture import SiteSums
+from hyperinterp import study
+from hyperinterp.capture import SiteSums, pair
 from hyperinterp.text import reading
 from tests.hyperinterp import trust_rows
 from tests.hyperinterp.conftest import make_tiny
@@ -21,8 +21,8 @@ def test_nan_in_an_activation_is_named():
 
 
 def test_control_without_the_look_nan_goes_through(monkeypatch):
-    monkeypatch.setattr(capture, "_finite", lambda *_: None)
-    monkeypatch.setattr(capture, "_feed", lambda *_, **__: None)
+    monkeypatch.setattr(pair, "check_finite", lambda *_: None)
+    monkeypatch.setattr(pair, "feed", lambda *_, **__: None)
     assert not any(row["stopped"] for row in trust_rows.nan_site_rows(trials=2, seed=3))
 
 
@@ -38,7 +38,7 @@ def test_figures_agree_across_batch_sizes(dtype):
 def test_control_a_figure_that_depends_on_the_batch_is_seen(monkeypatch):
     honest = SiteSums.add
     monkeypatch.setattr(
-        SiteSums, "add", lambda self, name, rows: honest(self, name, rows[:12])
+        SiteSums, "add", lambda self, name, rows, like="": honest(self, name, rows[:12], like)
     )  # drops what more than one row of at most 11 tokens has
     row = trust_rows.agreement_row(
         make_tiny("llama", 0), make_tiny("llama", 1), trust_rows.some_rows()
