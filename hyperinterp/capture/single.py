@@ -67,9 +67,11 @@ def run_one(
     for numbers, ids in rows.batches(batch_size):
         final = model.run(ids, sites, read)
         check_finite(model, Site(SiteKind.FINAL_NORM), final)
+        for found in moments.values():
+            found.flush()  # as `run_pair` does: the same sums to the last bit
         chosen = chosen_positions(ids.shape[1], contexts_per_row)
         kept.append(contexts_of(numbers, ids, (final, final), chosen))
         if tick is not None:
             tick(len(numbers))
-    found = joined(kept, model.d_model)
-    return ModelRun(moments, found.base, found.row, found.position, found.target, rows)
+    contexts = joined(kept, model.d_model)
+    return ModelRun(moments, contexts.base, contexts.row, contexts.position, contexts.target, rows)

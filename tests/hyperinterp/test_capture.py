@@ -86,7 +86,7 @@ def test_a_sink_takes_a_prompt_out_exactly(tiny):
     rows = some_rows()
     site = Site(SiteKind.RESID, 2)
     run = run_pair(base, fitted, rows, sites=[site])
-    sink = PromptSink(run.sites[site].moments["base"])
+    sink = PromptSink(run.sites[site].moments["base"].spectrum(vectors=True))
     rows_of_prompts(base, rows, [site], {site: [sink]}, batch_size=4)
     found = sink.leave_one_out()
     for index in range(len(rows)):
