@@ -338,7 +338,13 @@ def main() -> None:
         "processes": (given.fitted,),
         "presets": (given.fitted, given.threads),
     }
-    for name in given.parts or PARTS:
+    wanted = given.parts or PARTS
+    if set(wanted) & set(more) and not Path(given.fitted).exists():
+        parser.error(
+            f"--fitted: expected a twin of smollm2 (`make demo` trains one), found nothing "
+            f"at {given.fitted}"
+        )
+    for name in wanted:
         path = record.RESULTS / "scale.json"
         known = record.read("scale") if path.is_file() else {}
         kept = {part: known[part] for part in PARTS if part in known}
