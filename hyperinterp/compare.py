@@ -233,9 +233,12 @@ def _lacking(study: Study) -> dict[str, str]:
         if not given:
             lacking[claim] = f"needs {RULES[claim].needs}."
     rows = len(study.contexts_rows)
-    for claim, least in (("C3", 8), ("C5", 8)):
-        if rows < least:
-            lacking[claim] = f"needs at least {least} held-out prompts, found {rows}."
+    if rows < 8:
+        lacking["C3"] = f"needs at least 8 held-out prompts, found {rows}."
+    measured = rows if study.stream is None else len(study.stream)
+    if measured < 8:
+        text = "held-out prompts" if study.stream is None else "passages of the corpus"
+        lacking["C5"] = f"needs at least 8 {text}, found {measured}."
     if rows < 2:
         lacking |= dict.fromkeys(RULES, f"needs at least 2 held-out prompts, found {rows}.")
     return lacking

@@ -68,7 +68,7 @@ class Processes:
 
     def summed(self, mine: Tensor) -> Tensor:
         """The sum of a tensor over all processes, the same on all, in float64 on the CPU."""
-        return torch.stack(self.everywhere(mine.detach().double().cpu())).sum(0)
+        return torch.stack(self.everywhere(mine.detach().cpu().double())).sum(0)
 
     def rows_per_batch(self, most: int, rows: int) -> int:
         """Rows per batch, at most `most`, such that every process gets as many batches."""

@@ -33,7 +33,7 @@ def mean_shift(study: Study, contexts: Contexts) -> Float[Tensor, " v"]:
     """Mean centred logit shift over contexts, float32 on the CPU."""
 
     def each(ours: Tensor, theirs: Tensor) -> Tensor:
-        return centred_shift(ours, theirs).sum(0).double().cpu()
+        return centred_shift(ours, theirs).sum(0).cpu().double()
 
     return (_total(study.map_logits(contexts, each, CHUNK)) / len(contexts)).float()
 
@@ -46,7 +46,7 @@ def rank_gainers(study: Study, contexts: Contexts, count: int) -> Int[Tensor, " 
     chosen = _even(contexts, study.sizes.order_contexts)
 
     def each(ours: Tensor, theirs: Tensor) -> Tensor:
-        return (_log_ranks(ours) - _log_ranks(theirs)).sum(0).double().cpu()
+        return (_log_ranks(ours) - _log_ranks(theirs)).sum(0, dtype=torch.float64).cpu()
 
     return _total(study.map_logits(chosen, each, CHUNK)).topk(count).indices
 
@@ -177,7 +177,7 @@ def _together(processes: Processes, number: float, tensor: Tensor) -> tuple[floa
     """Both summed over all processes."""
     if processes.size == 1:
         return number, tensor
-    both = torch.cat([torch.tensor([number], dtype=torch.float64), tensor.double().cpu()])
+    both = torch.cat([torch.tensor([number], dtype=torch.float64), tensor.cpu().double()])
     both = processes.summed(both)
     return float(both[0]), both[1:].to(tensor)
 

@@ -212,8 +212,8 @@ def _context_ranks(study: Study, name: str, contexts: Contexts, frequencies: Ten
         if len(half) == 0 or len(other) == 0:
             continue
         bias = mean_shift(study, other)
-        still = found_overrides(study.base, study.fitted, half, bias, study.processes)
-        crossed.append((still, half.row))
+        shifted = found_overrides(study.base, study.fitted, half, bias, study.processes)
+        crossed.append((shifted, half.row))
     still = torch.cat([item.overridden for item, _ in crossed])
     still_row = torch.cat([row for _, row in crossed])
     rates = tuple(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hyperinterp.capture.contexts import Contexts, chosen_positions, contexts_of, joined
 from hyperinterp.capture.partial import Partial
-from hyperinterp.capture.sums import SiteSums, check_finite, feed
+from hyperinterp.capture.sums import SiteSums, below, check_finite, feed
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind
@@ -145,9 +145,7 @@ def _restore(partial: Partial, sums: dict[Site, SiteSums]) -> int:
     done, tensors = partial.restored(FIRST)
     if done:
         for site in sums:
-            head = f"{site.key}/"
-            own = {key[len(head) :]: t for key, t in tensors.items() if key.startswith(head)}
-            sums[site] = SiteSums.from_state(own)
+            sums[site] = SiteSums.from_state(below(tensors, site.key))
     return done
 
 

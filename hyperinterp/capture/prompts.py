@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hyperinterp.capture.pair import Tick
 from hyperinterp.capture.partial import Partial
+from hyperinterp.capture.sums import below
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site
 from hyperinterp.text import TokenRows, TokenStream
 from probes import LeaveOneOut, Moments, PromptSpectra, Spectrum
-
-Tick = Callable[[int], None]
 
 
 def spectra_of(moments: Sequence[Moments], processes: Processes = ALONE) -> list[Spectrum]:
@@ -150,7 +150,5 @@ def _restore(partial: Partial, name: str, sinks: Mapping[Site, Sequence[PromptSi
     if done:
         for site, named in sinks.items():
             for number, sink in enumerate(named):
-                head = f"{site.key}/{number}/"
-                own = {key[len(head) :]: t for key, t in tensors.items() if key.startswith(head)}
-                sink.take([own])
+                sink.take([below(tensors, f"{site.key}/{number}")])
     return done

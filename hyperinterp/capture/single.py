@@ -1,19 +1,18 @@
 """Run one model once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from hyperinterp.capture.contexts import Contexts, chosen_positions, contexts_of, joined
+from hyperinterp.capture.pair import Tick
 from hyperinterp.capture.sums import check_finite, flat
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind
 from hyperinterp.text import TokenRows
 from probes import Moments
-
-Tick = Callable[[int], None]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,12 @@ from probes import CrossMoments, DriftSums, Moments
 OUTLIER_FACTOR = 10.0
 
 
+def below(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """The tensors named `PART/...`, by what follows the slash."""
+    head = f"{part}/"
+    return {key[len(head) :]: t for key, t in state.items() if key.startswith(head)}
+
+
 @dataclass
 class SiteSums:
     """Additive sums of one site, over positions 1 and later unless said otherwise.
@@ -91,17 +97,12 @@ class SiteSums:
     @staticmethod
     def from_state(state: Mapping[str, Tensor]) -> "SiteSums":
         """The sums that `state()` came from."""
-
-        def below(part: str) -> dict[str, Tensor]:
-            head = f"{part}/"
-            return {key[len(head) :]: t for key, t in state.items() if key.startswith(head)}
-
-        names = dict.fromkeys(key.rpartition("/")[0] for key in below("moments"))
+        names = dict.fromkeys(key.rpartition("/")[0] for key in below(state, "moments"))
         return SiteSums(
-            {name: Moments.from_state(below(f"moments/{name}")) for name in names},
-            CrossMoments.from_state(below("cross")),
-            DriftSums.from_state(below("drift")),
-            {role: int(count) for role, count in below("outliers").items()},
+            {name: Moments.from_state(below(state, f"moments/{name}")) for name in names},
+            CrossMoments.from_state(below(state, "cross")),
+            DriftSums.from_state(below(state, "drift")),
+            {role: int(count) for role, count in below(state, "outliers").items()},
         )
 
 
