@@ -84,7 +84,9 @@ def compared(folder: Path, method: str, seed: int, preset: str, prompts: int) ->
             twin,
             control=twin / "control",
             late_stage=[late] if method != "late-stage" else (),
-            sizes=replace(PRESETS[preset], prompts=prompts),
+            sizes=replace(
+                PRESETS[preset], prompts=prompts, new_tokens=96, window=96, context_tokens=128
+            ),
             seed=seed,
             progress=lambda task, done, total: (
                 print(task, done, total, file=sys.stderr) if done == total else None

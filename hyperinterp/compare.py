@@ -251,15 +251,21 @@ def _run(
     absent: dict[str, str] = {}
     lacking = _lacking(study)
     claims = {}
+    tested = {}
     for claim, (block, module) in ANALYSES.items():
         reason = lacking.get(claim)
         if claim not in wanted:
             reason = f"not asked for (--claims); needs {RULES[claim].needs}."
-        if reason is not None:
+        if reason is None:
+            tested[claim] = importlib.import_module(module)
+        else:
             claims[claim] = not_tested(claim, reason)
             absent[block] = reason
-            continue
-        blocks[block], claims[claim] = importlib.import_module(module).analyse(study)
+    for module in tested.values():  # what they order is written in the same batches
+        if hasattr(module, "prepare"):
+            study.once(module.prepare)
+    for claim, module in tested.items():
+        blocks[ANALYSES[claim][0]], claims[claim] = module.analyse(study)
     return blocks, claims, absent
 
 

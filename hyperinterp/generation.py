@@ -7,7 +7,7 @@ other rows of a batch change what is drawn.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -32,6 +32,9 @@ class Decoding:
         seed: None for greedy, else the seed of the draw.
         bias: context-free shift of the logits `[vocab]`, or None.
         alpha: factor on `bias`.
+        rows: numbers of the prompts that the arm continues; all of them when None.
+        match_entropy: at every step, the temperature at which the model has the entropy that
+            a second model has in the same context; `temperature` comes on top.
     """
 
     name: str
@@ -39,6 +42,8 @@ class Decoding:
     seed: int | None = None
     bias: Tensor | None = None
     alpha: float = 1.0
+    rows: tuple[int, ...] | None = None
+    match_entropy: bool = False
 
 
 GREEDY = Decoding("greedy")
@@ -56,6 +61,12 @@ class Generated:
     rows: tuple[tuple[int, ...], ...]
     ended: tuple[bool, ...]
 
+    def chosen(self, rows: Sequence[int]) -> "Generated":
+        """Only the continuations with these numbers."""
+        return Generated(
+            tuple(self.rows[row] for row in rows), tuple(self.ended[row] for row in rows)
+        )
+
 
 class _ArmProcessor(LogitsProcessor):
     """Applies each row's own decoding; the result is taken greedily."""
@@ -64,10 +75,11 @@ class _ArmProcessor(LogitsProcessor):
         self,
         decodings: Sequence[Decoding],
         prompts: Sequence[int],
-        temperatures: "Callable[[Tensor, Tensor], Tensor] | None" = None,
+        target: HookedModel | None = None,
     ) -> None:
         self._decodings = decodings
-        self._temperatures = temperatures
+        self._matched = [row for row, arm in enumerate(decodings) if arm.match_entropy]
+        self._match = None if target is None or not self._matched else _EntropyMatch(target)
         self._draws = [
             None if arm.seed is None else _generator(arm.seed, prompt)
             for arm, prompt in zip(decodings, prompts, strict=True)
@@ -78,8 +90,9 @@ class _ArmProcessor(LogitsProcessor):
         for row, arm in enumerate(self._decodings):
             if arm.bias is not None:
                 scores[row] += arm.alpha * arm.bias.to(scores.device, scores.dtype)
-        if self._temperatures is not None:
-            scores /= self._temperatures(input_ids, scores)[:, None]
+        if self._match is not None:
+            rows = self._matched
+            scores[rows] /= self._match(input_ids[rows], scores[rows])[:, None]
         for row, (arm, draw) in enumerate(zip(self._decodings, self._draws, strict=True)):
             if draw is not None:
                 scores[row] = _drawn(scores[row] / arm.temperature, draw)
@@ -162,54 +175,90 @@ def generate(
     tick: Tick | None = None,
     processes: Processes = ALONE,
 ) -> dict[str, Generated]:
-    """Continue every prompt under every arm.
+    """Continue the prompts under every arm, each arm those that it asks for.
 
     Args:
         model: the model that writes.
         prompts: token ids; rows of equal length run together.
         arms: decodings with distinct names.
         new_tokens: most tokens generated per prompt.
-        batch_size: most rows at once (prompts x arms).
-        match_entropy_of: when given, at every step each row's temperature is the one at which
-            `model` has the entropy that this model has in the same context.
+        batch_size: most rows at once, whatever their arm.
+        match_entropy_of: the second model of the arms with `match_entropy`.
         tick: called with the number of rows done.
-        processes: the processes that share the prompts; all of them get every text.
+        processes: the processes that share the texts; all of them get every text.
 
     Returns:
-        Per arm name, the continuations in the order of the prompts.
+        Per arm name, the continuations in the order of its prompts.
+
+    Raises:
+        ValueError: two arms of one name, or an arm that matches a model that was not given.
     """
     if len({arm.name for arm in arms}) != len(arms):
         raise ValueError(f"arms: expected distinct names, found {[arm.name for arm in arms]}")
+    if match_entropy_of is None and any(arm.match_entropy for arm in arms):
+        raise ValueError("match_entropy_of: expected the model to match, found none")
     stops = stop_tokens(model)
-    done: dict[str, dict[int, tuple[tuple[int, ...], bool]]] = {arm.name: {} for arm in arms}
-    size = processes.rows_per_batch(max(1, batch_size // len(arms)), len(prompts))
-    for numbers, ids in processes.share(prompts.batches(size)):
-        stacked = ids.repeat(len(arms), 1)
-        decodings = [arm for arm in arms for _ in numbers]
-        matcher = None if match_entropy_of is None else _EntropyMatch(match_entropy_of)
-        processor = _ArmProcessor(decodings, [*numbers] * len(arms), matcher)
+    jobs = [
+        (arm, number)
+        for arm in arms
+        for number in (range(len(prompts)) if arm.rows is None else arm.rows)
+    ]
+    jobs.sort(key=lambda job: job[1])  # equal prompts in one batch are read once
+    texts: dict[int, tuple[tuple[int, ...], bool]] = {}
+    for chosen, ids in processes.share(
+        _prompts_of(prompts, jobs).batches(processes.rows_per_batch(batch_size, len(jobs)))
+    ):
+        decodings, numbers = zip(*(jobs[job] for job in chosen), strict=True)
+        processor = _ArmProcessor(decodings, numbers, match_entropy_of)
         with _plain_decoding(model), torch.no_grad():
             output = model.hf.generate(  # pyright: ignore[reportCallIssue]
-                input_ids=stacked.to(model.device),
-                attention_mask=torch.ones_like(stacked).to(model.device),
+                input_ids=ids.to(model.device),
+                attention_mask=torch.ones_like(ids).to(model.device),
+                past_key_values=_read_once(model, ids),
                 generation_config=_config(stops, new_tokens),
                 logits_processor=LogitsProcessorList([processor]),
             )
-        for row, sequence in enumerate(output[:, ids.shape[1] :].tolist()):  # pyright: ignore
-            arm, number = decodings[row].name, numbers[row % len(numbers)]
-            done[arm][number] = _cut(sequence, stops)
+        sequences = output[:, ids.shape[1] :].tolist()  # pyright: ignore
+        texts |= {
+            job: _cut(sequence, stops) for job, sequence in zip(chosen, sequences, strict=True)
+        }
         if tick is not None:
-            tick(len(decodings) * processes.size)
-    for found in processes.everywhere(done):
-        for arm, rows in found.items():
-            done[arm] |= rows
-    return {
-        name: Generated(
-            tuple(found[number][0] for number in range(len(prompts))),
-            tuple(found[number][1] for number in range(len(prompts))),
+            tick(len(chosen) * processes.size)
+    texts = {job: text for part in processes.everywhere(texts) for job, text in part.items()}
+    found = {(arm.name, number): texts[job] for job, (arm, number) in enumerate(jobs)}
+    written = {}
+    for arm in arms:
+        rows = range(len(prompts)) if arm.rows is None else arm.rows
+        own = [found[arm.name, number] for number in rows]
+        written[arm.name] = Generated(
+            tuple(ids for ids, _ in own), tuple(ended for _, ended in own)
         )
-        for name, found in done.items()
-    }
+    return written
+
+
+def _read_once(model: HookedModel, ids: Tensor) -> DynamicCache:
+    """Keys and values of all but the last token of every row; equal rows are read once."""
+    cache = DynamicCache(config=model.hf.config)
+    if ids.shape[1] == 1:
+        return cache
+    distinct, places = ids[:, :-1].unique(dim=0, return_inverse=True)
+    model.hf(
+        input_ids=distinct.to(model.device),
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    cache.batch_select_indices(places.to(model.device))
+    return cache
+
+
+def _prompts_of(prompts: TokenRows, jobs: Sequence[tuple[Decoding, int]]) -> TokenRows:
+    """One row per job."""
+    return replace(
+        prompts,
+        rows=tuple(prompts.rows[number] for _, number in jobs),
+        index=tuple(prompts.index[number] for _, number in jobs),
+    )
 
 
 def continue_text(

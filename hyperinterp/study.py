@@ -112,7 +112,9 @@ class Study:
     forwards: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     warnings: list[str] = field(default_factory=list)
-    _written: dict[str, Generated] = field(default_factory=dict)
+    _made: dict[Callable[["Study"], Any], Any] = field(default_factory=dict)
+    _orders: dict[str, dict[str, Decoding]] = field(default_factory=lambda: defaultdict(dict))
+    _written: dict[str, dict[str, Generated]] = field(default_factory=lambda: defaultdict(dict))
 
     def __post_init__(self) -> None:
         for other in (self.fitted, self.control, *self.late_stage):
@@ -180,18 +182,10 @@ class Study:
         length = self.sizes.prompt_tokens
         return replace(rows, rows=tuple(row[:length] for row in rows.rows), length=length)
 
-    def prompts(self, count: int | None) -> TokenRows:
-        """The first `count` prompts."""
-        return self.chosen_prompts(range(len(self.prompt_rows))[:count])
-
-    def chosen_prompts(self, numbers: Sequence[int]) -> TokenRows:
-        """The prompts with these numbers."""
-        rows = self.prompt_rows
-        return replace(
-            rows,
-            rows=tuple(rows.rows[number] for number in numbers),
-            index=tuple(rows.index[number] for number in numbers),
-        )
+    @property
+    def control_rows(self) -> tuple[int, ...]:
+        """Numbers of the first prompts, which the generated control arms continue."""
+        return tuple(range(len(self.prompt_rows))[: self.sizes.control_prompts])
 
     def prompt_id(self, row: int) -> str:
         """Identifier of the passage behind a token row."""
@@ -322,28 +316,50 @@ class Study:
         """
         return over_logits(self.base, self.fitted, contexts, each, size, self.processes)
 
+    def once(self, make: Callable[["Study"], T]) -> T:
+        """`make(study)`, made at the first call and kept."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return self._made[make]
+
+    # -- texts -----------------------------------------------------------------------------
+
+    def order(self, role: str, arms: Sequence[Decoding]) -> None:
+        """Have these arms written together with all else that is ordered of the role.
+
+        Args:
+            role: see `model`.
+            arms: decodings; each name is written once per role.
+        """
+        known = self._orders[role] | self._written[role]
+        self._orders[role] |= {arm.name: arm for arm in arms if arm.name not in known}
+
+    def written(self, role: str, name: str) -> Generated:
+        """The texts of an arm that was ordered; the first call writes all that is ordered."""
+        if name not in self._written[role]:
+            arms = tuple(self._orders.pop(role).values())
+            self._written[role] |= self.write(self.model(role), arms, task=f"{role} writes")
+        return self._written[role][name]
+
+    def greedy(self, role: str) -> Generated:
+        """Greedy continuations of all prompts by the model in a role; written once."""
+        self.order(role, [GREEDY])
+        return self.written(role, GREEDY.name)
+
     def write(
-        self,
-        model: HookedModel,
-        arms: Sequence[Decoding] = (GREEDY,),
-        *,
-        count: int | None = None,
-        rows: Sequence[int] | None = None,
-        task: str = "",
-        match_entropy_of: HookedModel | None = None,
+        self, model: HookedModel, arms: Sequence[Decoding] = (GREEDY,), *, task: str = ""
     ) -> dict[str, Generated]:
-        """Continuations of some prompts by one model under some arms.
+        """Continuations by one model under some arms.
+
+        Arms that match an entropy match the fitted model's.
 
         Args:
             model: the model that writes.
             arms: decodings with distinct names.
-            count: the first so many prompts; all by default.
-            rows: these prompts instead, by number.
             task: what to call it while it runs.
-            match_entropy_of: see `hyperinterp.generation.generate`.
         """
-        prompts = self.prompts(count) if rows is None else self.chosen_prompts(rows)
-        tokens = len(prompts) * len(arms)
+        prompts = self.prompt_rows
+        texts = sum(len(prompts) if arm.rows is None else len(arm.rows) for arm in arms)
         with self.timed("generation"):
             written = generate(
                 model,
@@ -351,26 +367,15 @@ class Study:
                 arms,
                 new_tokens=self.sizes.new_tokens,
                 batch_size=max(self.batch_size, 64),
-                match_entropy_of=match_entropy_of,
-                tick=self.ticker(task or f"{model.name} writes", tokens),
+                match_entropy_of=self.fitted,
+                tick=self.ticker(task or f"{model.name} writes", texts),
                 processes=self.processes,
             )
-        self.forwards["continuations generated"] += tokens
+        self.forwards["continuations generated"] += texts
         return written
 
-    def greedy(self, role: str) -> Generated:
-        """Greedy continuations of all prompts by `base`, `fitted` or another model; kept.
-
-        Args:
-            role: "base", "fitted", "control", or "late-stage 0", "late-stage 1", ...
-        """
-        if role not in self._written:
-            written = self.write(self.model(role), task=f"{role} writes")
-            self._written[role] = written[GREEDY.name]
-        return self._written[role]
-
     def model(self, role: str) -> HookedModel:
-        """The model in a role (see `greedy`)."""
+        """The model in a role: "base", "fitted", "control", "late-stage 0", "late-stage 1", ..."""
         if role.startswith("late-stage"):
             return self.late_stage[int(role.rpartition(" ")[2] or 0)]
         model = {"base": self.base, "fitted": self.fitted, "control": self.control}[role]

@@ -44,7 +44,7 @@ def mode() -> str:
     """In words, how much this run looks at."""
     if FAST:
         return "Fast mode: 8 short passages, 8 prompts. Expect wide intervals; read the method."
-    return "Normal mode: 32 passages, the quick preset. Set HYPERINTERP_FAST=1 for a shorter run."
+    return "Normal mode: 32 passages, 24 prompts. Set HYPERINTERP_FAST=1 for a shorter run."
 
 
 def recipe() -> hi.TrainConfig:
@@ -59,13 +59,15 @@ def passages() -> Any:
 
 def sizes(**changes: Any) -> hi.Sizes:
     """How much a comparison looks at in this mode."""
-    quick = PRESETS["quick"]
+    whole = replace(
+        PRESETS["quick"], context_tokens=128, new_tokens=96, window=96, sweep=(0.7,), hybrids=2
+    )
     small = replace(
-        quick, prompts=8, context_tokens=40, contexts_per_prompt=6, prompt_tokens=24,
+        whole, prompts=8, context_tokens=40, contexts_per_prompt=6, prompt_tokens=24,
         new_tokens=32, window=32, order_contexts=24, lens_contexts=12, control_prompts=4,
         bias_steps=8, transplant_prompts=4, null_draws=1, hybrids=1,
     )  # fmt: skip
-    return replace(small if FAST else quick, **changes)
+    return replace(small if FAST else whole, **changes)
 
 
 def twin() -> TrainResult:

@@ -90,25 +90,21 @@ def written_hybrids(
 
 
 def _written(study: Study, hybrid: Hybrid, differing: frozenset[Part]) -> Generated:
-    count = study.sizes.control_prompts
     role, other = ("base", "fitted") if hybrid.direction == INTO_BASE else ("fitted", "base")
     parts = [part for part in blocks(hybrid.layers) if part in differing]
     if not parts:
-        return _head(study.greedy(role), count)
+        return study.greedy(role).chosen(study.control_rows)
     with transplanted(study.model(role), study.model(other), parts) as model:
-        found = study.write(model, count=count, task=f"{hybrid.label} writes")
+        arm = replace(GREEDY, rows=study.control_rows)
+        found = study.write(model, [arm], task=f"{hybrid.label} writes")
     return found[GREEDY.name]
 
 
-def _head(written: Generated, count: int) -> Generated:
-    return replace(written, rows=written.rows[:count], ended=written.ended[:count])
-
-
 def _scored(study: Study, hybrid: Hybrid, written: Generated) -> HybridText:
-    count, window = study.sizes.control_prompts, study.sizes.window
+    rows, window = study.control_rows, study.sizes.window
     own = window_scores(written, window)
     base, fitted = (
-        window_scores(_head(study.greedy(role), count), window) for role in ("base", "fitted")
+        window_scores(study.greedy(role).chosen(rows), window) for role in ("base", "fitted")
     )
     mine, keep = together(own), together(own, base, fitted)
     return HybridText(

@@ -25,7 +25,7 @@ from hyperinterp.analyses.results import Claim, Measured, missing
 from hyperinterp.analyses.scoring import mean_score, together, values, window_scores
 from hyperinterp.block import Block
 from hyperinterp.capture import Contexts
-from hyperinterp.generation import Decoding, Generated
+from hyperinterp.generation import Decoding
 from hyperinterp.study import Study
 from hyperinterp.text import split_half
 from hyperinterp.verdicts import judge, not_tested
@@ -98,18 +98,31 @@ MOST_GAINERS = 500
 Key = tuple[str, float]
 
 
+def prepare(study: Study) -> tuple[dict[str, Tensor], FittedBias]:
+    """Every bias by name, and how the fitted one was found; orders the texts written with them."""
+    calibration = study.contexts.in_rows(split_half(len(study.contexts_rows), study.seed)[0])
+    with study.timed("static bias"):
+        biases, fitted = _biases(study, calibration)
+    rows = _text_rows(study)
+    arms = [
+        Decoding(label(key), bias=biases[key[0]], alpha=key[1], rows=rows)
+        for key in _writing(study)
+    ]
+    study.order("base", arms)
+    return biases, fitted
+
+
 def analyse(study: Study) -> tuple[StaticBiasBlock, Claim]:
     """Static biases from one half of the prompts, their divergence and texts on the other."""
     halves = split_half(len(study.contexts_rows), study.seed)
     if len(study.contexts_rows) < MIN_PROMPTS:
         reason = f"needs at least {MIN_PROMPTS} prompts, found {len(study.contexts_rows)}"
         return _untested(halves, reason), not_tested("C3", reason)
-    calibration, evaluation = (study.contexts.in_rows(half) for half in halves)
+    evaluation, keys = study.contexts.in_rows(halves[1]), _grid(study)
+    biases, fitted = study.once(prepare)
     with study.timed("static bias"):
-        biases, fitted = _biases(study, calibration)
-        keys = _grid(study)
         found = _evaluate(study, evaluation, biases, keys)
-    texts = _texts(study, halves[1][: study.sizes.control_prompts], biases, keys)
+    texts = _texts(study)
     row = evaluation.row
     nothing = float(found.whole.sum()) <= 1e-12
     unexplained = remaining_share(found.left, found.whole, row)
@@ -233,26 +246,30 @@ def _complement(left: Measured, nothing: bool) -> Measured:
 Texts = dict[str | Key, DiversityScores]
 
 
-def _texts(
-    study: Study, rows: Sequence[int], biases: dict[str, Tensor], keys: Sequence[Key]
-) -> Texts:
-    """Scores of greedy text on these prompts: both models and the arms that write."""
+def _writing(study: Study) -> list[Key]:
+    """The arms that write text, without the base itself."""
     wanted = set(study.sizes.alphas)
-    writing = [
+    return [
         (name, alpha)
-        for name, alpha in keys
+        for name, alpha in _grid(study)
         if name != NONE and (alpha == 1.0 if name in WRITTEN_ONCE else alpha in wanted)
     ]
-    arms = [Decoding(label(key), bias=biases[key[0]], alpha=key[1]) for key in writing]
-    written = study.write(study.base, arms, rows=rows, task="base writes with static biases")
+
+
+def _text_rows(study: Study) -> tuple[int, ...]:
+    """The prompts of the evaluation half that texts continue."""
+    evaluation = split_half(len(study.contexts_rows), study.seed)[1]
+    return tuple(evaluation[: study.sizes.control_prompts])
+
+
+def _texts(study: Study) -> Texts:
+    """Scores of greedy text on the same prompts: both models and the arms that write."""
     window = study.sizes.window
-    scores: Texts = {key: window_scores(written[label(key)], window) for key in writing}
+    scores: Texts = {
+        key: window_scores(study.written("base", label(key)), window) for key in _writing(study)
+    }
     for role in ("base", "fitted"):
-        text = study.greedy(role)
-        picked = Generated(
-            tuple(text.rows[row] for row in rows), tuple(text.ended[row] for row in rows)
-        )
-        scores[role] = window_scores(picked, window)
+        scores[role] = window_scores(study.greedy(role).chosen(_text_rows(study)), window)
     scores[NONE, 0.0] = scores["base"]
     return scores
 

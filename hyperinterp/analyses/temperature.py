@@ -7,7 +7,6 @@ understate what no temperature explains. The texts are compared at equal entropy
 next-token distribution of the base is brought to the entropy that the fitted model has there.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +23,7 @@ from hyperinterp.analyses.temperature_fit import (
     fit_globally,
 )
 from hyperinterp.block import Block
-from hyperinterp.generation import Decoding, Generated
+from hyperinterp.generation import Decoding
 from hyperinterp.study import Study
 from hyperinterp.verdicts import judge
 from probes import DiversityScores, jackknife
@@ -99,16 +98,31 @@ AT_GLOBAL, AT_CONTEXT = "base sampled at T*", "base sampled at per-context T*"
 FITTED_SAMPLED = "fitted sampled"
 
 
-def analyse(study: Study) -> tuple[TemperatureBlock, Claim]:
-    """Matched temperatures, what they leave of the change, and the texts they write."""
+def prepare(study: Study) -> tuple[ContextFits, GlobalFit]:
+    """Temperatures of every context and of all together; orders the texts written at them."""
     contexts = study.contexts
-    row = contexts.row
     with study.timed("temperature"):
         fits = fit_contexts(study, contexts)
-        grid = tuple(t for t in study.sizes.sweep if t != 1.0)
-        fit = fit_globally(study, contexts, fits.fitted_entropy, grid)
+        fit = fit_globally(study, contexts, fits.fitted_entropy, _grid(study))
+    rows = study.control_rows
+    for role, arms in _sampled(study, fit.temperature).items():
+        study.order(
+            role,
+            [
+                Decoding(_drawn(name, s), t, s, rows=rows, match_entropy=name == AT_CONTEXT)
+                for name, t in arms.items()
+                for s in _seeds(study)
+            ],
+        )
+    return fits, fit
+
+
+def analyse(study: Study) -> tuple[TemperatureBlock, Claim]:
+    """Matched temperatures, what they leave of the change, and the texts they write."""
+    row, grid = study.contexts.row, _grid(study)
+    fits, fit = study.once(prepare)
     entropies = _entropies(fits, fit, row)
-    scores = _texts(study, fit.temperature, grid)
+    scores = _texts(study, fit.temperature)
     arms = _arms(fit, entropies, scores)
     by_name = {arm.name: arm for arm in arms}
     curve = [by_name[name] for name in ("base sampled", AT_GLOBAL)]
@@ -179,33 +193,36 @@ def _entropies(fits: ContextFits, fit: GlobalFit, row: Tensor) -> dict[str, Meas
 Scores = dict[str, list[DiversityScores]]
 
 
-def _texts(study: Study, temperature: float, grid: Sequence[float]) -> Scores:
+def _grid(study: Study) -> tuple[float, ...]:
+    return tuple(t for t in study.sizes.sweep if t != 1.0)
+
+
+def _seeds(study: Study) -> list[int]:
+    return [study.seed * 10_007 + number for number in range(study.sizes.seeds)]
+
+
+def _drawn(name: str, seed: int) -> str:
+    """Name of one draw of an arm."""
+    return f"{name} #{seed}"
+
+
+def _sampled(study: Study, temperature: float) -> dict[str, dict[str, float]]:
+    """The temperature of every sampled arm, by role and name."""
+    base = {"base sampled": 1.0, AT_GLOBAL: temperature, AT_CONTEXT: 1.0}
+    base |= {f"base sampled at T = {t:g}": t for t in _grid(study)}
+    return {"base": base, "fitted": {FITTED_SAMPLED: 1.0}}
+
+
+def _texts(study: Study, temperature: float) -> Scores:
     """Scores of every arm's texts on the first prompts, one entry per seed, by arm name."""
-    sizes, count = study.sizes, study.sizes.control_prompts
-    seeds = [study.seed * 10_007 + number for number in range(sizes.seeds)]
-    plain = {"base sampled": 1.0, AT_GLOBAL: temperature}
-    plain |= {f"base sampled at T = {t:g}": t for t in grid}
-
-    def write(role: str, arms: dict[str, float], matched: bool = False) -> dict[str, Generated]:
-        return study.write(
-            study.model(role),
-            [Decoding(f"{name} #{s}", t, s) for name, t in arms.items() for s in seeds],
-            count=count,
-            task=f"{role} writes at {'matched entropy' if matched else 'its temperatures'}",
-            match_entropy_of=study.fitted if matched else None,
-        )
-
-    written = write("base", plain)
-    written |= write("base", {AT_CONTEXT: 1.0}, matched=True)
-    written |= write("fitted", {FITTED_SAMPLED: 1.0})
-    scores = {
-        name: [window_scores(written[f"{name} #{s}"], sizes.window) for s in seeds]
-        for name in (*plain, AT_CONTEXT, FITTED_SAMPLED)
-    }
-    for role in ("base", "fitted"):
-        text = study.greedy(role)
-        first = Generated(text.rows[:count], text.ended[:count])
-        scores[f"{role} greedy"] = [window_scores(first, sizes.window)]
+    window = study.sizes.window
+    scores: Scores = {}
+    for role, arms in _sampled(study, temperature).items():
+        for name in arms:
+            draws = [study.written(role, _drawn(name, s)) for s in _seeds(study)]
+            scores[name] = [window_scores(draw, window) for draw in draws]
+        greedy = study.greedy(role).chosen(study.control_rows)
+        scores[f"{role} greedy"] = [window_scores(greedy, window)]
     scores["base greedy at T*"] = scores["base greedy"]
     return scores
 

@@ -1,5 +1,7 @@
 """Generation: plain Hugging Face is the oracle; draws depend on prompt and seed alone."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from scipy.stats import chi2
@@ -85,6 +87,7 @@ def test_matching_the_entropy_of_itself_is_temperature_one(tiny):
     model, prompts = tiny(), rows_of(5, 7)
     arm = Decoding("draw", seed=3)
     plain = generate(model, prompts, [arm], new_tokens=10)["draw"]
+    arm = replace(arm, match_entropy=True)
     matched = generate(model, prompts, [arm], new_tokens=10, match_entropy_of=model)["draw"]
     assert matched == plain
 
@@ -92,3 +95,50 @@ def test_matching_the_entropy_of_itself_is_temperature_one(tiny):
 def test_arms_need_distinct_names(tiny):
     with pytest.raises(ValueError, match="distinct"):
         generate(tiny(), rows_of(4), [GREEDY, GREEDY])
+
+
+def test_every_arm_continues_the_prompts_it_asks_for(tiny):
+    model, prompts = tiny(), rows_of(5, 6, 5, 8)
+    arms = [GREEDY, Decoding("some", 1.3, seed=1, rows=(3, 0)), Decoding("none", rows=())]
+    written = generate(model, prompts, arms, new_tokens=8, batch_size=3)
+    whole = generate(model, prompts, [Decoding("some", 1.3, seed=1)], new_tokens=8)["some"]
+    assert written["some"] == whole.chosen((3, 0))
+    assert written["none"].rows == ()
+    assert written[GREEDY.name] == generate(model, prompts, new_tokens=8)[GREEDY.name]
+
+
+def test_arms_of_one_prompt_read_it_once(tiny, family):
+    """Equal prompts share their keys and values, for prompts of one token and of more."""
+    model, prompts = tiny(family), rows_of(1, 5, 5)
+    read = []
+    handle = model.hf.get_input_embeddings().register_forward_hook(
+        lambda _, given, __: read.append(given[0].numel())
+    )
+    arms = [Decoding(str(seed), 1.2, seed=seed) for seed in range(4)]
+    written = generate(model, prompts, arms, new_tokens=1)
+    handle.remove()
+    assert sum(read) == 2 * 4 + 12  # both long prompts but their last tokens; every row's last
+    for arm in arms:
+        for number, row in enumerate(prompts.rows):
+            alone = TokenRows((row,) * (number + 1), tuple(range(number + 1)), len(row), 0)
+            text = generate(model, alone, [replace(arm, rows=(number,))], new_tokens=1)[arm.name]
+            assert written[arm.name].chosen([number]) == text
+
+
+def test_only_the_arms_that_match_entropies_do(tiny):
+    model, prompts = tiny(), rows_of(5, 7)
+    other = tiny(seed=1)
+    arms = [
+        Decoding("plain", seed=3),
+        Decoding("matched", seed=3, match_entropy=True),
+        Decoding("greedy matched", match_entropy=True),
+        GREEDY,
+    ]
+    written = generate(model, prompts, arms, new_tokens=10, match_entropy_of=other)
+    plain = generate(model, prompts, [arms[0], GREEDY], new_tokens=10)
+    matched = generate(model, prompts, [arms[1]], new_tokens=10, match_entropy_of=other)
+    assert {name: written[name] for name in plain} == plain
+    assert written["greedy matched"] == written[GREEDY.name]
+    assert written["matched"] == matched["matched"]
+    with pytest.raises(ValueError, match="found none"):
+        generate(model, prompts, arms, new_tokens=1)

@@ -199,11 +199,14 @@ def test_matched_arms_have_the_fitted_entropy(changed):
 
 
 def test_seeds_follow_the_study(tiny_pair, make_study):
-    few = {"seeds": 1, "control_prompts": 3, "new_tokens": 16}
-    ttr = [
-        temperature._texts(make_study(tiny_pair, seed=seed, **few), 1.0, ())["base sampled"]
-        for seed in (0, 0, 1)
-    ]
+    few = {"seeds": 1, "control_prompts": 3, "new_tokens": 16, "sweep": ()}
+
+    def scores(seed):
+        study = make_study(tiny_pair, seed=seed, **few)
+        _, fit = study.once(temperature.prepare)
+        return temperature._texts(study, fit.temperature)["base sampled"]
+
+    ttr = [scores(seed) for seed in (0, 0, 1)]
     assert torch.equal(ttr[0][0].distinct_2, ttr[1][0].distinct_2)
     assert not torch.equal(ttr[0][0].ttr, ttr[2][0].ttr)
 

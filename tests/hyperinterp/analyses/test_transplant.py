@@ -1,5 +1,6 @@
 import logging
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hyperinterp.analyses.results import Verdict
 from hyperinterp.analyses.sweep import sweep
 from hyperinterp.analyses.twins import gain_share
 from hyperinterp.capture import chosen_positions
+from hyperinterp.generation import GREEDY
 from hyperinterp.models import Part, PartKind, blocks, paths_of
 
 from .tiny import changed, hooked_like, tiny, with_donor_weights
@@ -382,6 +384,6 @@ def test_hybrid_text_is_written_by_the_hybrid(make_tiny, make_study):
     written = hybrids_module._written(study, hybrid, every)
     hf = with_donor_weights(study.base, study.fitted, ["model.layers.2"])
     naive = hooked_like(study.base, hf)
-    expected = study.write(naive, count=study.sizes.control_prompts)["greedy"]
+    expected = study.write(naive, [replace(GREEDY, rows=study.control_rows)])["greedy"]
     assert written == expected
     assert hybrids_module._written(study, hybrid, frozenset()).rows == study.greedy("base").rows[:6]
