@@ -53,6 +53,9 @@ class Sizes:
 PRESETS: dict[str, Sizes] = {
     "quick": Sizes(
         prompts=24,
+        new_tokens=64,
+        window=64,
+        context_tokens=96,
         contexts_per_prompt=16,
         order_contexts=128,
         lens_contexts=48,
@@ -60,13 +63,13 @@ PRESETS: dict[str, Sizes] = {
         variants=("standardised",),
         control_prompts=8,
         seeds=1,
-        sweep=(0.7,),
+        sweep=(),
         alphas=(1.0,),
         bias_steps=30,
         transplant_prompts=8,
         null_draws=2,
         null_blocks=1,
-        hybrids=2,
+        hybrids=1,
     ),
     "default": Sizes(),
     "full": Sizes(
