@@ -161,4 +161,4 @@ def test_generated_tables_hold_every_option_and_every_field(made):
     assert all(f"| `{block}` |" in schema for block in BLOCKS)
     assert "### Verdict" in schema
     presets = made.presets("")
-    assert "| `new_tokens` | tokens generated at most. | 96 | 96 | 96 |" in presets
+    assert "| `new_tokens` | tokens generated at most. | 64 | 96 | 96 |" in presets

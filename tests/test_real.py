@@ -21,6 +21,7 @@ from hyperinterp.text import read_prompts, tokenise
 pytestmark = pytest.mark.real
 HYPERINTERP = str(Path(sys.executable).with_name("hyperinterp"))
 CLAIMS = "C1,C4,C5"
+QUICK = PRESETS["quick"]
 
 
 def run_cli(*arguments, expect=0, **environment):
@@ -109,7 +110,7 @@ def test_the_report_is_whole(three_ways):
 def hidden_rows(name, prompts_file, pick, **options):
     """Rows at one place in float64, by a plain Hugging Face forward with a hook."""
     model = load(name, device="cpu", **options)
-    rows = tokenise(model.tokenizer, read_prompts(prompts_file), 128, min_length=4)
+    rows = tokenise(model.tokenizer, read_prompts(prompts_file), QUICK.context_tokens, min_length=4)
     found = []
     module = pick(model.hf)
 
@@ -157,13 +158,15 @@ def test_the_geometry_equals_a_plain_recomputation(three_ways, prompts_file, twi
 def test_base_ranks_equal_argsort_exactly(smollm2, twin, prompts_file, three_ways):
     report = three_ways["adapter"][0]
     fitted = load(twin, base="smollm2", device="cpu")
-    rows = tokenise(smollm2.tokenizer, read_prompts(prompts_file), 128, min_length=4)
+    rows = tokenise(
+        smollm2.tokenizer, read_prompts(prompts_file), QUICK.context_tokens, min_length=4
+    )
     from hyperinterp.capture import chosen_positions
 
     ranks = []
     for row in rows.rows:
         ids = torch.tensor([row])
-        where = chosen_positions(len(row), PRESETS["quick"].contexts_per_prompt)
+        where = chosen_positions(len(row), QUICK.contexts_per_prompt)
         ours, theirs = smollm2.logits(ids)[0, where], fitted.logits(ids)[0, where]
         order = torch.argsort(ours, dim=-1, descending=True, stable=True)
         top = theirs.argmax(-1)
