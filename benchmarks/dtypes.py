@@ -64,6 +64,7 @@ def measure(given: argparse.Namespace, dtype: str) -> dict[str, Any]:
     facts = report.provenance
     return {
         "claims": claim_figures(report),
+        "sizes": {name: facts.sizes[name] for name in ("context_tokens", "new_tokens")},
         "prompts": facts.prompts.used,
         "device": facts.device,
         "seconds": round(time.perf_counter() - start, 1),
@@ -127,7 +128,8 @@ def page(found: dict[str, Any]) -> str:
     )
     return (
         f"`{found['base']}` and `{found['fitted']}`, preset {found['preset']}, "
-        f"{found['prompts']} prompts, seed {found['seed']}: "
+        f"{found['prompts']} prompts, {found['sizes']['context_tokens']} tokens read and "
+        f"{found['sizes']['new_tokens']} written, seed {found['seed']}: "
         f"{same} of {len(rows)} figures stand under the same verdict; the largest move is "
         f"{widest:.2g} of an interval's half-width.\n\n{table(head, rows)}"
     )
@@ -169,6 +171,7 @@ def main() -> None:
         "preset": given.preset,
         "seed": given.seed,
         "prompts": next(iter(runs.values()))["prompts"],
+        "sizes": next(iter(runs.values()))["sizes"],
         "moves": moves(runs),
         "runs": runs,
     }

@@ -7,7 +7,7 @@ other rows of a batch change what is drawn.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -44,6 +44,10 @@ class Decoding:
     alpha: float = 1.0
     rows: tuple[int, ...] | None = None
     match_entropy: bool = False
+
+    def numbers(self, prompts: int) -> Sequence[int]:
+        """Numbers of the prompts, of so many, that the arm continues."""
+        return range(prompts) if self.rows is None else self.rows
 
 
 GREEDY = Decoding("greedy")
@@ -118,15 +122,17 @@ class _EntropyMatch:
 
     def __init__(self, target: HookedModel) -> None:
         self._target = target
-        self._cache = DynamicCache(config=target.hf.config)
-        self._seen = 0
+        self._cache: DynamicCache | None = None
 
     def __call__(self, ids: Tensor, scores: Tensor) -> Tensor:
-        new = ids[:, self._seen :].to(self._target.device)
-        self._seen = ids.shape[1]
         with torch.no_grad():
+            if self._cache is None:
+                self._cache = _read_once(self._target, ids)
             output = self._target.hf(
-                input_ids=new, past_key_values=self._cache, use_cache=True, logits_to_keep=1
+                input_ids=ids[:, -1:].to(self._target.device),
+                past_key_values=self._cache,
+                use_cache=True,
+                logits_to_keep=1,
             )
         wanted = entropy(output.logits[:, -1].float())
         match = matched_temperature(scores, wanted, per_context=True)
@@ -198,16 +204,12 @@ def generate(
     if match_entropy_of is None and any(arm.match_entropy for arm in arms):
         raise ValueError("match_entropy_of: expected the model to match, found none")
     stops = stop_tokens(model)
-    jobs = [
-        (arm, number)
-        for arm in arms
-        for number in (range(len(prompts)) if arm.rows is None else arm.rows)
-    ]
+    jobs = [(arm, number) for arm in arms for number in arm.numbers(len(prompts))]
     jobs.sort(key=lambda job: job[1])  # equal prompts in one batch are read once
     texts: dict[int, tuple[tuple[int, ...], bool]] = {}
-    for chosen, ids in processes.share(
-        _prompts_of(prompts, jobs).batches(processes.rows_per_batch(batch_size, len(jobs)))
-    ):
+    rows = prompts.chosen(number for _, number in jobs)
+    size = processes.rows_per_batch(batch_size, len(jobs))
+    for chosen, ids in processes.share(rows.batches(size)):
         decodings, numbers = zip(*(jobs[job] for job in chosen), strict=True)
         processor = _ArmProcessor(decodings, numbers, match_entropy_of)
         with _plain_decoding(model), torch.no_grad():
@@ -228,8 +230,7 @@ def generate(
     found = {(arm.name, number): texts[job] for job, (arm, number) in enumerate(jobs)}
     written = {}
     for arm in arms:
-        rows = range(len(prompts)) if arm.rows is None else arm.rows
-        own = [found[arm.name, number] for number in rows]
+        own = [found[arm.name, number] for number in arm.numbers(len(prompts))]
         written[arm.name] = Generated(
             tuple(ids for ids, _ in own), tuple(ended for _, ended in own)
         )
@@ -250,15 +251,6 @@ def _read_once(model: HookedModel, ids: Tensor) -> DynamicCache:
     )
     cache.batch_select_indices(places.to(model.device))
     return cache
-
-
-def _prompts_of(prompts: TokenRows, jobs: Sequence[tuple[Decoding, int]]) -> TokenRows:
-    """One row per job."""
-    return replace(
-        prompts,
-        rows=tuple(prompts.rows[number] for _, number in jobs),
-        index=tuple(prompts.index[number] for _, number in jobs),
-    )
 
 
 def continue_text(

@@ -362,7 +362,7 @@ class Study:
             task: what to call it while it runs.
         """
         prompts = self.prompt_rows
-        texts = sum(len(prompts) if arm.rows is None else len(arm.rows) for arm in arms)
+        texts = sum(len(arm.numbers(len(prompts))) for arm in arms)
         with self.timed("generation"):
             written = generate(
                 model,

@@ -6,8 +6,8 @@ figure can depend on it.
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Int
@@ -41,6 +41,15 @@ class TokenRows:
     def n_tokens(self) -> int:
         """Number of token ids in all rows."""
         return sum(len(row) for row in self.rows)
+
+    def chosen(self, numbers: Iterable[int]) -> "TokenRows":
+        """The rows with these numbers, which may repeat."""
+        picked = tuple(numbers)
+        return replace(
+            self,
+            rows=tuple(self.rows[number] for number in picked),
+            index=tuple(self.index[number] for number in picked),
+        )
 
     def batches(self, size: int) -> Iterator[tuple[list[int], Int[Tensor, "batch position"]]]:
         """Batches of at most `size` rows of equal length, as (row numbers, ids)."""
