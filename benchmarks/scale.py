@@ -258,20 +258,24 @@ from hyperinterp.sizes import Sizes
 torch.set_num_threads(1)
 processes = join()
 models = hi.load("smollm2"), hi.load(sys.argv[1], base="smollm2", base_if_adapter=True)
-sizes = Sizes(prompts=16, new_tokens=32, window=32, parts=False, variants=())
+sizes = Sizes(
+    prompts=50, context_tokens=64, contexts_per_prompt=8, new_tokens=16, window=16,
+    order_contexts=64, lens_contexts=32, parts=False, variants=(),
+)
 processes.everywhere(0)
 began = time.perf_counter()
 report = compare(*models, sizes=sizes, batch_size=2, claims="C1,C4,C5", processes=processes)
 seconds = time.perf_counter() - began
 if processes.first:
     verdicts = {name: claim.verdict for name, claim in report.claims.items()}
-    print(json.dumps({"seconds": seconds, "verdicts": verdicts}))
+    parts = report.provenance.wall_seconds
+    print(json.dumps({"seconds": seconds, "verdicts": verdicts, "by_analysis": parts}))
 leave(processes)
 """
 
 
 def processes(rounds: int, fitted: str) -> dict[str, Any]:
-    """The same comparison (C1, C4, C5; 16 prompts) by one and by two single-threaded processes."""
+    """The same comparison (C1, C4, C5; 50 prompts) by one and by two single-threaded processes."""
     found: dict[str, list[Any]] = {"1": [], "2": []}
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "compare.py"
@@ -287,8 +291,16 @@ def processes(rounds: int, fitted: str) -> dict[str, Any]:
                 lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
                 runs.append(json.loads(lines[-1]))
     seconds = {count: [run["seconds"] for run in runs] for count, runs in found.items()}
+    parts = {
+        count: {
+            part: statistics.median(run["by_analysis"][part] for run in runs)
+            for part in runs[0]["by_analysis"]
+        }
+        for count, runs in found.items()
+    }
     return {
         "seconds": seconds,
+        "by_analysis": parts,
         "counted": "wall time of the comparison; starting Python and loading the models left out",
         "speed_up": statistics.median(seconds["1"]) / statistics.median(seconds["2"]),
         "same_verdicts": all(

@@ -70,6 +70,26 @@ class Processes:
         """The sum of a tensor over all processes, the same on all, in float64 on the CPU."""
         return torch.stack(self.everywhere(mine.detach().cpu().double())).sum(0)
 
+    def by_first(self, work: Callable[[], T]) -> T:
+        """What `work` returns in the process that writes, given to all; no other calls it.
+
+        Raises:
+            Exception: what `work` raised, in every process.
+        """
+        if self.size == 1:
+            return work()
+        result: tuple[Any, Exception | None] = (None, None)
+        if self.first:
+            try:
+                result = (work(), None)
+            except Exception as error:
+                result = (None, error)
+        found: Any
+        found, failed = self.everywhere(result)[0]
+        if failed is not None:
+            raise failed
+        return found
+
     def rows_per_batch(self, most: int, rows: int) -> int:
         """Rows per batch, at most `most`, such that every process gets as many batches."""
         batches = -(-max(rows, 1) // max(most, 1))
@@ -102,7 +122,8 @@ def join() -> Processes:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     try:
         if not dist.is_initialized():
-            dist.init_process_group("gloo", timeout=PATIENCE)
+            backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+            dist.init_process_group(backend, timeout=PATIENCE)
         group = dist.new_group(backend="gloo", timeout=PATIENCE)
     except (ValueError, RuntimeError) as error:
         raise InputRefused(

@@ -39,7 +39,7 @@ class Sizes:
     lens_contexts: int = 96
     parts: bool = True
     variants: tuple[str, ...] = ("standardised", "unit_norm")
-    control_prompts: int = 24
+    control_prompts: int = 16
     seeds: int = 2
     sweep: tuple[float, ...] = (0.5, 0.7, 0.85, 1.15)
     alphas: tuple[float, ...] = (0.5, 1.0, 2.0)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import transformers
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -177,13 +177,17 @@ def check_vocabulary(
         )
 
 
-def check_finite(model: nn.Module, what: str) -> None:
-    """Look for NaN or infinity in every parameter and floating-point buffer.
+def check_finite(model: nn.Module | Mapping[str, Tensor], what: str) -> None:
+    """Look for NaN or infinity in every parameter and floating-point buffer, or in given tensors.
 
     Raises:
         NumericalFault: Names the first such tensor.
     """
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+    if isinstance(model, nn.Module):
+        named = [*model.named_parameters(), *model.named_buffers()]
+    else:
+        named = list(model.items())
+    for name, tensor in named:
         if tensor.is_floating_point() and tensor.numel() and not tensor.is_meta:
             low, high = torch.aminmax(tensor.detach())
             if not bool(torch.isfinite(low) & torch.isfinite(high)):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperinterp.checkpoints.adapters import check_base_name, screen_adapter_config
@@ -24,6 +25,7 @@ def save_checkpoint(
     *,
     provenance: Mapping[str, Any],
     force: bool = False,
+    state: Mapping[str, Tensor] | None = None,
 ) -> Path:
     """Write a whole model as a `save_pretrained` directory with a manifest.
 
@@ -33,6 +35,7 @@ def save_checkpoint(
         out: The directory to create.
         provenance: JSON facts for the manifest; library versions are added.
         force: Exchange an existing checkpoint directory.
+        state: The tensors to write, where the model's own are spread over processes.
 
     Raises:
         InputRefused: `out` exists, or the model has live adapters.
@@ -41,11 +44,12 @@ def save_checkpoint(
     """
     if isinstance(model, PeftModel) or getattr(model, "_hf_peft_config_loaded", False):
         raise InputRefused(f"{out}: the model has a live adapter; use save_adapter, or merge it")
-    check_finite(model, str(out))
+    check_finite(model if state is None else state, str(out))
+    given: Any = {} if state is None else {"state_dict": dict(state)}
 
     def writer(partial: Path) -> None:
         with quiet_saving(out):
-            model.save_pretrained(partial, push_to_hub=False)
+            model.save_pretrained(partial, push_to_hub=False, **given)
             if tokenizer is not None:
                 tokenizer.save_pretrained(partial)
         finish_permissions(partial)
@@ -77,6 +81,7 @@ def save_adapter(
     *,
     provenance: Mapping[str, Any],
     force: bool = False,
+    state: Mapping[str, Tensor] | None = None,
 ) -> Path:
     """Write a LoRA adapter as a PEFT directory with a manifest.
 
@@ -87,6 +92,7 @@ def save_adapter(
         provenance: JSON facts; must hold `base_name` (what `resolve` understands) and
             `base_fingerprint` (the base's `Checkpoint.fingerprint`).
         force: Exchange an existing checkpoint directory.
+        state: The adapter's tensors, where the model's own are spread over processes.
 
     Raises:
         InputRefused: `out` exists, a required fact is missing, or the adapter is of a kind that
@@ -101,12 +107,13 @@ def save_adapter(
         found = ", ".join(peft_model.peft_config)
         raise InputRefused(f"{out}: expected exactly one adapter named 'default', found {found}")
     check_base_name(base_name)
-    check_finite(peft_model, str(out))
+    check_finite(peft_model if state is None else state, str(out))
+    given: Any = {} if state is None else {"state_dict": dict(state)}
 
     def writer(partial: Path) -> None:
         with quiet_saving(out):
             peft_model.save_pretrained(
-                str(partial), safe_serialization=True, save_embedding_layers=False
+                str(partial), safe_serialization=True, save_embedding_layers=False, **given
             )
             if tokenizer is not None:
                 tokenizer.save_pretrained(partial)

@@ -61,6 +61,10 @@ Checkpointing = Annotated[
     bool,
     typer.Option("--gradient-checkpointing", help="Recompute each block: less memory, slower."),
 ]
+Fsdp = Annotated[
+    bool,
+    typer.Option("--fsdp", help="Under torchrun: spread weights and moments over the processes."),
+]
 TrainDtype = Annotated[
     str, typer.Option(help="float32, or bfloat16 to compute in bf16 on float32 weights.")
 ]

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hyperinterp.cli import options as o
+from hyperinterp.errors import InputRefused
 
 
 def train(
@@ -37,6 +38,7 @@ def train(
     seeds: o.Seeds = "",
     dtype: o.TrainDtype = "float32",
     device: o.Device = "auto",
+    fsdp: o.Fsdp = False,
     eval_every: o.EvalEvery = None,
     save_at: o.SaveAt = "",
     save_epochs: o.SaveEpochs = "",
@@ -84,8 +86,10 @@ def train(
 
     job = Job(
         model, out, fields, data=data, column=column, split=split, count=passages,
-        heldout=heldout, device=device, force=force, json=json,
+        heldout=heldout, device=device, force=force, json=json, fsdp=fsdp,
     )  # fmt: skip
+    if swept and fsdp:
+        raise InputRefused("--fsdp: expected one run, found a sweep, whose processes work alone")
     if swept:
         job.sweep(blocks, sown or (seed,))
     else:

@@ -8,6 +8,7 @@ from typing import Any
 from hyperinterp.cli.progress import Reporter
 from hyperinterp.cli.show import show_sweep, show_training
 from hyperinterp.compare import compare, sizes_of
+from hyperinterp.distributed import join, leave
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import load
 from hyperinterp.report import Report, save
@@ -41,6 +42,7 @@ class Job:
         device: where to train.
         force: replace what is there.
         json: print one JSON document.
+        fsdp: spread the weights over the processes of a launcher.
     """
 
     model: str
@@ -54,6 +56,7 @@ class Job:
     device: str = "auto"
     force: bool = False
     json: bool = False
+    fsdp: bool = False
 
     def passages(self) -> Passages:
         """The training passages.
@@ -71,7 +74,7 @@ class Job:
         return builtin_passages("heldout") if self.heldout is None else read_passages(self.heldout)
 
     def train(self, layers: Sequence[int], seed: int, *, resume: bool) -> None:
-        """One run.
+        """One run, by all processes of a launcher together.
 
         Raises:
             InputRefused: an option, a file or a model that cannot be used.
@@ -80,7 +83,8 @@ class Job:
             raise InputRefused("--layers: expected a whole number, found none")
         config = TrainConfig(**self.fields, layers=layers[0], seed=seed)
         named = self.heldout is not None or config.eval_every is not None or config.keep_control
-        with Reporter() as reporter:
+        processes = join()
+        with Reporter(quiet=not processes.first) as reporter:
             result = train(
                 self.model,
                 self.passages(),
@@ -91,8 +95,12 @@ class Job:
                 force=self.force,
                 resume=resume,
                 on_progress=_shown(reporter, f"training, {config.method}"),
+                processes=processes,
+                fsdp=self.fsdp,
             )
-        show_training(result, as_json=self.json)
+        leave(processes)
+        if processes.first:
+            show_training(result, as_json=self.json)
 
     def sweep(self, layers: Sequence[int], seeds: Sequence[int]) -> None:
         """One run for each number of blocks and seed.

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from transformers import PreTrainedTokenizerBase
 
+from hyperinterp.distributed import Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.text import Passages, TokenRows, tokenise
 
@@ -101,6 +102,34 @@ class EpochSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         return iter(torch.randperm(self.size, generator=generator).tolist())
+
+
+class ShareSampler(Sampler[list[int]]):
+    """One process's share of every batch, so that N processes train on batches N times as large.
+
+    Batch k is the next `batch_size * N` rows of the epoch's order, dealt out without padding or
+    repetition; a process that is left without a row of the last batch gets an empty list.
+
+    Args:
+        rows: order of the rows, the same in every process.
+        batch_size: rows per process.
+        processes: who shares.
+    """
+
+    drop_last = False
+
+    def __init__(self, rows: EpochSampler, batch_size: int, processes: Processes) -> None:
+        self.rows = rows
+        self.batch_size = batch_size
+        self.processes = processes
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // (self.batch_size * self.processes.size))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order, together = list(self.rows), self.batch_size * self.processes.size
+        for start in range(0, len(order), together):
+            yield list(self.processes.share(order[start : start + together]))
 
 
 def pad_rows(

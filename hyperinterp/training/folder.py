@@ -36,6 +36,16 @@ class RunFolder:
         self.recipe: dict[str, Any] = {}
         self._lock = RunLock(self.path)
 
+    def check(self) -> None:
+        """Check, before any work, that `out` may be made.
+
+        Raises:
+            InputRefused: `out` or an unfinished run is there and neither `resume` nor `force` is
+                given; or what is there is not ours to replace.
+        """
+        refuse_locked(self.path)
+        check_free(self)
+
     def begin(self, recipe: dict[str, Any]) -> dict[str, Any] | None:
         """Make or re-enter the run directory.
 
@@ -118,24 +128,11 @@ def _refuse_other(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) ->
         )
 
 
-def open_run(out: Path, *, force: bool, resume: bool) -> RunFolder:
-    """Check, before any work, that `out` may be made.
-
-    Raises:
-        InputRefused: `out` or an unfinished run is there and neither `resume` nor `force` is
-            given; or what is there is not ours to replace.
-    """
-    folder = RunFolder(out, force=force, resume=resume)
-    refuse_locked(folder.path)
-    check_free(folder)
-    return folder
-
-
 def check_free(folder: RunFolder) -> None:
     """Refuse an `out` or a run directory that is not ours to replace or to continue.
 
     Raises:
-        InputRefused: see `open_run`.
+        InputRefused: see `RunFolder.check`.
     """
     out, force, resume = folder.out, folder.force, folder.resume
     if out.exists() and not (resume or force):

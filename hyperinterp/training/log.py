@@ -19,10 +19,16 @@ class TrainingLog:
     Args:
         folder: where the file lies.
         keep_to_step: on a resume, lines of later steps are dropped; None starts anew.
+        mute: write nothing, where another process keeps the log.
     """
 
-    def __init__(self, folder: Path, keep_to_step: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, keep_to_step: int | None = None, *, mute: bool = False
+    ) -> None:
         self.path = folder / LOG_NAME
+        self.mute = mute
+        if mute:
+            return
         kept: list[str] = []
         if keep_to_step is not None and self.path.is_file():
             kept = [line for line in self._whole_lines() if _step_of(line) <= keep_to_step]
@@ -34,6 +40,8 @@ class TrainingLog:
 
     def write(self, event: str, **figures: Any) -> None:
         """Append one line with the event's name and figures."""
+        if self.mute:
+            return
         line = json.dumps({"event": event, **{k: _plain(v) for k, v in figures.items()}})
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")

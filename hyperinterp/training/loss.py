@@ -92,9 +92,13 @@ class ReadoutLoss:
 
     def __init__(self, model: HookedModel) -> None:
         self.model = model
-        self.weight: Tensor = model.hf.get_output_embeddings().weight  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
         self.plain = _is_plain_product(model, self.weight)
         self._cast: Tensor | None = None
+
+    @property
+    def weight(self) -> Tensor:
+        """The unembedding, `vocabulary x d_model`; FSDP exchanges it between passes."""
+        return self.model.hf.get_output_embeddings().weight  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue, reportReturnType]
 
     def __call__(
         self, hidden: Float[Tensor, "n d_model"], targets: Int[Tensor, " n"]

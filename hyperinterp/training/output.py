@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from hyperinterp.checkpoints import save_adapter, save_checkpoint, write_directory
+from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.training.card import machine, model_card, versions
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.data import DataSummary
+from hyperinterp.training.sharding import is_spread, whole_state
 from hyperinterp.training.targets import Trainable
 
 MANIFEST = "hyperinterp-manifest.json"
@@ -19,7 +21,7 @@ MANIFEST = "hyperinterp-manifest.json"
 
 @dataclass(frozen=True)
 class Writer:
-    """Writes checkpoints of one run.
+    """Writes checkpoints of one run; all processes call it, and the first one writes.
 
     Attributes:
         model: the model in training.
@@ -29,6 +31,8 @@ class Writer:
         base_name: how the base model was named.
         base_fingerprint: digest of the base's weights before training.
         folder: the run directory.
+        processes: those that train together.
+        sharded: whether FSDP has spread the weights over them.
     """
 
     model: HookedModel
@@ -38,6 +42,8 @@ class Writer:
     base_name: str
     base_fingerprint: str
     folder: Path
+    processes: Processes = ALONE
+    sharded: bool = False
 
     def provenance(self, facts: dict[str, Any]) -> dict[str, Any]:
         """What a checkpoint's manifest says about where it came from."""
@@ -51,16 +57,24 @@ class Writer:
             "trainable": self.chosen.trainable,
             "versions": versions(),
             "machine": machine(self.model.device),
+            "processes": self.processes.size,
+            "sharded": is_spread(self.model.hf),
             **facts,
         }
 
     def save(self, name: str, facts: dict[str, Any]) -> Path:
         """Write the present weights below the run directory, replacing an earlier one there."""
-        out, provenance = self.folder / name, self.provenance(facts)
-        tokenizer = self.model.tokenizer
-        if self.chosen.peft is not None:
-            return save_adapter(self.chosen.peft, tokenizer, out, provenance=provenance, force=True)
-        return save_checkpoint(self.model.hf, tokenizer, out, provenance=provenance, force=True)
+        out, tokenizer, peft = self.folder / name, self.model.tokenizer, self.chosen.peft
+        given: Any = {"provenance": self.provenance(facts), "force": True}
+        if self.sharded:
+            given["state"] = whole_state(self.model.hf if peft is None else peft)
+
+        def write() -> Path:
+            if peft is not None:
+                return save_adapter(peft, tokenizer, out, **given)
+            return save_checkpoint(self.model.hf, tokenizer, out, **given)
+
+        return self.processes.by_first(write)
 
     def publish(
         self, out: Path, facts: dict[str, Any], extra: Callable[[Path], None], *, force: bool
@@ -82,7 +96,10 @@ class Writer:
             (partial / "README.md").write_text(card, encoding="utf-8")
             extra(partial)
 
-        return write_directory(out, fill, provenance=self.provenance(facts), force=force)
+        def write() -> Path:
+            return write_directory(out, fill, provenance=self.provenance(facts), force=force)
+
+        return self.processes.by_first(write)
 
 
 def link_tree(source: Path, target: Path) -> None:

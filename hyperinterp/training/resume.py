@@ -14,7 +14,9 @@ from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from hyperinterp.checkpoints import verify_directory, write_directory
+from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import CorruptFile, InputRefused, NumericalFault
+from hyperinterp.training.sharding import spread_like, whole
 
 KEPT = 2
 _WEIGHTS, _MOMENTS, _STATE = "trainable.safetensors", "optimizer.safetensors", "state.json"
@@ -52,16 +54,20 @@ def write_point(
     scheduler: Any,
     trainer_state: TrainerState,
     state: Mapping[str, Any],
+    processes: Processes = ALONE,
 ) -> Path:
     """Write `step-N` below `folder`: fsynced, manifest last, renamed; older ones are removed.
+
+    All processes call this, and the first one writes.
 
     Raises:
         OutOfResources: the disk is full; earlier points are untouched.
         NumericalFault: a weight is NaN or infinite; nothing is written.
     """
     step = trainer_state.global_step
-    for name, parameter in trained_parameters(module).items():
-        if not bool(torch.isfinite(parameter.detach()).all()):
+    weights = {name: whole(parameter) for name, parameter in trained_parameters(module).items()}
+    for name, tensor in weights.items():
+        if not bool(torch.isfinite(tensor).all()):
             raise NumericalFault(
                 f"training: {name.removeprefix('hf.')}: expected finite weights, found NaN or "
                 f"infinity after step {step}"
@@ -69,19 +75,19 @@ def write_point(
     moments, plain = _split(optimizer.state_dict())
 
     def fill(partial: Path) -> None:
-        weights = {
-            name: p.detach().cpu().contiguous() for name, p in trained_parameters(module).items()
-        }
         save_file(weights, partial / _WEIGHTS)
         save_file(moments, partial / _MOMENTS)
         document = {"state": dict(state), "optimizer": plain, "scheduler": scheduler.state_dict()}
         (partial / _STATE).write_text(json.dumps(document), encoding="utf-8")
         trainer_state.save_to_json(str(partial / TRAINER_STATE_NAME))
 
-    made = write_directory(folder / f"step-{step}", fill, provenance={"step": step}, force=True)
-    for old in _points(folder)[KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
-    return made
+    def write() -> Path:
+        made = write_directory(folder / f"step-{step}", fill, provenance={"step": step}, force=True)
+        for old in _points(folder)[KEPT:]:
+            shutil.rmtree(old, ignore_errors=True)
+        return made
+
+    return processes.by_first(write)
 
 
 def newest_point(folder: Path) -> ResumePoint | None:
@@ -116,7 +122,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
                     f"{path}: {name}: expected shape {tuple(parameter.shape)}, "
                     f"found {tuple(stored[name].shape)}"
                 )
-            parameter.copy_(stored[name])
+            parameter.copy_(spread_like(stored[name], parameter))
 
 
 def load_optimizer(optimizer: Any, scheduler: Any, path: Path) -> None:
@@ -124,9 +130,10 @@ def load_optimizer(optimizer: Any, scheduler: Any, path: Path) -> None:
     document = json.loads((path / _STATE).read_text(encoding="utf-8"))
     moments = load_file(path / _MOMENTS)
     state: dict[int, dict[str, Any]] = {}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for key, tensor in moments.items():
         index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = tensor
+        state.setdefault(int(index), {})[name] = spread_like(tensor, parameters[int(index)])
     for key, value in document["optimizer"]["state"].items():
         index, _, name = key.partition(".")
         state.setdefault(int(index), {})[name] = value
@@ -143,9 +150,7 @@ def _split(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]
     for index, entries in state["state"].items():
         for name, value in entries.items():
             target = tensors if isinstance(value, Tensor) else plain
-            target[f"{index}.{name}"] = (
-                value.detach().cpu().contiguous() if isinstance(value, Tensor) else value
-            )
+            target[f"{index}.{name}"] = whole(value) if isinstance(value, Tensor) else value
     return tensors, {"state": plain, "param_groups": state["param_groups"]}
 
 

@@ -14,19 +14,21 @@ from transformers.integrations.integration_utils import get_available_reporting_
 
 from hyperinterp.checkpoints import weights_fingerprint
 from hyperinterp.course import LOG_NAME
+from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel, load
 from hyperinterp.text import Passages, TokenRows, tokenise
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.data import DataSummary, prepare_rows
 from hyperinterp.training.evaluation import Evaluator
-from hyperinterp.training.folder import RunFolder, open_run
+from hyperinterp.training.folder import RunFolder
 from hyperinterp.training.log import TrainingLog
 from hyperinterp.training.module import LossModule
 from hyperinterp.training.output import Writer
 from hyperinterp.training.prefix import PrefixCache, build_prefix, text_free
 from hyperinterp.training.quiet import faults_named, own_randomness, quiet_trainer
 from hyperinterp.training.result import RESULT_NAME, TrainResult
+from hyperinterp.training.sharding import asked_of_accelerate
 from hyperinterp.training.targets import Trainable, check_method, trainable
 from hyperinterp.training.tracker import Progress, Tally, Tracker
 from hyperinterp.training.trainer import HyperfitTrainer
@@ -45,11 +47,16 @@ def train(
     force: bool = False,
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
+    processes: Processes = ALONE,
+    fsdp: bool = False,
 ) -> TrainResult:
     """Hyperfit a causal language model.
 
     Each passage is one row, cut to `config.seq_len` tokens; nothing is packed. The run keeps its
     files in `OUT.run` beside `out`, and `out` appears complete or not at all.
+
+    Under a launcher every process makes the same call. N processes with `batch_size` b make the
+    steps of one process with N b, up to rounding; the first one writes, and all must see `OUT.run`.
 
     Args:
         model: a name that `hyperinterp.models.load` takes, or a hooked model in float32, which
@@ -64,7 +71,10 @@ def train(
         force: replace `out`, and discard an unfinished run.
         resume: continue the unfinished run of the same recipe and data; the weights come out
             bit-identical. A finished one is returned as it is.
-        on_progress: called after every step.
+        on_progress: called after every step, in the first process.
+        processes: those that train together, from `hyperinterp.distributed.join`.
+        fsdp: spread weights, gradients and moments over the processes, block by block; so does
+            `accelerate launch --use_fsdp`. Without the prefix cache.
 
     Raises:
         InputRefused: an option, text or directory cannot be used; nothing was written.
@@ -73,38 +83,66 @@ def train(
         KeyboardInterrupt: with a hint how to resume; the last resume point stays.
     """
     config, out = config or TrainConfig(), Path(out)
-    _check_surroundings(config)
+    fsdp = fsdp or asked_of_accelerate()
+    _check_surroundings(config, processes)
+    if fsdp:
+        _check_fsdp(model, config, processes)
     if config.keep_control and heldout is None:
         raise InputRefused("keep_control: expected held-out passages to choose it by, found none")
     if config.eval_every is not None and heldout is None:
         raise InputRefused("eval_every: expected held-out passages to evaluate on, found none")
-    folder = open_run(out, force=force, resume=resume)
+    folder = RunFolder(out, force=force, resume=resume)
+    processes.by_first(folder.check)
     hooked = _hooked(model, config, base=base, revision=revision, device=device)
     check_method(hooked, config)
     rows, data = prepare_rows(_tokenizer(hooked), passages, config.seq_len)
     held = None if heldout is None else tokenise(_tokenizer(hooked), heldout, config.seq_len)
     digest = None if heldout is None else heldout.sha256
     recipe = _recipe(hooked, config, data, digest if config.keep_control else None)
-    finished = folder.begin(recipe)
+    if processes.size > 1:
+        recipe |= {"processes": processes.size, "fsdp": fsdp}
+    finished = processes.by_first(lambda: folder.begin(recipe))
     if finished is not None:
         return TrainResult.of_json(out, finished)
     try:
         with quiet_trainer(), own_randomness(config.seed), faults_named(folder.path):
-            return _Run(hooked, rows, held, data, config, folder, on_progress, digest).result()
+            return _Run(
+                hooked, rows, held, data, config, folder, on_progress, digest, processes,
+                sharded=fsdp,
+            ).result()  # fmt: skip
     finally:
-        folder.release()
+        if processes.first:
+            folder.release()
 
 
-def _check_surroundings(config: TrainConfig) -> None:
+def _check_surroundings(config: TrainConfig, processes: Processes) -> None:
     """Refuse what this process cannot do, before any work."""
-    processes = os.environ.get("WORLD_SIZE", "1")
-    if processes != "1":
-        raise InputRefused(f"train: expected one process, found WORLD_SIZE={processes}")
+    launched = os.environ.get("WORLD_SIZE", "1")
+    if launched != str(processes.size):
+        raise InputRefused(
+            f"train: expected processes=hyperinterp.distributed.join() where a launcher has "
+            f"started several, found {processes.size} and WORLD_SIZE={launched}"
+        )
     trackers = get_available_reporting_integrations()
     if config.report_to != "none" and config.report_to not in trackers:
         known = ", ".join(["none", *trackers])
         raise InputRefused(
             f"report_to: expected a tracker that is installed ({known}), found {config.report_to!r}"
+        )
+
+
+def _check_fsdp(model: str | Path | HookedModel, config: TrainConfig, processes: Processes) -> None:
+    if processes.size == 1:
+        raise InputRefused("fsdp: expected several processes of one launcher, found one")
+    if isinstance(model, HookedModel):
+        raise InputRefused(
+            f"fsdp: expected the name of a model, found {model.name} in memory, which it would "
+            "leave spread over the processes"
+        )
+    if config.eval_every is not None:
+        raise InputRefused(
+            "fsdp: expected no eval_every, found "
+            f"{config.eval_every}: writing texts needs the whole model in each process"
         )
 
 
@@ -165,7 +203,12 @@ class _Run:
         folder: RunFolder,
         on_progress: Callable[[Progress], None] | None,
         heldout_sha256: str | None,
+        processes: Processes,
+        *,
+        sharded: bool,
     ) -> None:
+        self.processes = processes
+        self.sharded = sharded
         self.model = model
         self.rows = rows
         self.held = held
@@ -183,9 +226,9 @@ class _Run:
 
     def _trained(self, chosen: Trainable) -> TrainResult:
         config, folder = self.config, self.folder
-        point = folder.newest()
+        point = self.processes.by_first(folder.newest)
         tally = Tally(**point.state) if point else Tally()
-        log = TrainingLog(folder.path, point.step if point else None)
+        log = TrainingLog(folder.path, point.step if point else None, mute=not self.processes.first)
         log.write("resume" if point else "start", step=point.step if point else 0)
         prefix = self._prefix(self.rows, chosen, "prefix", tell=True)
         start = chosen.blocks[0]
@@ -200,14 +243,17 @@ class _Run:
             self.model.name,
             self.model.fingerprint,
             folder.path,
+            self.processes,
+            self.sharded,
         )
         tracker = Tracker(
             config, log, folder.path, writer.save, self._evaluator(module, chosen, prefix),
-            self.on_progress, tally, self._steps_per_epoch(),
+            self.on_progress, tally, self._steps_per_epoch(), self.processes,
         )  # fmt: skip
         trainer = HyperfitTrainer(
-            module, self.rows, prefix, config, folder.path / "trackers", [tracker]
-        )
+            module, self.rows, prefix, config, folder.path / "trackers", [tracker],
+            self.processes, sharded=self.sharded,
+        )  # fmt: skip
         tracker.trainer = trainer
         trainer.train(resume_from_checkpoint=str(point.path) if point else None)
         where = "none" if prefix is None else "mapped" if prefix.mapped else "memory"
@@ -230,9 +276,9 @@ class _Run:
             seconds=tally.seconds,
             tokens_per_second=tally.tokens / tally.seconds if tally.seconds else 0.0,
             prefix=where,
-            control=out / "control" if (self.folder.path / "control").is_dir() else None,
+            control=out / "control" if tally.control_loss is not None else None,
             log=out / LOG_NAME,
-            heldout_loss=None if tracker.evaluator is None else tracker.evaluator.loss(),
+            heldout_loss=None if tracker.evaluator is None else tracker.heldout_loss(),
             heldout_sha256=self.heldout_sha256,
         )
         told = {} if result.heldout_loss is None else {"heldout_loss": result.heldout_loss}
@@ -247,14 +293,14 @@ class _Run:
             (partial / RESULT_NAME).write_text(json.dumps(document, indent=2), encoding="utf-8")
 
         writer.publish(out, facts, extra, force=self.folder.force)
-        self.folder.close()
+        if self.processes.first:
+            self.folder.close()
         return result
 
     # -- parts -----------------------------------------------------------------------------
 
     def _steps_per_epoch(self) -> int:
-        processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-        batches = math.ceil(len(self.rows) / (self.config.batch_size * processes))
+        batches = math.ceil(len(self.rows) / (self.config.batch_size * self.processes.size))
         return math.ceil(batches / self.config.grad_accum)
 
     def _prefix(
@@ -264,15 +310,18 @@ class _Run:
         config, start = self.config, chosen.blocks[0]
         if not config.prefix_cache or start == 0 or config.method != "late-stage":
             return None
+        if self.sharded:
+            return None
         if not text_free(self.model, start):
             return None
 
         def on_rows(done: int) -> None:
-            if tell and self.on_progress is not None:
+            if tell and self.on_progress is not None and self.processes.first:
                 steps = self._steps_per_epoch()
                 self.on_progress(Progress("prefix", 0, config.epochs, done, len(rows), steps))
 
-        folder = self.folder.path / name
+        rank = self.processes.rank
+        folder = self.folder.path / (f"{name}-{rank}" if rank else name)
         folder.mkdir(exist_ok=True)
         return build_prefix(
             self.model,

@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.evaluation import Evaluation, Evaluator
 from hyperinterp.training.log import TrainingLog
@@ -66,7 +67,10 @@ Saver = Callable[[str, dict[str, Any]], Path]
 
 
 class Tracker(TrainerCallback):
-    """Follows a run; the mean loss over a whole epoch, weighted by tokens, decides the stop."""
+    """Follows a run; the mean loss over a whole epoch, weighted by tokens, decides the stop.
+
+    Where several processes train together, all go by the first one's clock and figures.
+    """
 
     def __init__(
         self,
@@ -78,7 +82,9 @@ class Tracker(TrainerCallback):
         on_progress: Callable[[Progress], None] | None,
         tally: Tally,
         steps_per_epoch: int,
+        processes: Processes = ALONE,
     ) -> None:
+        self.processes = processes
         self.config = config
         self.log = log
         self.folder = folder
@@ -88,8 +94,9 @@ class Tracker(TrainerCallback):
         self.tally = tally
         self.steps_per_epoch = steps_per_epoch
         self.trainer: HyperfitTrainer | None = None
-        self._began = self._last_point = time.monotonic()
+        self._began = time.monotonic()
         self._earlier = (tally.seconds, tally.tokens)
+        self._last_point = tally.seconds
         self._first_step = 0
 
     # -- Trainer's events ------------------------------------------------------------------
@@ -98,7 +105,7 @@ class Tracker(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Start the clock."""
-        self._began = self._last_point = time.monotonic()
+        self._began = time.monotonic()
         self._first_step = state.global_step
 
     def on_epoch_begin(
@@ -115,22 +122,22 @@ class Tracker(TrainerCallback):
         tally.epoch_sum += figures.loss_sum
         tally.epoch_targets += figures.targets
         tally.tokens += figures.tokens
-        tally.seconds = self._earlier[0] + time.monotonic() - self._began
+        mine = self._earlier[0] + time.monotonic() - self._began
+        tally.seconds = self.processes.everywhere(mine)[0]
         limit = self.config.max_seconds
         if limit is not None and tally.seconds >= limit:
             control.should_training_stop = True
             tally.stop = "max seconds"
-        if state.is_world_process_zero:
-            self.log.write(
-                "step",
-                step=state.global_step,
-                epoch=state.global_step / self.steps_per_epoch,
-                loss=figures.loss,
-                lr=self._trainer.last_rate,
-                grad_norm=figures.grad_norm,
-                seconds=round(tally.seconds, 3),
-                tokens_per_second=self._speed(),
-            )
+        self.log.write(
+            "step",
+            step=state.global_step,
+            epoch=state.global_step / self.steps_per_epoch,
+            loss=figures.loss,
+            lr=self._trainer.last_rate,
+            grad_norm=figures.grad_norm,
+            seconds=round(tally.seconds, 3),
+            tokens_per_second=self._speed(),
+        )
         self._report(state)
         if state.global_step % self.steps_per_epoch and not control.should_training_stop:
             self._leave_point(state)
@@ -146,13 +153,12 @@ class Tracker(TrainerCallback):
         tally.epochs += 1
         tally.epoch_sum, tally.epoch_targets = 0.0, 0
         evaluation = self._evaluate()
-        if state.is_world_process_zero:
-            figures = {} if evaluation is None else asdict(evaluation)
-            self.log.write(
-                "epoch", step=state.global_step, epoch=tally.epochs, loss=tally.loss,
-                seconds=round(tally.seconds, 3), tokens_per_second=self._speed(), **figures,
-            )  # fmt: skip
-            self._save_checkpoints(state, evaluation)
+        figures = {} if evaluation is None else asdict(evaluation)
+        self.log.write(
+            "epoch", step=state.global_step, epoch=tally.epochs, loss=tally.loss,
+            seconds=round(tally.seconds, 3), tokens_per_second=self._speed(), **figures,
+        )  # fmt: skip
+        self._save_checkpoints(state, evaluation)
         if self.config.report_to != "none":
             told = {} if evaluation is None else asdict(evaluation)
             found = {f"eval_{name}": value for name, value in told.items() if value is not None}
@@ -181,8 +187,13 @@ class Tracker(TrainerCallback):
             return None
         every = self.config.eval_every
         if every is not None and self.tally.epochs % every == 0:
-            return self.evaluator()
-        return Evaluation(self.evaluator.loss()) if self.config.keep_control else None
+            return self.processes.everywhere(self.evaluator())[0]
+        return Evaluation(self.heldout_loss()) if self.config.keep_control else None
+
+    def heldout_loss(self) -> float:
+        """Loss on the held-out rows in nats per predicted token; all processes call this."""
+        assert self.evaluator is not None  # asked for held-out figures without held-out text
+        return self.processes.everywhere(self.evaluator.loss())[0]
 
     def _save_checkpoints(self, state: TrainerState, evaluation: Evaluation | None) -> None:
         tally, loss = self.tally, self.tally.loss
@@ -203,7 +214,7 @@ class Tracker(TrainerCallback):
                 self.save("control", facts)
 
     def _report(self, state: TrainerState, evaluation: Evaluation | None = None) -> None:
-        if self.on_progress is None or not state.is_world_process_zero:
+        if self.on_progress is None or not self.processes.first:
             return
         tally, config = self.tally, self.config
         mean = tally.epoch_sum / tally.epoch_targets if tally.epoch_targets else tally.loss
@@ -227,12 +238,11 @@ class Tracker(TrainerCallback):
         )
 
     def _leave_point(self, state: TrainerState) -> None:
-        due = time.monotonic() - self._last_point >= self.config.resume_every
-        if not due or not state.is_world_process_zero:
+        if self.tally.seconds - self._last_point < self.config.resume_every:
             return
         trainer = self._trainer
         write_point(
             self.folder, trainer.module, trainer.optimizer, trainer.lr_scheduler, state,
-            asdict(self.tally),
+            asdict(self.tally), self.processes,
         )  # fmt: skip
-        self._last_point = time.monotonic()
+        self._last_point = self.tally.seconds

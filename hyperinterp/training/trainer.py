@@ -6,17 +6,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import DistributedType, FullyShardedDataParallelPlugin
 from torch import Tensor, nn
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import NumericalFault
 from hyperinterp.text import TokenRows
 from hyperinterp.training.config import TrainConfig
-from hyperinterp.training.data import EpochSampler, RowDataset, pad_rows
+from hyperinterp.training.data import (
+    IGNORED,
+    EpochSampler,
+    RowDataset,
+    ShareSampler,
+    pad_rows,
+)
 from hyperinterp.training.module import LossModule
 from hyperinterp.training.prefix import PrefixCache
 from hyperinterp.training.resume import load_optimizer, load_weights
+from hyperinterp.training.sharding import block_classes, norms
 
 
 @dataclass
@@ -44,10 +53,18 @@ class StepFigures:
 def collator(
     rows: TokenRows, prefix: PrefixCache | None
 ) -> Callable[[Sequence[int]], dict[str, Tensor]]:
-    """A function from row numbers to the inputs of `LossModule`."""
+    """A function from row numbers to the inputs of `LossModule`.
+
+    For no numbers it gives one row without labels: a pass of no loss, which processes that have
+    nothing left make for those that have.
+    """
 
     def collate(numbers: Sequence[int]) -> dict[str, Tensor]:
+        idle = not len(numbers)
+        numbers = [0] if idle else numbers
         ids, labels = pad_rows([rows.rows[number] for number in numbers])
+        if idle:
+            labels.fill_(IGNORED)
         batch = {"input_ids": ids, "labels": labels}
         if prefix is not None:
             batch["stream"] = prefix.batch(numbers, ids.shape[1])
@@ -56,9 +73,19 @@ def collator(
     return collate
 
 
-def arguments(config: TrainConfig, folder: Path, device: torch.device) -> TrainingArguments:
-    """Trainer's settings for a recipe: it neither prints, nor saves, nor evaluates by itself."""
+def arguments(
+    config: TrainConfig, folder: Path, device: torch.device, units: Sequence[str] = ()
+) -> TrainingArguments:
+    """Trainer's settings for a recipe: it neither prints, nor saves, nor evaluates by itself.
+
+    Args:
+        config: the recipe.
+        folder: where Trainer may put a tracker's files.
+        device: where to train.
+        units: class names of the modules that FSDP gathers at a time; none: no FSDP.
+    """
     fused = device.type in ("cpu", "cuda")
+    sharded = {"version": 2, "transformer_layer_cls_to_wrap": list(units)} if units else None
     made = TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=config.batch_size,
@@ -74,6 +101,9 @@ def arguments(config: TrainConfig, folder: Path, device: torch.device) -> Traini
         bf16=config.dtype == "bfloat16",
         seed=config.seed,
         use_cpu=device.type == "cpu",
+        ddp_find_unused_parameters=not config.uses_lora,
+        fsdp=bool(units),  # pyright: ignore[reportArgumentType]
+        fsdp_config=sharded,
         logging_strategy="no" if config.report_to == "none" else "steps",
         logging_steps=1,
         logging_nan_inf_filter=False,
@@ -104,6 +134,8 @@ class HyperfitTrainer(Trainer):
         config: the recipe.
         folder: where Trainer may put a tracker's files.
         callbacks: ours; Trainer's printer is taken out.
+        processes: those that train together.
+        sharded: spread the weights over them (FSDP) rather than keep them whole in each.
     """
 
     def __init__(
@@ -114,27 +146,54 @@ class HyperfitTrainer(Trainer):
         config: TrainConfig,
         folder: Path,
         callbacks: list[TrainerCallback],
+        processes: Processes = ALONE,
+        *,
+        sharded: bool = False,
     ) -> None:
         self.sampler = EpochSampler(len(rows), config.seed)
         self.figures = StepFigures()
         self.module = module
+        self.processes = processes
         self._fresh = True
+        units = block_classes(module.model) if sharded else ()
         super().__init__(
             model=module,
-            args=arguments(config, folder, module.model.device),
+            args=arguments(config, folder, module.model.device, units),
             data_collator=collator(rows, prefix),
             train_dataset=RowDataset(rows),
             callbacks=callbacks,
         )
         self.remove_callback(PrinterCallback)
 
+    def create_accelerator_and_postprocess(self) -> None:
+        """Let accelerate turn FSDP on where it does so for accelerators only.
+
+        On CPUs torch's own FSDP works as well, over gloo.
+        """
+        super().create_accelerator_and_postprocess()
+        state = self.accelerator.state
+        if self.args.fsdp and state.distributed_type == DistributedType.MULTI_CPU:
+            given: dict[str, Any] = dict(self.args.fsdp_plugin_args or {})
+            state.fsdp_plugin = FullyShardedDataParallelPlugin(**given)
+            state.distributed_type = DistributedType.FSDP
+            self.is_fsdp_enabled = True
+
     @property
     def last_rate(self) -> float:
         """Learning rate of the step that was just made."""
         return float(self._get_learning_rate())
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        return self.sampler
+    def get_train_dataloader(self) -> DataLoader[int]:
+        """Batches of row numbers: this process's share of each."""
+        assert self.train_dataset is not None  # given by __init__
+        return DataLoader(
+            self.train_dataset,  # pyright: ignore[reportArgumentType]
+            batch_sampler=ShareSampler(
+                self.sampler, self.args.per_device_train_batch_size, self.processes
+            ),
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
 
     def compute_loss(
         self,
@@ -149,10 +208,10 @@ class HyperfitTrainer(Trainer):
             NumericalFault: the loss is NaN or infinite.
         """
         found = model(**inputs, num_items_in_batch=num_items_in_batch)
-        rows = torch.full_like(found["targets"], len(inputs["labels"]))
+        rows = (inputs["labels"] != IGNORED).any(1).sum()
         sums = torch.stack([found["loss_sum"].double(), found["targets"], rows])
-        if self.accelerator.num_processes > 1:
-            sums = torch.as_tensor(self.accelerator.reduce(sums, reduction="sum"))
+        if self.processes.size > 1:
+            sums = self.processes.summed(sums)
         loss_sum, targets, count = sums.tolist()
         step = self.state.global_step + 1
         if not torch.isfinite(sums).all():
@@ -165,8 +224,8 @@ class HyperfitTrainer(Trainer):
         self.figures.targets += round(targets)
         self.figures.tokens += round(targets + count)  # a row's first token is not predicted
         loss = found["loss"]
-        if num_items_in_batch is not None and self.accelerator.num_processes > 1:
-            loss = loss * self.accelerator.num_processes  # DDP averages what we have summed
+        if num_items_in_batch is not None:
+            loss = loss * self.processes.size  # DDP and FSDP average what we have summed
         return (loss, found) if return_outputs else loss
 
     def training_step(
@@ -185,7 +244,7 @@ class HyperfitTrainer(Trainer):
 
     def _checked_norm(self, model: nn.Module) -> float:
         named = [(name, p.grad) for name, p in model.named_parameters() if p.grad is not None]
-        each = torch.stack([torch.linalg.vector_norm(grad.float()) for _, grad in named])
+        each = norms(grad for _, grad in named)
         total = float(torch.linalg.vector_norm(each))
         if total != total or total == float("inf"):
             bad = int((~torch.isfinite(each)).nonzero()[0]) if not each.isfinite().all() else 0
@@ -201,7 +260,7 @@ class HyperfitTrainer(Trainer):
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
     ) -> None:
-        load_weights(self.module if model is None else model, Path(resume_from_checkpoint))
+        load_weights(self.module, Path(resume_from_checkpoint))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is not None:

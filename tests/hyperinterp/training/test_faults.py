@@ -119,7 +119,7 @@ def test_several_processes_and_unknown_trackers_are_refused(
     with pytest.raises(InputRefused, match=r"report_to: .* found 'nobody'"):
         train(tiny("llama"), letters(4), tmp_path / "out", TrainConfig(report_to="nobody"))
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(InputRefused, match="expected one process, found WORLD_SIZE=2"):
+    with pytest.raises(InputRefused, match="found 1 and WORLD_SIZE=2"):
         train(tiny("llama"), letters(4), tmp_path / "out")
     assert not any(tmp_path.iterdir())
 
