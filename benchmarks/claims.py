@@ -26,7 +26,6 @@ from hyperinterp.sizes import PRESETS
 from hyperinterp.text import Passages
 from hyperinterp.training import Progress
 
-README = Path(__file__).parent.parent / "README.md"
 METHODS = ("late-stage", "full")
 LEVELS = (3.0, 2.0, 1.0, 0.5, 0.2, 0.1)
 VALIDATION = 16  # the last built-in training passages
@@ -190,7 +189,7 @@ def main() -> None:
         "paper": PAPER,
     }
     record.write("claims", figures, given.threads)
-    pages.rewrite_block(README, "claims", readme_table(runs))
+    pages.rewrite_block(pages.README, "claims", readme_table(runs))
     print(readme_table(runs))
 
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+DOCS, README = ROOT / "docs", ROOT / "README.md"
 
 
 def _marks(name: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Speed and memory on the real model: capture, replayed transplants, processes, presets.
 
 Arms of one measurement alternate in one process on the same inputs; figures are ratios of medians.
-Writes benchmarks/results/scale.json, part by part.
+Writes benchmarks/results/scale.json, part by part, and the table in README.md.
 
 Usage: python -m benchmarks.scale [capture peers memory transplants processes presets]
        [--rounds 5] [--threads 1] [--fitted DIR]
@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from benchmarks import record
+from benchmarks.pages import README, rewrite_block, table
 from hyperinterp.capture import run_one
 from hyperinterp.models import HookedModel, Part, PartKind, load, transplanted
 from hyperinterp.sites import Site, SiteKind, block_outputs
@@ -327,10 +328,59 @@ def presets(_rounds: int, fitted: str, threads: int) -> dict[str, Any]:
         found[preset] = {
             "seconds": seconds,
             "by_analysis": facts["wall_seconds"],
+            **_unavoidable(facts["wall_seconds"]),
             "forwards": facts["forwards"],
             "sizes": facts["sizes"],
         }
     return found
+
+
+def _unavoidable(parts: dict[str, float]) -> dict[str, Any]:
+    """Seconds of a comparison that no other order of the work could save."""
+    shared = parts["shared run over the passages"]
+    seconds = parts["generation"] + 2 * shared + parts.get("transplants", 0.0)
+    return {
+        "unavoidable_seconds": seconds,
+        "total_over_unavoidable": parts["total"] / seconds,
+        "counted": "generation, the passages read twice by both models (sums, then intervals), "
+        "and the reads of the transplants",
+    }
+
+
+def readme_table(known: dict[str, Any]) -> str:
+    """The measured ratios beside what they are held against, as far as they are there."""
+    rows: list[list[str]] = []
+    if (found := known.get("capture")) is not None:
+        limit = f"{found['ratio_of_operations']:.2f} by the count of operations"
+        rows.append(
+            ["moments of every block, over the bare forward", f"{found['ratio']:.2f}", limit]
+        )
+    if (found := known.get("transplants")) is not None:
+        limit = f"{found['ratio_of_operations']:.2f} by the count of operations"
+        rows.append(
+            ["all blocks transplanted both ways, full forwards over ours",
+             f"{found['ratio']:.2f}", limit]
+        )  # fmt: skip
+    if (found := known.get("peers")) is not None:
+        rows.append(
+            [f"geometry of {found['tokens']} tokens, over transformer-lens and scikit-learn",
+             f"{found['total_ours_over_theirs']:.2f}",
+             f"{found['beyond_the_forward_ours_over_theirs']:.2f} beyond the forward itself"]
+        )  # fmt: skip
+    if (found := known.get("memory")) is not None:
+        growth = found["growth_from_4k_to_64k"]
+        rows.append(
+            ["peak memory, from 4k to 64k tokens", f"{growth['ours']:+.0%}",
+             f"{growth['theirs']:+.0%} for those two"]
+        )  # fmt: skip
+    if (found := known.get("processes")) is not None:
+        rows.append(["speed of two processes, over one", f"{found['speed_up']:.2f}", "2 at most"])
+    for preset in ("quick", "default"):
+        found = known.get("presets", {}).get(preset)
+        if found is not None:
+            ratio = f"{found['total_over_unavoidable']:.1f} times its reads and its writing"
+            rows.append([f"`compare --preset {preset}`", f"{found['seconds']:.0f} s", ratio])
+    return table(["", "measured", "held against"], rows)
 
 
 def main() -> None:
@@ -363,6 +413,7 @@ def main() -> None:
         measured = globals()[name](given.rounds, *more.get(name, ()))
         measured["machine"] = record.machine(given.threads)
         record.write("scale", kept | {name: measured}, given.threads)
+        rewrite_block(README, "scale", readme_table(kept | {name: measured}))
         told = {key: value for key, value in measured.items() if key not in ("seconds", "sizes")}
         print(name, json.dumps(told, indent=2), flush=True)
 

@@ -29,7 +29,7 @@ class Sizes:
         hybrids: number of hybrids that write text.
     """
 
-    prompts: int | None = 64
+    prompts: int | None = 48
     prompt_tokens: int = 32
     new_tokens: int = 96
     window: int = 96
@@ -41,8 +41,8 @@ class Sizes:
     variants: tuple[str, ...] = ("standardised", "unit_norm")
     control_prompts: int = 16
     seeds: int = 2
-    sweep: tuple[float, ...] = (0.5, 0.7, 0.85, 1.15)
-    alphas: tuple[float, ...] = (0.5, 1.0, 2.0)
+    sweep: tuple[float, ...] = (0.5, 0.7, 1.15)
+    alphas: tuple[float, ...] = (0.5, 1.0)
     bias_steps: int = 60
     transplant_prompts: int = 16
     null_draws: int = 3
