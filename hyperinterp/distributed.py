@@ -7,7 +7,7 @@ whatever devices the models are on.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -55,6 +55,21 @@ class Processes:
         parts: list[Any] = [None] * self.size
         dist.all_gather_object(parts, mine, group=self.group)
         return parts
+
+    def tensors_everywhere(self, mine: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        """The named tensors of each process, by rank, on the CPU; sent as they are, not pickled."""
+        if self.size == 1:
+            return [dict(mine)]
+        heads = self.everywhere([(name, t.shape, t.dtype) for name, t in mine.items()])
+        found: list[dict[str, Tensor]] = [{} for _ in heads]
+        for rank, head in enumerate(heads):
+            for name, shape, dtype in head:
+                tensor = mine[name] if rank == self.rank else torch.empty(shape, dtype=dtype)
+                found[rank][name] = tensor = tensor.detach().cpu().contiguous()
+                if tensor.numel():
+                    raw = tensor.view(-1).view(torch.uint8)
+                    dist.broadcast(raw, src=rank, group=self.group)
+        return found
 
     def gathered(self, mine: Sequence[T]) -> list[T]:
         """The results of all shares in the order of the items that `share` dealt out."""

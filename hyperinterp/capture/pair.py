@@ -153,7 +153,7 @@ def merged(processes: Processes, sums: SiteSums) -> SiteSums:
     """One site's sums over all processes, added up in the order of their ranks on all of them."""
     if processes.size == 1:
         return sums
-    first, *others = map(SiteSums.from_state, processes.everywhere(sums.state()))
+    first, *others = map(SiteSums.from_state, processes.tensors_everywhere(sums.state()))
     for other in others:
         first.merge(other)
     return first

@@ -88,7 +88,7 @@ def leave_one_out(sinks: Sequence[PromptSink], processes: Processes = ALONE) -> 
         return [sink.leave_one_out() for sink in sinks]
     found = []
     for index, sink in enumerate(sinks):
-        states = processes.everywhere(sink.state())
+        states = processes.tensors_everywhere(sink.state())
         if index % processes.size == processes.rank:
             sink.take(states)
             found.append(sink.leave_one_out())
