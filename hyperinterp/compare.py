@@ -152,6 +152,7 @@ def compare(
         training=train_data or known_training(second),
         frequencies=frequencies,
         geometry="C5" in wanted,
+        lens="C4" in wanted,
         progress=progress,
         processes=processes,
         corpus=corpus,

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from hyperinterp.capture import Contexts, PairRun, Partial, over_logits, run_pair
+from hyperinterp.capture import ContextRows, Contexts, PairRun, Partial, over_logits, run_pair
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.frequencies import Frequencies
@@ -88,10 +88,12 @@ class Study:
         training: the passages that the fitted model was trained on, for claim C8.
         frequencies: a table of token frequencies, for the frequency classes of C4.
         geometry: whether claim C5's moments are taken in the shared run.
+        lens: whether the run for C5's intervals also keeps what claim C4 follows by depth.
         progress: told of work done.
         processes: the processes that share this study's work; each holds all results.
         corpus: text of any length that claim C5's figures come from, instead of the passages.
         partial: folder for the sums of a corpus on the way, so that a run can go on from them.
+        kept_rows: by role and site, rows of the followed decisions; see `analyses.followed`.
         forwards: how often each model ran over the passages.
         seconds: wall time per piece of work.
         warnings: things the reader has to know.
@@ -108,10 +110,12 @@ class Study:
     training: Passages | None = None
     frequencies: Frequencies | None = None
     geometry: bool = True
+    lens: bool = True
     progress: Progress = silent
     processes: Processes = ALONE
     corpus: Corpus | None = None
     partial: Path | None = None
+    kept_rows: dict[str, dict[Site, ContextRows]] = field(default_factory=dict)
     forwards: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     warnings: list[str] = field(default_factory=list)

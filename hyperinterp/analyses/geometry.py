@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
+from hyperinterp.analyses.followed import keepers
 from hyperinterp.analyses.intervals import difference_of
 from hyperinterp.analyses.results import Claim, Measured, Pair, measured, missing
 from hyperinterp.block import Block
@@ -209,6 +210,7 @@ def _left_out(
         sinks[site].append(sink)
         if not variant.name:
             spectra[site, role] = spectrum
+    along = keepers(study) if study.lens and study.corpus is None else {}
     rows_of_prompts(
         study.model(role),
         run.rows,
@@ -218,7 +220,10 @@ def _left_out(
         tick=study.ticker(f"intervals of the {role} geometry", len(run.rows)),
         processes=study.processes,
         partial=study.kept_sums and (study.kept_sums, f"intervals-{role}"),
+        keepers=along,
     )
+    if along:
+        study.kept_rows[role] = along
     text = "passages" if study.corpus is None else "corpus"
     study.forwards[f"{role} over the {text}"] += 1
     every = leave_one_out([sink for named in sinks.values() for sink in named], study.processes)

@@ -1,16 +1,15 @@
 """At which depth the fitted choice overtakes the base's: the logit lens of both models."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
-from hyperinterp.analyses.overriding import found_overrides, text_before
+from hyperinterp.analyses.followed import depths, followed, streams
+from hyperinterp.analyses.overriding import text_before
 from hyperinterp.capture import Contexts
-from hyperinterp.models import HookedModel
-from hyperinterp.sites import Site, SiteKind, block_outputs
+from hyperinterp.sites import Site
 from hyperinterp.study import Study
 from probes import LensReadout, lens_ranks, overtake_depth
 
@@ -64,26 +63,17 @@ class LensProfile:
     trajectories: tuple[LensTrajectory, ...]
 
 
-def lens_profile(study: Study, contexts: Contexts) -> LensProfile | None:
+def lens_profile(study: Study) -> LensProfile | None:
     """Overridden decisions through the depth of both models; None when there are none."""
-    found = found_overrides(study.base, study.fitted, contexts, processes=study.processes)
-    chosen = found.overridden.nonzero().squeeze(-1)
-    if len(chosen) == 0:
+    chosen = study.once(followed)
+    if chosen is None:
         return None
-    count = min(study.sizes.lens_contexts, len(chosen))
-    chosen = chosen[torch.linspace(0, len(chosen) - 1, count).long()]
-    some = contexts.where(chosen)
-    tokens = {
-        "base": found.base_token[chosen],
-        "fitted": found.fitted_token[chosen],
-    }
-    layers = study.base.n_layers
-    sites = [Site(SiteKind.EMBED), *block_outputs(layers)]
-    streams = {role: _streams(study, study.model(role), some, sites) for role in ("base", "fitted")}
+    some, tokens, sites = chosen.contexts, chosen.tokens, depths(study)
+    kept = {role: streams(study, role) for role in ("base", "fitted")}
 
     def through(job: tuple[tuple[str, str], Site]) -> LensReadout:
         (role, token_role), site = job
-        model, stream = study.model(role), streams[role][site]
+        model, stream = study.model(role), kept[role][site]
         found = lens_ranks(stream, tokens[token_role], model.normalise, model.readout, 64)
         return LensReadout(*(getattr(found, item.name).cpu() for item in fields(found)))
 
@@ -100,7 +90,7 @@ def lens_profile(study: Study, contexts: Contexts) -> LensProfile | None:
     counts = torch.bincount(above.long(), minlength=len(sites) + 1).tolist()
     return LensProfile(
         depths=tuple(site.label for site in sites),
-        n_contexts=count,
+        n_contexts=len(some),
         base_median_rank=_medians(ranks["base", "fitted"]),
         fitted_median_rank=_medians(ranks["fitted", "fitted"]),
         overtake=tuple(counts[: len(sites)]),
@@ -111,27 +101,6 @@ def lens_profile(study: Study, contexts: Contexts) -> LensProfile | None:
 
 def _medians(ranks: Tensor) -> tuple[float, ...]:
     return tuple(ranks.double().quantile(0.5, dim=1).tolist())
-
-
-def _streams(
-    study: Study, model: HookedModel, contexts: Contexts, sites: Sequence[Site]
-) -> dict[Site, Tensor]:
-    """The residual stream of one model at these contexts, per site `[n, d_model]`."""
-    found = {site: torch.zeros(len(contexts), model.d_model) for site in sites}
-    rows = contexts.row.unique().tolist()
-    all_rows = study.contexts_rows
-    picked = replace(all_rows, rows=tuple(all_rows.rows[row] for row in rows))
-    size = study.processes.rows_per_batch(study.batch_size, len(picked))
-    for numbers, ids in study.processes.share(picked.batches(size)):
-
-        def read(site: Site, tensor: Tensor, numbers: list[int] = numbers) -> None:
-            for index, number in enumerate(numbers):
-                mine = (contexts.row == rows[number]).nonzero().squeeze(-1)
-                found[site][mine] = tensor[index, contexts.position[mine]].float().cpu()
-
-        model.run(ids, sites, read)
-    # Every context was read by one process and is zero in the others.
-    return {site: study.processes.summed(stream).float() for site, stream in found.items()}
 
 
 def _trajectories(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hyperinterp.analyses.bias_fit import mean_shift
+from hyperinterp.analyses.followed import held_out_overrides
 from hyperinterp.analyses.intervals import context_mean
 from hyperinterp.analyses.overriding import found_overrides, override_figures, text_before
 from hyperinterp.analyses.rank_lens import LensProfile, lens_profile
@@ -121,13 +122,16 @@ JACCARD_AT = (5, 20, 100)
 
 def analyse(study: Study) -> tuple[RanksBlock, Claim]:
     """Overrides and orderings on held-out and on self-written text, and their verdict."""
-    contexts = study.contexts
+    contexts, own = study.contexts, on_policy_contexts(study)
     with study.timed("ranks"):
         frequencies, source = token_frequencies(study)
-        forced = _context_ranks(study, "teacher-forced", contexts, frequencies)
-        own = on_policy_contexts(study)
-        policy = None if own is None else _context_ranks(study, "on-policy", own, frequencies)
-        lens = lens_profile(study, contexts)
+        found = study.once(held_out_overrides)
+        forced = _context_ranks(study, "teacher-forced", contexts, found, frequencies)
+        policy = None
+        if own is not None:
+            found = found_overrides(study.base, study.fitted, own, processes=study.processes)
+            policy = _context_ranks(study, "on-policy", own, found, frequencies)
+        lens = lens_profile(study)
     block = RanksBlock(forced.figures, policy and policy.figures, lens, source)
     lower_half = min(forced.half_rates, key=lambda rate: -1 if rate.value is None else rate.value)
     claim = judge(
@@ -183,15 +187,16 @@ def on_policy_contexts(study: Study) -> Contexts | None:
             return []
         return [start - 1 + place for place in chosen_positions(length - start + 1, count)]
 
-    run = run_pair(
-        study.base,
-        study.fitted,
-        replace(prompts, rows=rows),
-        positions=positions,
-        batch_size=study.batch_size,
-        tick=study.ticker("both models read the fitted model's text", len(rows)),
-        processes=study.processes,
-    )
+    with study.timed("reading the fitted model's text"):
+        run = run_pair(
+            study.base,
+            study.fitted,
+            replace(prompts, rows=rows),
+            positions=positions,
+            batch_size=study.batch_size,
+            tick=study.ticker("both models read the fitted model's text", len(rows)),
+            processes=study.processes,
+        )
     study.forwards["both over the fitted model's text"] += 1
     return run.contexts
 
@@ -200,8 +205,9 @@ def _rate(flags: Tensor, row: Tensor) -> Measured:
     return context_mean(flags.float(), row)
 
 
-def _context_ranks(study: Study, name: str, contexts: Contexts, frequencies: Tensor) -> _Ranked:
-    found = found_overrides(study.base, study.fitted, contexts, processes=study.processes)
+def _context_ranks(
+    study: Study, name: str, contexts: Contexts, found: Overrides, frequencies: Tensor
+) -> _Ranked:
     over = found.overridden
     rows = contexts.row.unique().tolist()
     sides = [[rows[i] for i in half] for half in split_half(len(rows), study.seed)]

@@ -13,12 +13,19 @@ from hyperinterp.capture.contexts import (
 )
 from hyperinterp.capture.pair import PairRun, run_pair
 from hyperinterp.capture.partial import Partial
-from hyperinterp.capture.prompts import PromptSink, leave_one_out, rows_of_prompts, spectra_of
+from hyperinterp.capture.prompts import (
+    ContextRows,
+    PromptSink,
+    leave_one_out,
+    rows_of_prompts,
+    spectra_of,
+)
 from hyperinterp.capture.single import ModelRun, run_one
 from hyperinterp.capture.sums import OUTLIER_FACTOR, SiteSums
 
 __all__ = [
     "OUTLIER_FACTOR",
+    "ContextRows",
     "Contexts",
     "ModelRun",
     "PairRun",

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hyperinterp.capture.contexts import Contexts
 from hyperinterp.capture.pair import Tick
 from hyperinterp.capture.partial import Partial
 from hyperinterp.capture.sums import below
@@ -82,6 +83,31 @@ class PromptSink:
         return self._spectra.leave_one_out()
 
 
+class ContextRows:
+    """Keeps the rows of some contexts while a model reads the passages.
+
+    Args:
+        contexts: which rows, by prompt and position.
+        d_model: width of a row.
+    """
+
+    def __init__(self, contexts: Contexts, d_model: int) -> None:
+        self._contexts = contexts
+        self._rows = torch.zeros(len(contexts), d_model)
+
+    def add(self, rows: Float[Tensor, "position d"], prompt: int) -> None:
+        """Keep what is wanted of one prompt's rows, position 0 among them."""
+        mine = (self._contexts.row == prompt).nonzero().squeeze(-1)
+        if len(mine):
+            positions = self._contexts.position[mine].to(rows.device)
+            self._rows[mine] = rows[positions].float().cpu()
+
+    def everywhere(self, processes: Processes = ALONE) -> Float[Tensor, "n d"]:
+        """The rows in the order of the contexts, with those that other processes kept."""
+        # Every context was read by one process and is zero in the others.
+        return self._rows if processes.size == 1 else processes.summed(self._rows).float()
+
+
 def leave_one_out(sinks: Sequence[PromptSink], processes: Processes = ALONE) -> list[LeaveOneOut]:
     """The figures of several sinks, with the prompts that every process added to its own."""
     if processes.size == 1:
@@ -105,6 +131,7 @@ def rows_of_prompts(
     tick: Tick | None = None,
     processes: Processes = ALONE,
     partial: tuple[Partial, str] | None = None,
+    keepers: Mapping[Site, ContextRows] | None = None,
 ) -> None:
     """Second run of one model: feed each site's rows (position 1 on), prompt by prompt, to sinks.
 
@@ -118,7 +145,10 @@ def rows_of_prompts(
         processes: the processes that share the batches; each feeds its own sinks.
         partial: keeps the sinks on disk on the way under this name, and has those of a run that
             was cut short.
+        keepers: per site, what keeps rows of some contexts on the way; not with `partial`, which
+            has no place for them.
     """
+    kept = keepers or {}
     done = 0 if partial is None else _restore(*partial, sinks)
     for index, (numbers, ids) in enumerate(processes.share(rows.batches(batch_size))):
         if tick is not None:
@@ -128,8 +158,10 @@ def rows_of_prompts(
 
         def read(site: Site, tensor: Tensor, numbers: list[int] = numbers) -> None:
             for place, number in enumerate(numbers):
-                for sink in sinks[site]:
+                for sink in sinks.get(site, ()):
                     sink.add(tensor[place, 1:], number)
+                if site in kept:
+                    kept[site].add(tensor[place], number)
 
         model.run(ids, sites, read)
         if partial is not None:

@@ -6,6 +6,8 @@ from copy import deepcopy
 import pytest
 import torch
 
+from hyperinterp.analyses import geometry, ranks
+from hyperinterp.analyses.followed import depths, followed, streams
 from hyperinterp.analyses.rank_lens import lens_profile
 from hyperinterp.sites import Site, SiteKind, block_outputs
 from probes import lens_ranks
@@ -49,7 +51,7 @@ def test_ranks_at_every_depth_are_those_of_transformer_lens(make_tiny, family):
 
 def test_the_profile_counts_every_overridden_decision_once(planted, make_study):
     study = make_study(planted("middle block"))
-    profile = lens_profile(study, study.contexts)
+    profile = lens_profile(study)
     assert sum(profile.overtake) + profile.never == profile.n_contexts
     assert profile.depths[0] == "embedding"
     for line in profile.trajectories:
@@ -65,4 +67,29 @@ def test_the_profile_counts_every_overridden_decision_once(planted, make_study):
 
 def test_a_model_beside_itself_has_no_profile(planted, make_study):
     study = make_study(planted("itself"))
-    assert lens_profile(study, study.contexts) is None
+    assert lens_profile(study) is None
+
+
+def test_streams_kept_by_the_run_for_the_intervals_are_those_of_the_model_itself(
+    planted, make_study
+):
+    study = make_study(planted("middle block"))
+    study.geometry = True
+    geometry.analyse(study)
+    ranks.analyse(study)
+    assert study.forwards["base over the passages"] == 2
+    assert study.forwards["fitted over the passages"] == 2
+    assert not any("lens" in name for name in study.forwards)
+    chosen = followed(study)
+    alone = make_study((study.base, study.fitted))
+    for role in ("base", "fitted"):
+        kept, read = streams(study, role), streams(alone, role)
+        for site in depths(study):
+            assert torch.allclose(kept[site], read[site], atol=1e-5)
+            for index in (0, len(chosen.contexts) - 1):
+                row = int(chosen.contexts.row[index])
+                ids = torch.tensor([study.contexts_rows.rows[row]])
+                found = study.model(role).activations(ids, [site])[site]
+                wanted = found[0, chosen.contexts.position[index]]
+                assert torch.allclose(kept[site][index], wanted, atol=1e-5)
+    assert alone.forwards["base over the passages of the lens"] == 1
