@@ -4,7 +4,7 @@ import importlib
 import platform
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +18,7 @@ from hyperinterp.course import read_course
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
-from hyperinterp.models import HookedModel, load
+from hyperinterp.models import HookedModel, devices_of, load
 from hyperinterp.report.schema import (
     SCHEMA_VERSION,
     CheckpointFacts,
@@ -93,6 +93,7 @@ def compare(
     batch_size: int = 8,
     dtype: str = "float32",
     device: str = "auto",
+    device_map: str | Mapping[str, Any] | None = None,
     progress: Progress = silent,
     processes: Processes = ALONE,
     corpus: Corpus | None = None,
@@ -117,6 +118,8 @@ def compare(
         batch_size: rows per forward pass; figures do not depend on it beyond rounding.
         dtype: dtype to load with, for names.
         device: device to load on, for names.
+        device_map: for models too large for one device, loaded by name; see
+            `hyperinterp.load`. One process drives all the devices.
         progress: told of work done.
         processes: the processes that share the work, all of which make this call and get the
             same report; see `hyperinterp.distributed.join`.
@@ -137,7 +140,12 @@ def compare(
     wanted = parse_claims(claims)
     chosen = sizes or sizes_of(preset)
     rows = _positive("batch size", batch_size)
-    loaded = _load_all(base, fitted, control, late_stage, dtype, device, progress)
+    if device_map is not None and processes.size > 1:
+        raise InputRefused(
+            f"device map: expected one process, which drives all devices, found {processes.size}"
+        )
+    options: dict[str, Any] = {"dtype": dtype, "device": device, "device_map": device_map}
+    loaded = _load_all(base, fitted, control, late_stage, options, progress)
     load_seconds = time.perf_counter() - start
     first, second, third, twins = loaded
     study = Study(
@@ -187,8 +195,7 @@ def _load_all(
     fitted: HookedModel | str | Path,
     control: HookedModel | str | Path | None,
     late_stage: Sequence[HookedModel | str | Path],
-    dtype: str,
-    device: str,
+    options: dict[str, Any],
     progress: Progress,
 ) -> tuple[HookedModel, HookedModel, HookedModel | None, tuple[HookedModel, ...]]:
     count = 2 + (control is not None) + len(late_stage)
@@ -200,7 +207,7 @@ def _load_all(
         done += 1
         if isinstance(given, HookedModel):
             return given
-        return load(given, base=on, base_if_adapter=True, dtype=dtype, device=device)
+        return load(given, base=on, base_if_adapter=True, **options)
 
     first = one(base)
     on = None if isinstance(base, HookedModel) else base
@@ -350,7 +357,7 @@ def provenance_of(
         git_hash=_git_hash(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=seed,
-        device=str(study.base.device),
+        device=", ".join(devices_of(study.base.hf)),
         dtype=str(study.base.dtype).removeprefix("torch."),
         preset=preset,
         sizes=study.described()

@@ -249,7 +249,7 @@ def _read_once(model: HookedModel, ids: Tensor) -> DynamicCache:
         use_cache=True,
         logits_to_keep=1,
     )
-    cache.batch_select_indices(places.to(model.device))
+    cache.batch_select_indices(places.cpu())  # layers of a spread model lie on several devices
     return cache
 
 

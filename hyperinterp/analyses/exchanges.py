@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from hyperinterp.models import HookedModel, Part, PartKind, blocks, paths_of
+from hyperinterp.models import HookedModel, Part, PartKind, blocks, paths_of, weights_of
 from hyperinterp.study import Study
 from hyperinterp.text import TokenRows
 
@@ -96,7 +96,7 @@ def differing(base: HookedModel, fitted: HookedModel, parts: Iterable[Part]) -> 
 
 
 def _equal(first: nn.Module, second: nn.Module) -> bool:
-    ours, theirs = (dict([*m.named_parameters(), *m.named_buffers()]) for m in (first, second))
+    ours, theirs = weights_of(first), weights_of(second)
     return ours.keys() == theirs.keys() and all(
         torch.equal(tensor, theirs[name].to(tensor.device)) for name, tensor in ours.items()
     )

@@ -10,6 +10,7 @@ import hyperinterp
 from hyperinterp.cli.options import (
     BatchRows,
     Device,
+    DeviceMap,
     Dtype,
     Figures,
     Force,
@@ -89,6 +90,7 @@ def compare(
     batch_size: BatchRows = 8,
     dtype: Dtype = "float32",
     device: Device = "auto",
+    device_map: DeviceMap = None,
     force: Force = False,
 ) -> None:
     """Measure what changed from BASE to FITTED and give a verdict for each claim."""
@@ -129,6 +131,7 @@ def compare(
             batch_size=batch_size,
             dtype=dtype,
             device=device,
+            device_map=device_map,
             progress=reporter,
             processes=processes,
             corpus=text,

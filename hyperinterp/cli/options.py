@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from hyperinterp.text import Corpus
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")]
+DeviceMap = Annotated[
+    str | None,
+    typer.Option(help="Models too large for one device: auto, balanced, sequential, ..."),
+]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16")]
 Seed = Annotated[int, typer.Option(help="Seeds splits, samples and random controls.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is at the output path.")]

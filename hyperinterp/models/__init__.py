@@ -3,6 +3,7 @@
 from hyperinterp.models.checks import SelfCheck, self_check
 from hyperinterp.models.hooked import HookedModel, Recording
 from hyperinterp.models.load import load
+from hyperinterp.models.placement import devices_of, weights_of
 from hyperinterp.models.surgery import Part, PartKind, blocks, paths_of, perturbed, transplanted
 
 __all__ = [
@@ -12,9 +13,11 @@ __all__ = [
     "Recording",
     "SelfCheck",
     "blocks",
+    "devices_of",
     "load",
     "paths_of",
     "perturbed",
     "self_check",
     "transplanted",
+    "weights_of",
 ]

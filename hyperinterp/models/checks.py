@@ -38,7 +38,7 @@ def _relative(found: torch.Tensor, expected: torch.Tensor) -> float:
     if found.shape != expected.shape:
         return float("inf")
     scale = expected.double().abs().max().clamp_min(1e-12)
-    return float((found.double() - expected.double()).abs().max() / scale)
+    return float((found.to(expected.device).double() - expected.double()).abs().max() / scale)
 
 
 def _residual_error(model: HookedModel, ids: torch.Tensor) -> tuple[float, int]:
@@ -52,7 +52,9 @@ def _residual_error(model: HookedModel, ids: torch.Tensor) -> tuple[float, int]:
         parts = tensors[Site(SiteKind.ATTN, layer)], tensors[Site(SiteKind.MLP, layer)]
         if any(part.shape != before.shape for part in parts):
             return float("inf"), layer
-        error = _relative(before + parts[0] + parts[1], tensors[Site(SiteKind.RESID, layer)])
+        after = tensors[Site(SiteKind.RESID, layer)]
+        total = before.to(after.device) + parts[0].to(after.device) + parts[1].to(after.device)
+        error = _relative(total, after)
         if error > worst:
             worst, where = error, layer
     return worst, where
@@ -74,10 +76,11 @@ def _check_parts(model: HookedModel, ids: torch.Tensor, tolerance: float) -> Non
         stream = added[Site(SiteKind.RESID, layer - 1) if layer else Site(SiteKind.EMBED)]
         for kind in (SiteKind.ATTN, SiteKind.MLP):
             difference = added[Site(kind, layer)].double()
-            output = own[Site(kind, layer)].reshape(difference.shape).double()
+            output = own[Site(kind, layer)].reshape(difference.shape).to(difference)
             factor = (difference * output).sum() / (output * output).sum().clamp_min(1e-30)
             error = min(
-                _relative(factor * output, difference), _relative(output - stream, difference)
+                _relative(factor * output, difference),
+                _relative(output - stream.to(output.device), difference),
             )
             if not error <= tolerance:
                 raise UnsupportedModel(
@@ -85,7 +88,7 @@ def _check_parts(model: HookedModel, ids: torch.Tensor, tolerance: float) -> Non
                     f"the block to add its {kind.value} module's output alone, found {error:.3g} "
                     "of it unexplained (the block adds something else as well)"
                 )
-            stream = stream + added[Site(kind, layer)]
+            stream = stream.to(difference.device) + added[Site(kind, layer)]
 
 
 def _causal_error(model: HookedModel, ids: torch.Tensor) -> float:

@@ -13,6 +13,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from hyperinterp.errors import UnsupportedModel
 from hyperinterp.models.anatomy import Anatomy, locate
+from hyperinterp.models.placement import check_reachable, device_of
 from hyperinterp.sites import Site, SiteKind
 
 SiteReader = Callable[[Site, Tensor], None]
@@ -64,8 +65,8 @@ class HookedModel:
         provenance: where it came from, JSON-serialisable.
 
     Raises:
-        UnsupportedModel: the family is unknown or lacks a part, or the weights are not all on one
-            device.
+        UnsupportedModel: the family is unknown or lacks a part, or the weights are on several
+            devices and nothing moves what passes between them.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class HookedModel:
         fingerprint: str = "",
         provenance: dict[str, Any] | None = None,
     ) -> None:
-        _check_one_device(hf)
+        check_reachable(hf)
         self.hf = hf.eval()
         self.tokenizer = tokenizer
         self.name = name
@@ -134,8 +135,8 @@ class HookedModel:
 
     @property
     def device(self) -> torch.device:
-        """Device of the embedding, where token ids have to be."""
-        return self._embedding.device
+        """Device where the embedding computes: token ids go there, and logits come from there."""
+        return device_of(self.hf.get_submodule(self.anatomy.embed))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -209,7 +210,7 @@ class HookedModel:
 
     def normalise(self, stream: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n d_model"]:
         """The final norm applied to the residual stream."""
-        return self.final_norm(stream.to(self.dtype))
+        return self.final_norm(stream.to(self.device, self.dtype))
 
     # -- replay ----------------------------------------------------------------------------
 
@@ -325,7 +326,7 @@ class HookedModel:
             middle_stream = given[0] if given else named["hidden_states"]
             seen["mid"] = middle_stream.reshape(seen["in"].shape)
             if site.kind is SiteKind.ATTN:
-                read(site, seen["mid"] - seen["in"])
+                read(site, seen["mid"] - seen["in"].to(middle_stream.device))
 
         def leaving(_module: nn.Module, _given: Any, output: Any) -> None:
             if site.kind is SiteKind.MLP:
@@ -350,18 +351,6 @@ def _swapped_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator
             del module.__dict__["forward"]
         else:
             module.forward = had
-
-
-def _check_one_device(hf: PreTrainedModel) -> None:
-    """Refuse weights that `device_map` spread or offloaded: blocks are exchanged and replayed."""
-    found = sorted(
-        {weight.device.type if weight.is_meta else str(weight.device) for weight in hf.parameters()}
-    )
-    if len(found) > 1 or found == ["meta"]:
-        raise UnsupportedModel(
-            f"{type(hf).__name__}: expected all weights on one device, found {', '.join(found)} "
-            "(device_map spread or offloaded them; load the model without one)"
-        )
 
 
 def _backbone(hf: PreTrainedModel) -> nn.Module:

@@ -1,6 +1,8 @@
 """From a name to a hooked model."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -8,6 +10,7 @@ from hyperinterp.checkpoints import load_checkpoint
 from hyperinterp.errors import InputRefused
 from hyperinterp.models.checks import self_check
 from hyperinterp.models.hooked import HookedModel
+from hyperinterp.models.placement import check_spread, spread
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -52,6 +55,7 @@ def load(
     base_if_adapter: bool = False,
     dtype: str | torch.dtype = torch.float32,
     device: str = "auto",
+    device_map: str | Mapping[str, Any] | None = None,
 ) -> HookedModel:
     """Load a model by name and check the identities that the measures rely on.
 
@@ -64,19 +68,28 @@ def load(
         base_if_adapter: pass over `base` where `name` is a whole model, instead of refusing.
         dtype: dtype of the weights.
         device: `auto`, `cpu`, `cuda`, ...
+        device_map: for a model too large for one device: `auto`, `balanced`, `balanced_low_0` or
+            `sequential`, or a device per module path. The machine's memory holds the model on
+            the way, and keeps what the accelerators have no room for.
 
     Raises:
-        InputRefused: the name or file cannot be used (see the subclasses).
+        InputRefused: the name or file cannot be used (see the subclasses), or a device beside
+            a device map.
         UnsupportedModel: a self-check fails.
+        OutOfResources: memory and accelerators together are too small.
     """
+    if device_map is not None:
+        check_spread(device_map, device)
     checkpoint = load_checkpoint(
         name,
         revision=revision,
         base=base,
         base_if_adapter=base_if_adapter,
         dtype=parse_dtype(dtype),
-        device=pick_device(device),
+        device=pick_device(device) if device_map is None else "cpu",
     )
+    if device_map is not None:
+        spread(checkpoint.model, device_map)
     model = HookedModel(
         checkpoint.model,
         checkpoint.tokenizer,

@@ -1,6 +1,5 @@
 """Exchange parts between two models of one architecture, for the time of a context."""
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from hyperinterp.errors import MismatchedPair
 from hyperinterp.models.hooked import HookedModel
+from hyperinterp.models.placement import own_copy, weights_of
 
 
 class PartKind(StrEnum):
@@ -114,11 +114,11 @@ def perturbed(
     """
     with ExitStack() as stack:
         for path in paths_of(recipient, part):
-            changed = copy.deepcopy(recipient.hf.get_submodule(path))
-            theirs = dict(donor.hf.get_submodule(path).named_parameters())
+            changed = own_copy(recipient.hf.get_submodule(path))
+            theirs = weights_of(donor.hf.get_submodule(path))
             with torch.no_grad():
                 for name, parameter in changed.named_parameters():
-                    difference = theirs[name].float() - parameter.float()
+                    difference = theirs[name].to(parameter.device).float() - parameter.float()
                     parameter.add_(noise(difference).to(parameter.dtype))
             stack.enter_context(replaced(recipient, path, changed))
         yield recipient

@@ -1,0 +1,138 @@
+"""One model over several devices: where its modules go, and how their weights are reached."""
+
+import copy
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from accelerate import dispatch_model, infer_auto_device_map
+from accelerate.hooks import AlignDevicesHook, add_hook_to_module, remove_hook_from_module
+from accelerate.utils import align_module_device, get_balanced_memory
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from hyperinterp.errors import InputRefused, OutOfResources, UnsupportedModel
+
+SPREADS = ("auto", "balanced", "balanced_low_0", "sequential")
+"""Ways to fill the devices: evenly, evenly, evenly but the first one less, one after the other."""
+
+
+def check_spread(device_map: str | Mapping[str, Any], device: str = "auto") -> None:
+    """Refuse a way to fill the devices that does not exist, or one device beside it.
+
+    Raises:
+        InputRefused: says what was expected.
+    """
+    if isinstance(device_map, str) and device_map not in SPREADS:
+        raise InputRefused(
+            f"device map: expected one of {', '.join(SPREADS)}, found {device_map!r}"
+        )
+    if device != "auto":
+        raise InputRefused(f"device: expected auto beside a device map, found {device!r}")
+
+
+def spread(hf: PreTrainedModel, device_map: str | Mapping[str, Any]) -> None:
+    """Put a model that is in the machine's memory onto several devices, no block on two of them.
+
+    What the accelerators have no room for stays in memory and visits the first of them for each
+    call. accelerate places it, and moves what passes between the devices.
+
+    Args:
+        hf: the model, changed in place.
+        device_map: a name of `SPREADS`, or a device per module path as accelerate takes it.
+
+    Raises:
+        InputRefused: a map that does not fit the model.
+        OutOfResources: accelerators and memory together are too small.
+    """
+    try:
+        found = _inferred(hf, device_map) if isinstance(device_map, str) else dict(device_map)
+        if "disk" in map(str, found.values()):
+            raise OutOfResources(
+                f"{type(hf).__name__}: expected room on the accelerators and in memory, found "
+                "weights that would have to lie on the disk; try bfloat16"
+            )
+        with _quiet_accelerate():
+            dispatch_model(hf, found)
+    except ValueError as error:
+        raise InputRefused(f"device map: {error}") from error
+
+
+@contextmanager
+def _quiet_accelerate() -> Iterator[None]:
+    """Without its notice that some weights wait in memory."""
+    log = logging.getLogger("accelerate.big_modeling")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+def _inferred(hf: PreTrainedModel, way: str) -> dict[str, Any]:
+    whole: Any = list(getattr(hf, "_no_split_modules", None) or [])
+    room: Any = None
+    if way != "sequential":
+        room = get_balanced_memory(
+            hf, no_split_module_classes=whole, low_zero=way == "balanced_low_0"
+        )
+    return dict(infer_auto_device_map(hf, max_memory=room, no_split_module_classes=whole))
+
+
+def check_reachable(hf: PreTrainedModel) -> None:
+    """Refuse weights on several devices, or on none, with nothing that moves what passes.
+
+    Raises:
+        UnsupportedModel: names the devices.
+    """
+    found = sorted(
+        {weight.device.type if weight.is_meta else str(weight.device) for weight in hf.parameters()}
+    )
+    moved = any(hasattr(module, "_hf_hook") for module in hf.modules())
+    if not moved and (len(found) > 1 or found == ["meta"]):
+        raise UnsupportedModel(
+            f"{type(hf).__name__}: expected all weights on one device, or spread by device_map, "
+            f"found {', '.join(found)}"
+        )
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module computes: where its weights are, or where accelerate brings them."""
+    for child in module.modules():
+        given: Any = getattr(getattr(child, "_hf_hook", None), "execution_device", None)
+        if given is not None:
+            return torch.device(given)
+    return next(module.parameters()).device
+
+
+def devices_of(module: nn.Module) -> tuple[str, ...]:
+    """Every device that a module computes on, in the order of its parts."""
+    hooks = (getattr(child, "_hf_hook", None) for child in module.modules())
+    found = [getattr(hook, "execution_device", None) for hook in hooks]
+    named = [str(torch.device(device)) for device in found if device is not None]
+    return tuple(dict.fromkeys(named)) or (str(next(module.parameters()).device),)
+
+
+def weights_of(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, those among them that wait in the machine's memory too."""
+    found: dict[str, Tensor] = {}
+    for path, child in module.named_modules():
+        with align_module_device(child):
+            own = [*child.named_parameters(recurse=False), *child.named_buffers(recurse=False)]
+            found |= {f"{path}.{name}".lstrip("."): tensor.detach() for name, tensor in own}
+    return found
+
+
+def own_copy(module: nn.Module) -> nn.Module:
+    """A copy whose weights may be changed, all of them where the module computes."""
+    hooks = [child._hf_hook for child in module.modules() if hasattr(child, "_hf_hook")]
+    # A hook holds every weight of the model that waits in memory: shared, never copied.
+    copied = copy.deepcopy(module, {id(hook): hook for hook in hooks})
+    if not hooks:
+        return copied
+    device = device_of(module)
+    remove_hook_from_module(copied, recurse=True)  # leaves the very weights that wait in memory
+    return add_hook_to_module(copy.deepcopy(copied).to(device), AlignDevicesHook(device))

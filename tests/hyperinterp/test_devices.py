@@ -1,0 +1,178 @@
+"""Models that are not on the CPU, or on several devices: the same report, to rounding."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import cpu_offload
+from transformers import AutoModelForCausalLM
+
+from hyperinterp.errors import InputRefused
+from hyperinterp.models import (
+    HookedModel,
+    Part,
+    PartKind,
+    devices_of,
+    load,
+    perturbed,
+    self_check,
+    transplanted,
+    weights_of,
+)
+from tests.hyperinterp.models.test_load import IDS, saved
+from tests.hyperinterp.process_rows import make_pair
+
+SCRIPT = """
+import json, sys
+import tests.pretend_device
+import hyperinterp as hi
+from hyperinterp.compare import compare
+from hyperinterp.sizes import Sizes
+folder = sys.argv[1]
+sizes = Sizes(
+    prompts=16, prompt_tokens=5, new_tokens=10, window=10, context_tokens=16,
+    contexts_per_prompt=4, order_contexts=40, lens_contexts=9, sweep=(0.7,), alphas=(1.0,),
+    seeds=1, control_prompts=5, bias_steps=5, transplant_prompts=7, null_draws=1, null_blocks=1,
+    hybrids=1,
+)
+ends = dict.fromkeys(["model.embed_tokens", "model.rotary_emb", "lm_head"], "pretend:0")
+layers = [f"model.layers.{n}" for n in range(4)]
+PLACES = {
+    "cpu": {"device": "cpu"},
+    "one": {"device": "pretend"},
+    "two": {"device_map": ends | {"model.norm": "pretend:1"} | {
+        layer: f"pretend:{n // 2}" for n, layer in enumerate(layers)}},
+    "memory": {"device_map": ends | {"model.norm": "pretend:0"} | {
+        layer: "cpu" if n > 1 else "pretend:0" for n, layer in enumerate(layers)}},
+}
+for place, options in PLACES.items():
+    report = compare(
+        folder + "/base", folder + "/fitted", prompts=hi.read_prompts(folder + "/prompts.jsonl"),
+        control=folder + "/base", late_stage=[folder + "/base"], sizes=sizes, batch_size=4,
+        **options)
+    print(place, json.dumps({
+        "device": report.provenance.device,
+        "claims": {name: [claim.verdict, claim.effect, claim.interval]
+                   for name, claim in report.claims.items()},
+        "geometry": report.geometry.delta(),
+    }))
+"""
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """What matters of the report of one pair, by the devices that its models were on."""
+    folder = make_pair(tmp_path_factory.mktemp("pair"))
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(folder)],
+        capture_output=True, text=True, timeout=400, check=False,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = (line.split(" ", 1) for line in done.stdout.splitlines())
+    return {place: json.loads(document) for place, document in lines}
+
+
+@pytest.mark.parametrize(
+    ("place", "named"),
+    [("one", "pretend:0"), ("two", "pretend:0, pretend:1"), ("memory", "pretend:0")],
+)
+def test_a_report_does_not_depend_on_where_the_models_are(reports, place, named):
+    found, expected = reports[place], reports["cpu"]
+    assert sorted(found["device"].split(", ")) == named.split(", ")
+    assert expected["device"] == "cpu"
+    assert found["geometry"] == pytest.approx(expected["geometry"], rel=1e-4, abs=1e-4)
+    tested = 0
+    for name, (verdict, effect, interval) in expected["claims"].items():
+        assert found["claims"][name][0] == verdict, name
+        if effect is not None:
+            tested += 1
+            assert found["claims"][name][1] == pytest.approx(effect, abs=1e-4), name
+            assert found["claims"][name][2] == pytest.approx(interval, abs=1e-4), name
+    assert tested >= 5
+
+
+def test_the_pretended_devices_refuse_what_a_gpu_refuses():
+    script = """
+import torch, tests.pretend_device
+there = torch.ones(3, device="pretend:1")
+assert (there * torch.tensor(2.0)).sum().item() == 6
+assert there[torch.tensor([0, 2])].device == torch.device("pretend:1")
+for act in (lambda: there + torch.ones(3), lambda: there + there.to("pretend:0"),
+            lambda: there[torch.tensor([0], device="pretend:0")]):
+    try:
+        act()
+    except RuntimeError as error:
+        assert "same device" in str(error)
+    else:
+        raise SystemExit("taken")
+try:
+    there.numpy()
+except TypeError:
+    print("refused")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+    )  # fmt: skip
+    assert done.stdout.strip() == "refused", done.stderr
+
+
+# -- weights that wait in memory, on a machine without accelerators ------------------------------
+
+
+@pytest.fixture
+def offloaded(tmp_path):
+    """The same model twice: plain, and with every weight elsewhere until it is needed."""
+    where = saved("llama", tmp_path / "m")
+    waiting = AutoModelForCausalLM.from_pretrained(where)
+    cpu_offload(waiting, torch.device("cpu"))
+    assert all(weight.is_meta for weight in waiting.parameters())
+    return load(where, device="cpu"), HookedModel(waiting)
+
+
+def test_waiting_weights_are_reached_and_the_model_passes_its_checks(offloaded):
+    plain, waiting = offloaded
+    assert self_check(waiting).residual < 1e-4
+    assert torch.equal(waiting.logits(IDS), plain.logits(IDS))
+    assert devices_of(waiting.hf) == ("cpu",)
+    ours, theirs = weights_of(waiting.blocks[1]), weights_of(plain.blocks[1])
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert all(weight.is_meta for weight in waiting.hf.parameters())
+
+
+def test_a_random_change_of_waiting_weights_leaves_them_as_they_were(offloaded):
+    plain, waiting = offloaded
+    before = plain.logits(IDS)
+    part = Part(PartKind.BLOCK, plain.n_layers - 1)
+    with perturbed(waiting, plain, part, lambda difference: torch.ones_like(difference)):
+        changed = waiting.logits(IDS)
+    assert not torch.allclose(changed, before, atol=1e-2)
+    assert torch.equal(waiting.logits(IDS), before)
+    assert torch.equal(plain.logits(IDS), before)
+
+
+def test_functions_are_exchanged_with_waiting_weights(offloaded, tmp_path):
+    plain, waiting = offloaded
+    other = load(saved("llama", tmp_path / "other", seed=1), device="cpu")
+    part = [Part(PartKind.BLOCK, 0)]
+    with transplanted(other, plain, part):
+        expected = other.logits(IDS)
+    with transplanted(other, waiting, part):
+        assert torch.allclose(other.logits(IDS), expected, atol=1e-6)
+
+
+def test_maps_that_cannot_be_are_refused(tmp_path):
+    where = saved("llama", tmp_path / "m")
+    assert load(where, device_map="auto").device.type in ("cpu", "cuda", "mps")
+    with pytest.raises(InputRefused, match="device map: expected one of auto, balanced"):
+        load(where, device_map="everywhere")
+    with pytest.raises(InputRefused, match="device: expected auto beside a device map"):
+        load(where, device_map="auto", device="cpu")
+    with pytest.raises(InputRefused, match="device map: "):
+        load(where, device_map={"model.embed_tokens": "cpu"})
