@@ -177,6 +177,7 @@ def generate(
     *,
     new_tokens: int = 96,
     batch_size: int = 64,
+    stops: Sequence[int] | None = None,
     match_entropy_of: HookedModel | None = None,
     tick: Tick | None = None,
     processes: Processes = ALONE,
@@ -189,6 +190,7 @@ def generate(
         arms: decodings with distinct names.
         new_tokens: most tokens generated per prompt.
         batch_size: most rows at once, whatever their arm.
+        stops: ids that end a text; by default those that the model names.
         match_entropy_of: the second model of the arms with `match_entropy`.
         tick: called with the number of rows done.
         processes: the processes that share the texts; all of them get every text.
@@ -203,7 +205,7 @@ def generate(
         raise ValueError(f"arms: expected distinct names, found {[arm.name for arm in arms]}")
     if match_entropy_of is None and any(arm.match_entropy for arm in arms):
         raise ValueError("match_entropy_of: expected the model to match, found none")
-    stops = stop_tokens(model)
+    ends = stop_tokens(model) if stops is None else tuple(stops)
     jobs = [(arm, number) for arm in arms for number in arm.numbers(len(prompts))]
     jobs.sort(key=lambda job: job[1])  # equal prompts in one batch are read once
     texts: dict[int, tuple[tuple[int, ...], bool]] = {}
@@ -217,12 +219,12 @@ def generate(
                 input_ids=ids.to(model.device),
                 attention_mask=torch.ones_like(ids).to(model.device),
                 past_key_values=_read_once(model, ids),
-                generation_config=_config(stops, new_tokens),
+                generation_config=_config(ends, new_tokens),
                 logits_processor=LogitsProcessorList([processor]),
             )
         sequences = output[:, ids.shape[1] :].tolist()  # pyright: ignore
         texts |= {
-            job: _cut(sequence, stops) for job, sequence in zip(chosen, sequences, strict=True)
+            job: _cut(sequence, ends) for job, sequence in zip(chosen, sequences, strict=True)
         }
         if tick is not None:
             tick(len(chosen) * processes.size)

@@ -19,7 +19,7 @@ from hyperinterp.capture import ContextRows, Contexts, PairRun, Partial, over_lo
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.frequencies import Frequencies
-from hyperinterp.generation import GREEDY, Decoding, Generated, generate
+from hyperinterp.generation import GREEDY, Decoding, Generated, generate, stop_tokens
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, part_sites, stream_sites
 from hyperinterp.sizes import Sizes
@@ -353,6 +353,19 @@ class Study:
         self.order(role, [GREEDY])
         return self.written(role, GREEDY.name)
 
+    @cached_property
+    def stops(self) -> tuple[int, ...]:
+        """The ids that end a text, whoever writes it: those of all models of the study."""
+        models = [self.base, self.fitted, self.control, *self.late_stage]
+        named = [set(stop_tokens(model)) for model in models if model is not None]
+        ids = tuple(sorted(set().union(*named)))
+        if any(found != named[0] for found in named):
+            self.warnings.append(
+                "The checkpoints name different end tokens; the texts of all of them end at any "
+                f"of {', '.join(map(str, ids))}."
+            )
+        return ids
+
     def write(
         self, model: HookedModel, arms: Sequence[Decoding] = (GREEDY,), *, task: str = ""
     ) -> dict[str, Generated]:
@@ -374,6 +387,7 @@ class Study:
                 arms,
                 new_tokens=self.sizes.new_tokens,
                 batch_size=TEXTS_PER_ROW * self.batch_size,
+                stops=self.stops,
                 match_entropy_of=self.fitted,
                 tick=self.ticker(task or f"{model.name} writes", texts),
                 processes=self.processes,

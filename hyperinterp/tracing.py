@@ -163,7 +163,9 @@ def trace(
     )
     course = read_course(_folder(run))
     ours = side(study, first, "base")
-    points = [TracePoint("base", (), 0, 0, _first_loss(course), first.fingerprint, alone(ours))]
+    points = [
+        TracePoint("base", (), 0, 0, _first_loss(course), first.fingerprint, alone(study, ours))
+    ]
     facts = [facts_of(first, "base")]
     for item in found:
         with study.timed("loading"):

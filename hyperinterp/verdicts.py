@@ -6,12 +6,12 @@ supported when all its conditions hold, not supported when any fails, else incon
 first condition is the claim's effect. No threshold depends on a result.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hyperinterp.analyses.results import Claim, Condition, Measured, Verdict
 from probes import holm
+from probes.resampling.estimate import student_cdf, student_quantile
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ RULES: dict[str, Rule] = {
         Rule(
             "C4",
             "It re-orders ranks by context and promotes tokens from the deep tail.",
-            "share of decisions overridden beyond any static shift",
-            "base + mean logit shift of the other half of the prompts",
+            "share of decisions overridden, also after the best context-free scale and shift",
+            "scale * base + shift per token, both from the other half of the prompts",
             (
-                Criterion("after_static", "overrides that no static shift explains", 0.05),
+                Criterion("after_static", "overrides that no scale and shift explain", 0.05),
                 Criterion("deep", "share of overrides from base rank > 10", 0.05),
                 Criterion("halves", "overrides in the half of the prompts with fewer", 0.05),
             ),
@@ -189,7 +189,7 @@ def judge(claim: str, figures: dict[str, Measured]) -> Claim:
         null=rule.null,
         why=explain(conditions),
         method=effect.method,
-        p_value=p_value(conditions[0]),
+        p_value=p_value(conditions),
         conditions=conditions,
     )
 
@@ -232,16 +232,34 @@ def _sentence(condition: Condition) -> str:
     return f"{words}: {shown}, required {wanted}: {outcome}."
 
 
-def p_value(condition: Condition) -> float | None:
-    """Two-sided normal p of a figure against its threshold, from the interval's width."""
+def p_value(conditions: Sequence[Condition]) -> float | None:
+    """How easily chance alone would have carried a claim over its thresholds.
+
+    Every condition has a two-sided p of its figure against its threshold, below .05 just where
+    the 95 % interval leaves the threshold out. All of them have to hold, so the largest one is
+    the claim's (intersection-union test, Berger 1982). None where a condition has no interval.
+    """
+    found = [_p_of(condition) for condition in conditions]
+    return None if None in found else max(p for p in found if p is not None)
+
+
+def _p_of(condition: Condition) -> float | None:
+    """Student's t of the distance to the threshold, by the interval's half on that side.
+
+    An interval without width says that all units agree: then the sign test, 2 / 2^n.
+    """
     figure = condition.measured
     if figure.value is None or figure.lo is None or figure.hi is None:
         return None
     distance = figure.value - condition.threshold
-    spread = (figure.hi - figure.lo) / (2 * 1.959963985)
-    if spread <= 0:
-        return 1.0 if distance == 0 else 0.0
-    return math.erfc(abs(distance) / spread / math.sqrt(2))
+    half = figure.value - figure.lo if distance > 0 else figure.hi - figure.value
+    if distance == 0:
+        return 1.0
+    if half <= 0:
+        return 2.0 ** (1 - max(figure.n, 1))
+    freedom = max(figure.n - 1, 1)
+    t = abs(distance) / half * student_quantile(0.975, freedom)
+    return 2 * student_cdf(-t, freedom)
 
 
 def adjust(claims: dict[str, Claim], level: float = 0.05) -> dict[str, Claim]:

@@ -38,6 +38,35 @@ def mean_shift(study: Study, contexts: Contexts) -> Float[Tensor, " v"]:
     return (_total(study.map_logits(contexts, each, CHUNK)) / len(contexts)).float()
 
 
+def scale_and_shift(study: Study, contexts: Contexts) -> tuple[float, Float[Tensor, " v"]]:
+    """The s and c that make s * base + c nearest to the fitted logits, by least squares.
+
+    One number for all contexts and one per token: a temperature and a static bias together.
+    Logits are centred over the vocabulary first. Where no s above 0 fits better than a constant,
+    s is 0, and c alone orders the tokens.
+
+    Returns:
+        s, and c in float32 on the CPU.
+    """
+
+    def each(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        a, b = _centred(ours), _centred(theirs)
+        parts = (a.sum(0), b.sum(0), (a * a).sum(), (a * b).sum())
+        return tuple(part.cpu().double() for part in parts)  # pyright: ignore[reportReturnType]
+
+    columns = zip(*study.map_logits(contexts, each, CHUNK), strict=True)
+    base, fitted, square, product = (_total(column) for column in columns)
+    n = len(contexts)
+    spread = float(square - base @ base / n)
+    scale = max(0.0, float(product - base @ fitted / n) / spread) if spread > 0 else 1.0
+    return scale, ((fitted - scale * base) / n).float()
+
+
+def _centred(logits: Float[Tensor, "n v"]) -> Float[Tensor, "n v"]:
+    wide = logits.double() if logits.device.type != "mps" else logits
+    return wide - wide.mean(-1, keepdim=True)
+
+
 def rank_gainers(study: Study, contexts: Contexts, count: int) -> Int[Tensor, " count"]:
     """The tokens whose rank improves most from base to fitted: largest mean fall of log rank.
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hyperinterp.analyses.intervals import context_mean, mean_of, pair_of
 from hyperinterp.analyses.results import Claim, Measured, Pair
-from hyperinterp.analyses.scoring import together, values, window_scores
+from hyperinterp.analyses.scoring import compared, together, values
 from hyperinterp.analyses.twins import pair_over_contexts, read
 from hyperinterp.block import Block
 from hyperinterp.capture import run_pair
@@ -35,17 +35,17 @@ def analyse(study: Study) -> tuple[ControlBlock, Claim]:
         raise InputRefused("claim C9: expected a control checkpoint, found none")
     written = {role: study.greedy(role) for role in ("base", "fitted", "control")}
     with study.timed("control"):
-        scores = {role: window_scores(text, study.sizes.window) for role, text in written.items()}
-        keep = together(scores["base"], scores["control"])
+        window = study.sizes.window
+        sides = compared(window, written["base"], written["control"])
+        keep = together(*sides)
         pairs = {
-            name: pair_of(values(scores["base"], name, keep), values(scores["control"], name, keep))
+            name: pair_of(*(values(side, name, keep) for side in sides))
             for name in ("ttr", "rep_4")
         }
         pairs |= _predictions(study)
-        keep = together(scores["fitted"], scores["control"])
-        gap = mean_of(
-            values(scores["fitted"], "ttr", keep) - values(scores["control"], "ttr", keep)
-        )
+        control, fitted = compared(window, written["control"], written["fitted"])
+        keep = together(control, fitted)
+        gap = mean_of(values(fitted, "ttr", keep) - values(control, "ttr", keep))
     return ControlBlock(study.control.name, pairs, gap), judge("C9", {"gap": gap})
 
 

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.analyses.intervals import pair_of
 from hyperinterp.analyses.results import Claim, Measured, Pair, missing
-from hyperinterp.analyses.scoring import MIN_TOKENS, RULE, together, values, window_scores
+from hyperinterp.analyses.scoring import MIN_TOKENS, RULE, compared, together, values
 from hyperinterp.block import Block
 from hyperinterp.generation import Generated
 from hyperinterp.study import Study
@@ -19,7 +19,6 @@ from probes import (
     copied_spans,
     repeated_spans,
     self_bleu,
-    type_token_ratio,
 )
 
 
@@ -65,8 +64,7 @@ class DiversityBlock(Block):
         window: number of last generated ids that are scored.
         new_tokens: ids generated at most per prompt.
         scores: per measure (ttr, distinct_2, distinct_3, rep_2, rep_3, rep_4; tokens, the
-            length before the cut; ttr_equal_length, on as many tokens as the shorter text has;
-            self_bleu): means over prompts and their paired difference.
+            length before any cut; self_bleu): means over prompts and their paired difference.
         prompts: every prompt with both continuations.
         rule: which sequences are scored, and how padding and short ones are treated.
     """
@@ -87,7 +85,7 @@ def analyse(study: Study) -> tuple[DiversityBlock, Claim]:
     written = {role: study.greedy(role) for role in ("base", "fitted")}
     with study.timed("diversity"):
         window = study.sizes.window
-        scores = {role: window_scores(text, window) for role, text in written.items()}
+        scores = dict(zip(written, compared(window, *written.values()), strict=True))
         keep = together(*scores.values())
         pairs = {
             name: pair_of(*(values(scores[role], name, keep) for role in written))
@@ -96,7 +94,6 @@ def analyse(study: Study) -> tuple[DiversityBlock, Claim]:
         pairs["tokens"] = pair_of(
             *(np.array([len(row) for row in text.rows]) for text in written.values())
         )
-        pairs |= _equal_lengths(written)
         pairs["self_bleu"] = _self_bleus(study, written)
         if not keep.all():
             study.warnings.append(
@@ -111,20 +108,6 @@ def analyse(study: Study) -> tuple[DiversityBlock, Claim]:
             rule=RULE.format(window=window),
         )
     return block, judge("C1", {"ttr": pairs["ttr"].delta, "rep_4": pairs["rep_4"].delta})
-
-
-def _equal_lengths(written: dict[str, Generated]) -> dict[str, Pair]:
-    """Type-token ratio on the first tokens of both texts, as many as the shorter one has.
-
-    The ratio falls with length, so a model that ends early would look more diverse.
-    """
-    cut: dict[str, list[float]] = {role: [] for role in written}
-    for rows in zip(*(text.rows for text in written.values()), strict=True):
-        length = min(len(row) for row in rows)
-        if length >= MIN_TOKENS:
-            for role, row in zip(written, rows, strict=True):
-                cut[role].append(type_token_ratio(row[:length]))
-    return {"ttr_equal_length": pair_of(cut["base"], cut["fitted"])}
 
 
 def _self_bleus(study: Study, written: dict[str, Generated]) -> Pair:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from hyperinterp.analyses.exchanges import INTO_BASE, INTO_FITTED, span
 from hyperinterp.analyses.intervals import mean_of
 from hyperinterp.analyses.results import Measured
-from hyperinterp.analyses.scoring import together, values, window_scores
+from hyperinterp.analyses.scoring import compared, together, values, window_scores
 from hyperinterp.analyses.twins import gain_share
 from hyperinterp.generation import GREEDY, Generated
 from hyperinterp.models import Part, blocks, transplanted
@@ -103,16 +103,15 @@ def _written(study: Study, hybrid: Hybrid, differing: frozenset[Part]) -> Genera
 def _scored(study: Study, hybrid: Hybrid, written: Generated) -> HybridText:
     rows, window = study.control_rows, study.sizes.window
     own = window_scores(written, window)
-    base, fitted = (
-        window_scores(study.greedy(role).chosen(rows), window) for role in ("base", "fitted")
-    )
-    mine, keep = together(own), together(own, base, fitted)
+    ends = (study.greedy(role).chosen(rows) for role in ("base", "fitted"))
+    sides = compared(window, *ends, written)
+    mine, keep = together(own), together(*sides)
     return HybridText(
         label=hybrid.label,
         layers=hybrid.layers,
         direction=hybrid.direction,
         ttr=mean_of(values(own, "ttr", mine)),
         rep_4=mean_of(values(own, "rep_4", mine)),
-        gain_share=gain_share(*(values(item, "ttr", keep) for item in (base, fitted, own))),
+        gain_share=gain_share(*(values(side, "ttr", keep) for side in sides)),
         example=study.tokenizer.decode(written.rows[0]),
     )

@@ -21,7 +21,7 @@ def found_overrides(
     base: HookedModel,
     fitted: HookedModel,
     contexts: Contexts,
-    bias: Tensor | None = None,
+    change: tuple[float, Tensor] | None = None,
     processes: Processes = ALONE,
 ) -> Overrides:
     """The greedy choices of both models at every context, compared.
@@ -30,13 +30,14 @@ def found_overrides(
         base: the model before.
         fitted: the model after.
         contexts: the decisions.
-        bias: added to the base's logits, `[vocab]`.
+        change: a factor for the base's logits and what is added to them, `[vocab]`.
         processes: the processes that share the contexts.
     """
     names = [item.name for item in fields(Overrides)]
 
     def each(ours: Tensor, theirs: Tensor) -> list[Tensor]:
-        found = overrides(ours if bias is None else ours + bias.to(ours), theirs)
+        changed = ours if change is None else change[0] * ours + change[1].to(ours)
+        found = overrides(changed, theirs)
         return [getattr(found, name).cpu() for name in names]
 
     parts = over_logits(base, fitted, contexts, each, CHUNK, processes)

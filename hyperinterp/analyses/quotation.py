@@ -7,7 +7,7 @@ import numpy as np
 
 from hyperinterp.analyses.intervals import pair_of, ratio_of
 from hyperinterp.analyses.results import Claim, Measured, Pair, measured, missing
-from hyperinterp.analyses.scoring import together, values, window_scores
+from hyperinterp.analyses.scoring import compared, together, values
 from hyperinterp.block import Block
 from hyperinterp.errors import InputRefused
 from hyperinterp.generation import Generated
@@ -128,7 +128,7 @@ def _heldout(study: Study, index: NgramIndex) -> Measured:
 
 
 def _free(study: Study, written: dict[str, Generated], copied: dict[str, Copied]) -> Pair:
-    scores = [window_scores(text, study.sizes.window) for text in written.values()]
+    scores = compared(study.sizes.window, *written.values())
     free = np.logical_and.reduce([item.copied == 0 for item in copied.values()])
     keep = together(*scores) & free
     if not keep.any():

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hyperinterp.analyses.bias_fit import mean_shift
+from hyperinterp.analyses.bias_fit import scale_and_shift
 from hyperinterp.analyses.followed import held_out_overrides
 from hyperinterp.analyses.intervals import context_mean
 from hyperinterp.analyses.overriding import found_overrides, override_figures, text_before
@@ -61,8 +61,8 @@ class ContextRanks:
         contexts: "teacher-forced" or "on-policy".
         n_contexts: number of next-token decisions.
         override_rate: share of decisions where the fitted argmax is not the base's.
-        after_static: the same against base + mean logit shift of the other half of the
-            prompts: overrides that no context-free shift explains.
+        after_static: share overridden by that and still overridden by scale * base + shift, the
+            best context-free change on the other half of the prompts.
         deep_share: share of the overrides whose token has base rank > 10.
         buckets: decisions by base rank of the fitted argmax: 1, 2-10, 11-100, 101-1000, >1000.
         flow: tokens of the vocabulary by (base bucket, fitted bucket), summed over contexts.
@@ -217,10 +217,11 @@ def _context_ranks(
         other = halves[1 - index]
         if len(half) == 0 or len(other) == 0:
             continue
-        bias = mean_shift(study, other)
-        shifted = found_overrides(study.base, study.fitted, half, bias, study.processes)
-        crossed.append((shifted, half.row))
-    still = torch.cat([item.overridden for item, _ in crossed])
+        change = scale_and_shift(study, other)
+        changed = found_overrides(study.base, study.fitted, half, change, study.processes)
+        mine = torch.isin(contexts.row, torch.tensor(sides[index]))
+        crossed.append((changed.overridden & over[mine], half.row))
+    still = torch.cat([flags for flags, _ in crossed])
     still_row = torch.cat([row for _, row in crossed])
     rates = tuple(
         _rate(over[torch.isin(contexts.row, torch.tensor(side))], half.row)

@@ -109,7 +109,7 @@ class Claim:
         null: the control that the claim had to beat.
         why: the verdict explained in plain words, with the figures.
         method: how the interval was made.
-        p_value: two-sided p of the effect against its threshold, where there is an interval.
+        p_value: the largest two-sided p of its conditions, where each has an interval.
         p_adjusted: the same, Holm-adjusted over the claims tested in this report.
         conditions: everything that had to hold; the first one is the effect.
     """

@@ -12,7 +12,8 @@ from probes import DiversityScores, diversity_scores, generated_window
 MIN_TOKENS = 16
 RULE = (
     "the last {window} generated tokens of each prompt, cut at the first end token so that "
-    "padding never counts; a prompt whose text is shorter than "
+    "padding never counts, and before that to the length of the shortest of the texts compared, "
+    "since a short text repeats itself less; a prompt whose text is shorter than "
     f"{MIN_TOKENS} tokens in any of the texts compared is left out of that comparison"
 )
 
@@ -21,6 +22,21 @@ def window_scores(written: Generated, window: int) -> DiversityScores:
     """Scores of the last `window` generated tokens of each continuation."""
     rows = [generated_window(row, window=window) for row in written.rows]
     return diversity_scores(rows, min_length=MIN_TOKENS)
+
+
+def compared(window: int, *texts: Generated) -> tuple[DiversityScores, ...]:
+    """Scores of several texts of the same prompts, each prompt's cut to the shortest first."""
+    shortest = [min(map(len, rows)) for rows in zip(*(text.rows for text in texts), strict=True)]
+    return tuple(
+        window_scores(
+            Generated(
+                tuple(row[:length] for row, length in zip(text.rows, shortest, strict=True)),
+                text.ended,
+            ),
+            window,
+        )
+        for text in texts
+    )
 
 
 def together(*scores: DiversityScores) -> np.ndarray:

@@ -6,7 +6,8 @@ tokens whose mean log rank gains most, 0 elsewhere), shuffled mean shift (its en
 the vocabulary) and fitted bias (the one with the least divergence, fitted by gradient).
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,10 +23,10 @@ from hyperinterp.analyses.bias_fit import (
 )
 from hyperinterp.analyses.intervals import context_mean, mean_of, remaining_share
 from hyperinterp.analyses.results import Claim, Measured, missing
-from hyperinterp.analyses.scoring import mean_score, together, values, window_scores
+from hyperinterp.analyses.scoring import compared, mean_score, together, values, window_scores
 from hyperinterp.block import Block
 from hyperinterp.capture import Contexts
-from hyperinterp.generation import Decoding
+from hyperinterp.generation import Decoding, Generated
 from hyperinterp.study import Study
 from hyperinterp.text import split_half
 from hyperinterp.verdicts import judge, not_tested
@@ -122,12 +123,13 @@ def analyse(study: Study) -> tuple[StaticBiasBlock, Claim]:
     biases, fitted = study.once(prepare)
     with study.timed("static bias"):
         found = _evaluate(study, evaluation, biases, keys)
-    texts = _texts(study)
+    texts, window = _texts(study), study.sizes.window
+    scores = {key: window_scores(text, window) for key, text in texts.items()}
     row = evaluation.row
     nothing = float(found.whole.sum()) <= 1e-12
     unexplained = remaining_share(found.left, found.whole, row)
     remaining = remaining_share(found.kl_fitted_bias, found.kl, row)
-    best_gap, best_arm = _best(texts)
+    best_gap, best_arm = _best(texts, window)
     block = StaticBiasBlock(
         calibration_prompts=len(halves[0]),
         evaluation_prompts=len(halves[1]),
@@ -140,9 +142,9 @@ def analyse(study: Study) -> tuple[StaticBiasBlock, Claim]:
         remaining=remaining,
         bias_steps=len(fitted.losses) - 1,
         bias_loss=fitted.losses,
-        arms=tuple(_arm(key, found.agrees[key], row, texts) for key in keys),
-        fitted_ttr=mean_score([texts["fitted"]], "ttr"),
-        base_ttr=mean_score([texts["base"]], "ttr"),
+        arms=tuple(_arm(key, found.agrees[key], row, scores) for key in keys),
+        fitted_ttr=mean_score([scores["fitted"]], "ttr"),
+        base_ttr=mean_score([scores["base"]], "ttr"),
         best_gap=best_gap,
         best_arm=best_arm,
     )
@@ -243,7 +245,7 @@ def _complement(left: Measured, nothing: bool) -> Measured:
     )
 
 
-Texts = dict[str | Key, DiversityScores]
+Texts = dict[str | Key, Generated]
 
 
 def _writing(study: Study) -> list[Key]:
@@ -263,15 +265,12 @@ def _text_rows(study: Study) -> tuple[int, ...]:
 
 
 def _texts(study: Study) -> Texts:
-    """Scores of greedy text on the same prompts: both models and the arms that write."""
-    window = study.sizes.window
-    scores: Texts = {
-        key: window_scores(study.written("base", label(key)), window) for key in _writing(study)
-    }
+    """Greedy text on the same prompts: of both models and the arms that write."""
+    texts: Texts = {key: study.written("base", label(key)) for key in _writing(study)}
     for role in ("base", "fitted"):
-        scores[role] = window_scores(study.greedy(role).chosen(_text_rows(study)), window)
-    scores[NONE, 0.0] = scores["base"]
-    return scores
+        texts[role] = study.greedy(role).chosen(_text_rows(study))
+    texts[NONE, 0.0] = texts["base"]
+    return texts
 
 
 def label(key: Key) -> str:
@@ -279,31 +278,38 @@ def label(key: Key) -> str:
     return f"{key[0]}, alpha {key[1]:g}"
 
 
-def _arm(key: Key, agrees: Tensor, row: Tensor, texts: Texts) -> BiasArm:
+def _arm(
+    key: Key, agrees: Tensor, row: Tensor, scores: Mapping[str | Key, DiversityScores]
+) -> BiasArm:
     agreement = context_mean(agrees.float(), row)
-    if key not in texts:
+    if key not in scores:
         gap = missing("no text is generated with this bias at this alpha")
         return BiasArm(*key, agreement, gap, gap)
-    scores = [texts[key]]
-    return BiasArm(*key, agreement, mean_score(scores, "ttr"), mean_score(scores, "rep_4"))
+    own = [scores[key]]
+    return BiasArm(*key, agreement, mean_score(own, "ttr"), mean_score(own, "rep_4"))
 
 
-def _best(texts: Texts) -> tuple[Measured, str]:
+def _best(texts: Texts, window: int) -> tuple[Measured, str]:
     """Fitted minus the arm that comes closest to it or passes it, and that arm's name.
 
     Of all arms that wrote text, on the prompts that are defined in both; an arm that ends more
-    than half of its texts early is no alternative. Picking the best of several can only make the
-    gap smaller, which favours the static alternative.
+    than half of its texts early is no alternative. An arm that the fitted model surely does not
+    surpass (its whole interval is at 0 or below) decides, else the one with the smallest gap.
+    Picking among several can only favour the static alternative.
     """
     gaps: dict[str, Measured] = {}
-    fitted = texts["fitted"]
-    for key, scores in texts.items():
-        keep = together(fitted, scores)
+    for key, text in texts.items():
+        arm, fitted = compared(window, text, texts["fitted"])
+        keep = together(fitted, arm)
         if isinstance(key, str) or keep.sum() < max(2, len(keep) / 2):
             continue
-        gaps[label(key)] = mean_of(values(fitted, "ttr", keep) - values(scores, "ttr", keep))
-    found = {name: gap.value for name, gap in gaps.items() if gap.value is not None}
-    if not found:
+        gaps[label(key)] = mean_of(values(fitted, "ttr", keep) - values(arm, "ttr", keep))
+    if not gaps:
         return missing("no static arm wrote texts long enough on at least two prompts"), ""
-    best = min(found, key=lambda name: found[name])
+
+    def how_close(name: str) -> tuple[bool, float]:
+        value, hi = gaps[name].value, gaps[name].hi
+        return hi is None or hi > 0, math.inf if value is None else value
+
+    best = min(gaps, key=how_close)
     return gaps[best], best

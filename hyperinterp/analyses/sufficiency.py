@@ -7,7 +7,7 @@ from typing import Any
 
 from hyperinterp.analyses.intervals import context_mean, difference_of, mean_of
 from hyperinterp.analyses.results import Claim, Measured, missing
-from hyperinterp.analyses.scoring import together, values, window_scores
+from hyperinterp.analyses.scoring import compared, together, values, window_scores
 from hyperinterp.analyses.twins import Reading, gain_share, read
 from hyperinterp.block import Block
 from hyperinterp.capture import PairRun, PromptSink, leave_one_out, rows_of_prompts, run_pair
@@ -81,9 +81,9 @@ def analyse(study: Study) -> tuple[SufficiencyBlock, Claim]:
     shared = study.pair_run if last in study.geometry_sites and not study.corpus else None
     with study.timed("sufficiency"):
         twins = _twins(study, scores, last, shared)
-        first = "late-stage 0"
-        keep = together(scores["base"], scores["fitted"], scores[first])
-        base, fitted, late = (values(scores[role], "ttr", keep) for role in roles[:3])
+        sides = compared(study.sizes.window, *(study.greedy(role) for role in roles[:3]))
+        keep = together(*sides)
+        base, fitted, late = (values(side, "ttr", keep) for side in sides)
     block = SufficiencyBlock(
         reference=study.fitted.name,
         twins=twins,

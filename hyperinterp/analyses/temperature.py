@@ -15,7 +15,13 @@ from torch import Tensor
 
 from hyperinterp.analyses.intervals import context_mean, grouped, mean_of, remaining_share
 from hyperinterp.analyses.results import Claim, Measured, Pair, measured, missing
-from hyperinterp.analyses.scoring import mean_score, over_seeds, together, window_scores
+from hyperinterp.analyses.scoring import (
+    compared,
+    mean_score,
+    over_seeds,
+    together,
+    window_scores,
+)
 from hyperinterp.analyses.temperature_fit import (
     ContextFits,
     GlobalFit,
@@ -23,7 +29,7 @@ from hyperinterp.analyses.temperature_fit import (
     fit_globally,
 )
 from hyperinterp.block import Block
-from hyperinterp.generation import Decoding
+from hyperinterp.generation import Decoding, Generated
 from hyperinterp.study import Study
 from hyperinterp.verdicts import judge
 from probes import DiversityScores, jackknife
@@ -128,7 +134,11 @@ def analyse(study: Study) -> tuple[TemperatureBlock, Claim]:
     curve = [by_name[name] for name in ("base sampled", AT_GLOBAL)]
     curve += [_arm(f"base sampled at T = {t:g}", t, entropies, scores) for t in grid]
     remaining = remaining_share(fits.best_kl, fits.kl, row)
-    gap = _paired_gap(scores[AT_CONTEXT], scores[FITTED_SAMPLED])
+    gap = _paired_gap(
+        study.sizes.window,
+        _draws(study, "base", AT_CONTEXT),
+        _draws(study, "fitted", FITTED_SAMPLED),
+    )
     quartiles = fits.matched.quantile(torch.tensor([0.25, 0.5, 0.75]).double()).tolist()
     block = TemperatureBlock(
         entropy=Pair(
@@ -213,14 +223,18 @@ def _sampled(study: Study, temperature: float) -> dict[str, dict[str, float]]:
     return {"base": base, "fitted": {FITTED_SAMPLED: 1.0}}
 
 
+def _draws(study: Study, role: str, name: str) -> list[Generated]:
+    """What an arm wrote, one entry per seed."""
+    return [study.written(role, _drawn(name, seed)) for seed in _seeds(study)]
+
+
 def _texts(study: Study, temperature: float) -> Scores:
     """Scores of every arm's texts on the first prompts, one entry per seed, by arm name."""
     window = study.sizes.window
     scores: Scores = {}
     for role, arms in _sampled(study, temperature).items():
         for name in arms:
-            draws = [study.written(role, _drawn(name, s)) for s in _seeds(study)]
-            scores[name] = [window_scores(draw, window) for draw in draws]
+            scores[name] = [window_scores(draw, window) for draw in _draws(study, role, name)]
         greedy = study.greedy(role).chosen(study.control_rows)
         scores[f"{role} greedy"] = [window_scores(greedy, window)]
     scores["base greedy at T*"] = scores["base greedy"]
@@ -266,9 +280,11 @@ def _arm(
     )
 
 
-def _paired_gap(base: list[DiversityScores], fitted: list[DiversityScores]) -> Measured:
+def _paired_gap(window: int, base: list[Generated], fitted: list[Generated]) -> Measured:
     """Type-token ratio, fitted minus base, averaged over seeds and paired by prompt."""
-    keep = together(*base, *fitted)
+    scores = compared(window, *base, *fitted)
+    keep = together(*scores)
     if keep.sum() < 2:
         return missing(f"only {int(keep.sum())} prompts have texts long enough in both arms")
-    return mean_of(over_seeds(fitted, "ttr", keep) - over_seeds(base, "ttr", keep))
+    ours, theirs = scores[: len(base)], scores[len(base) :]
+    return mean_of(over_seeds(theirs, "ttr", keep) - over_seeds(ours, "ttr", keep))

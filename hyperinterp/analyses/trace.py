@@ -9,14 +9,14 @@ from hyperinterp.analyses.geometry import PRIMARY, growth_contrast
 from hyperinterp.analyses.intervals import context_mean, difference_of, mean_of
 from hyperinterp.analyses.overriding import found_overrides, override_figures
 from hyperinterp.analyses.results import Measured, measured, missing
-from hyperinterp.analyses.scoring import together, values, window_scores
+from hyperinterp.analyses.scoring import compared, together, values, window_scores
 from hyperinterp.analyses.twins import Reading, pair_over_contexts, read
 from hyperinterp.capture import ModelRun, PromptSink, rows_of_prompts, run_one
-from hyperinterp.generation import GREEDY
+from hyperinterp.generation import GREEDY, Generated
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind, block_outputs, stream_sites
 from hyperinterp.study import Study, check_pair
-from probes import DiversityScores, LeaveOneOut, bucket_counts, jackknife
+from probes import LeaveOneOut, bucket_counts, jackknife
 
 SCORES = ("ttr", "distinct_2", "distinct_3", "rep_2", "rep_3", "rep_4")
 DIMENSIONS = (PRIMARY, "d90")
@@ -92,7 +92,7 @@ class Observed:
 class Side:
     """The runs of one model that every comparison with it needs."""
 
-    scores: DiversityScores
+    written: Generated
     run: ModelRun
     reading: Reading
     left_out: dict[Site, LeaveOneOut]
@@ -135,19 +135,20 @@ def side(study: Study, model: HookedModel, role: str) -> Side:
     written = study.write(model, task=f"{role} writes")[GREEDY.name]
     with study.timed("measures"):
         return Side(
-            scores=window_scores(written, sizes.window),
+            written=written,
             run=run,
             reading=read(model, run.hidden, run.target, run.row),
             left_out={site: sink.leave_one_out() for site, sink in sinks.items()},
         )
 
 
-def alone(base: Side) -> Observed:
+def alone(study: Study, base: Side) -> Observed:
     """The base's own figures."""
     row = base.run.row
-    keep = together(base.scores)
+    scores = window_scores(base.written, study.sizes.window)
+    keep = together(scores)
     never = Measured(0.0, n=len(row), method="the base agrees with itself")
-    figures = {name: mean_of(values(base.scores, name, keep)) for name in SCORES}
+    figures = {name: mean_of(values(scores, name, keep)) for name in SCORES}
     figures["entropy"] = context_mean(base.reading.entropy, row)
     figures["heldout_loss"] = context_mean(base.reading.loss, row)
     figures["override_rate"] = never
@@ -162,11 +163,12 @@ def alone(base: Side) -> Observed:
 def beside(study: Study, base: Side, model: HookedModel, mine: Side) -> Observed:
     """One checkpoint's figures, and its differences from the base on the same prompts."""
     with study.timed("measures"):
-        keep = together(base.scores, mine.scores)
+        sides = compared(study.sizes.window, base.written, mine.written)
+        keep = together(*sides)
         row = mine.run.row
         figures, changes = {}, {}
         for name in SCORES:
-            ours, theirs = (values(item.scores, name, keep) for item in (base, mine))
+            ours, theirs = (values(side, name, keep) for side in sides)
             figures[name], changes[name] = mean_of(theirs), mean_of(theirs - ours)
         for name, ours, theirs in (
             ("entropy", base.reading.entropy, mine.reading.entropy),

@@ -1,11 +1,16 @@
 """Verdict rules: touching the threshold is wrong, missing is undecided, one failure fails."""
 
+import math
+
+import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hyperinterp.analyses.intervals import mean_of
 from hyperinterp.analyses.results import Measured, Verdict, missing
-from hyperinterp.verdicts import RULES, Criterion, adjust, decide, judge, not_tested
+from hyperinterp.verdicts import RULES, Criterion, adjust, decide, judge, not_tested, p_value
 
 FINITE = st.floats(-10, 10)
 
@@ -84,6 +89,47 @@ def test_holm_can_take_a_weak_claim_back():
 def weak_one(claim):
     item = RULES[claim].criteria[0]
     return figure(item.threshold + 0.06, item.threshold + 0.0001, item.threshold + 0.12)
+
+
+@given(
+    value=FINITE, down=st.floats(1e-3, 5), up=st.floats(1e-3, 5), threshold=FINITE,
+    n=st.integers(2, 200),
+)  # fmt: skip
+def test_p_is_below_the_level_just_where_the_interval_leaves_the_threshold_out(
+    value, down, up, threshold, n
+):
+    criterion = Criterion("x", "x", threshold)
+    condition = decide(figure(value, value - down, value + up, n), criterion)
+    p = p_value([condition])
+    gap = threshold - value
+    if not (math.isclose(gap, up, rel_tol=1e-6) or math.isclose(-gap, down, rel_tol=1e-6)):
+        assert (p < 0.05) == (gap > up or -gap > down)
+
+
+def test_p_of_a_mean_is_that_of_student():
+    values = np.random.default_rng(0).normal(0.3, 1, 12)
+    found = mean_of(values)
+    p = p_value([decide(found, Criterion("x", "x", 0.0))])
+    assert p == pytest.approx(scipy.stats.ttest_1samp(values, 0).pvalue, rel=1e-6)
+
+
+def test_a_claim_has_the_p_of_its_weakest_condition():
+    figures = holding("C1") | {"rep_4": figure(-0.1, -0.2, -0.0005)}
+    claim = judge("C1", figures)
+    assert claim.verdict is Verdict.SUPPORTED
+    assert claim.p_value == pytest.approx(0.05, abs=0.003)
+    others = {name: judge(name, holding(name, 0.0501)) for name in ("C2", "C5")}
+    assert adjust({"C1": claim})["C1"].verdict is Verdict.SUPPORTED
+    assert adjust(others | {"C1": claim, "C9": claim})["C1"].verdict is Verdict.INCONCLUSIVE
+
+
+def test_two_prompts_that_agree_are_not_certain():
+    figures = {item.key: figure(0.0, 0.0, 0.0, n=2) for item in RULES["C8"].criteria}
+    claims = {"C8": judge("C8", figures)}
+    assert adjust(claims)["C8"].p_value == 0.5
+    assert adjust(claims)["C8"].verdict is Verdict.INCONCLUSIVE
+    many = {"C8": judge("C8", {key: figure(0.0, 0.0, 0.0) for key in figures})}
+    assert adjust(many)["C8"].verdict is Verdict.SUPPORTED
 
 
 def test_measured_never_holds_nan():

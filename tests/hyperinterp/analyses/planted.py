@@ -62,6 +62,16 @@ def static_bias(model, seed):
     )
 
 
+def temperature_and_bias(model, seed):
+    """All logits divided by one number, and one fixed vector added."""
+    temperature(model, seed)
+    draw = torch.Generator().manual_seed(seed)
+    (path,) = paths_of(model, UNEMBED)
+    bias = model.hf.get_submodule(path).bias
+    with torch.no_grad():
+        bias += 4 * torch.randn(bias.shape, generator=draw)
+
+
 def block_change(where: Callable[[int], int]):
     """A strong change of the weights of one block, `where(number of blocks)`."""
 
@@ -100,6 +110,7 @@ CHANGES = {
     "noise": noise,
     "temperature": temperature,
     "static bias": static_bias,
+    "temperature and bias": temperature_and_bias,
     "first block": block_change(lambda layers: 0),
     "middle block": block_change(middle),
     "last block": block_change(last),

@@ -1,9 +1,12 @@
 """C1: scores against plain recomputation; short texts; pieces join to the text."""
 
 import pytest
+import torch
 
 from hyperinterp.analyses import diversity
 from hyperinterp.analyses.results import Verdict
+from hyperinterp.analyses.scoring import compared, window_scores
+from hyperinterp.generation import Generated
 from hyperinterp.text import builtin_passages
 
 
@@ -24,6 +27,28 @@ def test_scores_equal_a_plain_recomputation(tiny_pair, make_study):
     repeated = sum(1 - len(set(grams)) / len(grams) for grams in fours) / len(rows)
     assert block.scores["rep_4"].fitted.value == pytest.approx(repeated)
     assert block.scores["ttr"].delta.n == len(rows)
+
+
+def test_a_text_that_only_ends_earlier_gains_nothing():
+    whole = Generated(tuple((*range(20), *range(20)) for _ in range(6)), (False,) * 6)
+    short = Generated(tuple(row[: 18 + n] for n, row in enumerate(whole.rows)), (True,) * 6)
+    alone = window_scores(whole, 40).ttr, window_scores(short, 40).ttr
+    assert float((alone[1] - alone[0]).min()) > 0.3
+    base, fitted = compared(40, whole, short)
+    assert torch.equal(base.ttr, fitted.ttr)
+    assert torch.equal(base.rep_4, fitted.rep_4)
+
+
+def test_all_models_of_a_study_end_at_the_same_tokens(planted, make_study):
+    base, fitted = planted("itself")
+    fitted.hf.generation_config.eos_token_id = [2, 5, 7, 11]
+    study = make_study((base, fitted))
+    block, claim = diversity.analyse(study)
+    assert set(study.stops) >= {2, 5, 7, 11}
+    assert any("end tokens" in warning for warning in study.warnings)
+    assert study.greedy("base").rows == study.greedy("fitted").rows
+    assert block.scores["ttr"].delta.value == 0
+    assert claim.verdict is not Verdict.SUPPORTED
 
 
 def test_every_prompt_is_shown(tiny_pair, make_study):

@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from hyperinterp.analyses import ranks
+from hyperinterp.analyses.bias_fit import scale_and_shift
 from hyperinterp.analyses.results import Verdict
 from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
 from probes import FREQUENCY_CLASSES
+from tests.hyperinterp.analyses.planted import TEMPERATURE
 
 
 @pytest.mark.parametrize("kind", ["itself", "temperature"])
@@ -25,6 +27,22 @@ def test_a_static_bias_is_recognised_as_static(planted, make_study):
     assert block.teacher_forced.override_rate.value > 0.2
     assert block.teacher_forced.after_static.value == 0
     assert claim.verdict is Verdict.NOT_SUPPORTED
+
+
+def test_a_temperature_with_a_static_bias_is_recognised_as_context_free(planted, make_study):
+    study = make_study(planted("temperature and bias"))
+    scale, _ = scale_and_shift(study, study.contexts)
+    assert scale == pytest.approx(1 / TEMPERATURE, rel=1e-4)
+    block, claim = ranks.analyse(study)
+    assert block.teacher_forced.override_rate.value > 0.2
+    assert block.teacher_forced.after_static.value == 0
+    assert claim.verdict is Verdict.NOT_SUPPORTED
+
+
+def test_what_no_scale_and_shift_explains_is_among_the_overrides(planted, make_study):
+    block, _ = ranks.analyse(make_study(planted("first block")))
+    found = block.teacher_forced
+    assert 0 < found.after_static.value <= found.override_rate.value
 
 
 def test_a_changed_block_reorders_by_context(planted, make_study):

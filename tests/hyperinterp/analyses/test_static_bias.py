@@ -12,7 +12,6 @@ from hyperinterp.analyses.bias_fit import (
     rank_gainers,
 )
 from hyperinterp.analyses.results import Verdict
-from hyperinterp.analyses.scoring import window_scores
 from hyperinterp.generation import Generated
 from hyperinterp.text import split_half
 from probes import token_ranks
@@ -193,15 +192,28 @@ def test_the_best_arm_is_the_one_with_the_smallest_gap(changed):
 def test_an_arm_that_ends_most_texts_early_is_no_alternative():
     long, short = (tuple(range(20)), (1, 2)), ((1, 2), (3, 4))
     texts = {
-        "fitted": window_scores(Generated(long[:1] * 6, (False,) * 6), 20),
-        ("mean shift", 1.0): window_scores(Generated(short * 2 + long, (True,) * 6), 20),
+        "fitted": Generated(long[:1] * 6, (False,) * 6),
+        ("mean shift", 1.0): Generated(short * 2 + long, (True,) * 6),
     }
-    gap, name = static_bias._best(texts)
+    gap, name = static_bias._best(texts, 20)
     assert (gap.value, name) == (None, "")
-    texts["none", 0.0] = window_scores(Generated(((7,) * 20,) * 6, (False,) * 6), 20)
-    gap, name = static_bias._best(texts)
+    texts["none", 0.0] = Generated(((7,) * 20,) * 6, (False,) * 6)
+    gap, name = static_bias._best(texts, 20)
     assert name == "none, alpha 0"
     assert gap.value == pytest.approx(0.95)
+
+
+def test_an_arm_that_is_surely_as_diverse_decides_over_one_that_may_be_more():
+    plain = tuple(range(10)) * 2
+    texts = {
+        "fitted": Generated((plain,) * 6, (False,) * 6),
+        ("none", 0.0): Generated((plain,) * 6, (False,) * 6),
+        ("mean shift", 1.0): Generated(
+            ((7,) * 20, (7,) * 20, *(tuple(range(20)),) * 4), (False,) * 6
+        ),
+    }
+    gap, name = static_bias._best(texts, 20)
+    assert (name, gap.value, gap.hi) == ("none, alpha 0", 0.0, 0.0)
 
 
 def test_figures_come_from_the_other_half(tiny_pair, make_study, monkeypatch):
