@@ -4,6 +4,7 @@ The norm and the unembedding are functions that the caller passes in; each gets 
 what the other returned. Nostalgebraist 2020, "interpreting GPT: the logit lens".
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -81,17 +82,19 @@ def logit_lens(
 def lens_ranks(
     hidden: Array, tokens: Ids, norm: Map, unembed: Map, chunk: int = 256
 ) -> LensReadout:
-    """Lens rank and log-probability of one token per hidden state, logits in chunks only.
+    """Lens rank and log-probability of given tokens per hidden state, logits in chunks only.
 
     Args:
         hidden: Residual stream of shape [... d], for example [layers n d].
-        tokens: Token ids that broadcast to [...], for example [n].
+        tokens: Token ids that broadcast to [...], for example [n]; with further axes before
+            those, [k ...], several tokens per hidden state, whose logits are made once.
         norm: The final norm, [rows d] to [rows d].
         unembed: The unembedding, [rows d] to [rows v].
         chunk: Rows at a time; memory is O(chunk * v).
 
     Returns:
-        A `LensReadout`; ranks are exactly those of `probes.ranks.token_ranks`.
+        A `LensReadout` of shape [...] or [k ...]; ranks are exactly those of
+        `probes.ranks.token_ranks`.
 
     Raises:
         ValueError: as `logit_lens`; for tokens that do not broadcast or lie outside [0, v); for
@@ -101,8 +104,9 @@ def lens_ranks(
     tensor([2, 1])
     """
     lead, ids = tuple(hidden.shape[:-1]), integers(tokens, "tokens")
+    shape = (*ids.shape[: max(0, ids.ndim - len(lead))], *lead)
     try:
-        wanted = ids.broadcast_to(lead).reshape(-1, 1)
+        wanted = ids.broadcast_to(shape).reshape(-1, math.prod(lead))
     except RuntimeError:
         raise ValueError(
             f"tokens: expected a shape that broadcasts to {list(lead)}, found {list(ids.shape)}"
@@ -110,13 +114,15 @@ def lens_ranks(
     ranks: list[Tensor] = []
     log_probs: list[Tensor] = []
     for rows, logits in _chunks(hidden, norm, unembed, chunk):
-        check_ids(wanted[rows], logits.shape[-1], "tokens")
-        at = wanted[rows].to(logits.device)
+        check_ids(wanted[:, rows], logits.shape[-1], "tokens")
+        at = wanted[:, rows].to(logits.device)
         wide = widen(logits, "lens logits")
-        ranks.append(rank_rows(logits, at))
-        at = at.to(wide.device)
-        log_probs.append(wide.gather(-1, at)[:, 0] - wide.logsumexp(-1))
-    return LensReadout(torch.cat(ranks).reshape(lead), torch.cat(log_probs).reshape(lead))
+        ranks.append(torch.stack([rank_rows(logits, one[:, None]) for one in at]))
+        found = wide.gather(-1, at.to(wide.device).T)
+        log_probs.append((found - wide.logsumexp(-1, keepdim=True)).T)
+    return LensReadout(
+        torch.cat(ranks, dim=1).reshape(shape), torch.cat(log_probs, dim=1).reshape(shape)
+    )
 
 
 def overtake_depth(

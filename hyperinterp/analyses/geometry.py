@@ -28,6 +28,7 @@ from probes import (
     Moments,
     Spectrum,
     bootstrap_contrast,
+    participation_ratio,
     principal_angles,
     pseudo_values,
     rogue_dimensions,
@@ -343,8 +344,8 @@ def _alternatives(sums: SiteSums) -> dict[str, Pair]:
     for role in ("base", "fitted"):
         moments = sums.moments[role]
         copy = Moments.from_state(moments.state())
-        added.append(copy.merge(sums.moments[f"{role} first"]).spectrum().participation_ratio)
+        added.append(participation_ratio(copy.merge(sums.moments[f"{role} first"])))
         outside = sums.moments.get(f"{role} outliers")
         kept = moments if outside is None else moments - outside
-        inside.append(kept.spectrum().participation_ratio)
+        inside.append(participation_ratio(kept))
     return {"pr@with_first": _plain(*added), "pr@without_outliers": _plain(*inside)}

@@ -1,7 +1,7 @@
 """At which depth the fitted choice overtakes the base's: the logit lens of both models."""
 
 from collections import defaultdict
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -71,22 +71,25 @@ def lens_profile(study: Study) -> LensProfile | None:
     some, tokens, sites = chosen.contexts, chosen.tokens, depths(study)
     kept = {role: streams(study, role) for role in ("base", "fitted")}
 
-    def through(job: tuple[tuple[str, str], Site]) -> LensReadout:
-        (role, token_role), site = job
-        model, stream = study.model(role), kept[role][site]
-        found = lens_ranks(stream, tokens[token_role], model.normalise, model.readout, 64)
-        return LensReadout(*(getattr(found, item.name).cpu() for item in fields(found)))
+    both = torch.stack([tokens["base"], tokens["fitted"]])
 
-    sides = (("base", "fitted"), ("fitted", "fitted"), ("fitted", "base"))
-    jobs = [(side, site) for side in sides for site in sites]
-    read: dict[tuple[str, str], list[LensReadout]] = defaultdict(list)
-    for (side, _), readout in zip(jobs, study.processes.mapped(through, jobs), strict=True):
-        read[side].append(readout)
-    ranks = {key: torch.stack([item.ranks for item in items]) for key, items in read.items()}
-    above = overtake_depth(
-        torch.stack([item.log_probs for item in read["fitted", "base"]]),
-        torch.stack([item.log_probs for item in read["fitted", "fitted"]]),
-    )
+    def through(job: tuple[str, Site]) -> LensReadout:
+        role, site = job
+        model, stream = study.model(role), kept[role][site]
+        found = lens_ranks(stream, both, model.normalise, model.readout, 64)
+        return LensReadout(found.ranks.cpu(), found.log_probs.cpu())
+
+    jobs = [(role, site) for role in ("base", "fitted") for site in sites]
+    read: dict[str, list[LensReadout]] = defaultdict(list)
+    for (role, _), readout in zip(jobs, study.processes.mapped(through, jobs), strict=True):
+        read[role].append(readout)
+    ranks = {
+        (role, token): torch.stack([item.ranks[index] for item in items])
+        for role, items in read.items()
+        for index, token in enumerate(tokens)
+    }
+    log_probs = torch.stack([item.log_probs for item in read["fitted"]])
+    above = overtake_depth(log_probs[:, 0], log_probs[:, 1])
     counts = torch.bincount(above.long(), minlength=len(sites) + 1).tolist()
     return LensProfile(
         depths=tuple(site.label for site in sites),

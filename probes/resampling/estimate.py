@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -96,6 +97,7 @@ def student_cdf(t: float, df: int) -> float:
     return 0.5 + math.sin(theta) * series / 2
 
 
+@lru_cache(maxsize=1024)
 def student_quantile(p: float, df: int) -> float:
     """The t with P(T <= t) = p, for p in (0, 1); by bisection of the closed form."""
     if p < 0.5:

@@ -46,6 +46,17 @@ def test_modules_numpy_and_no_gradient():
     assert read.ranks.shape == read.log_probs.shape == ()
 
 
+def test_several_tokens_per_state_are_those_of_one_at_a_time():
+    hidden, tokens = draw(5, 16), torch.tensor([[0, 1, 2, 3, 4], [9, 9, 9, 9, 9]])
+    norm, unembed = torch.nn.LayerNorm(16), torch.nn.Linear(16, 11)
+    both = lens_ranks(hidden, tokens, norm, unembed, chunk=2)
+    assert both.ranks.shape == both.log_probs.shape == (2, 5)
+    for index, one in enumerate(tokens):
+        alone = lens_ranks(hidden, one, norm, unembed)
+        assert torch.equal(both.ranks[index], alone.ranks)
+        assert torch.allclose(both.log_probs[index], alone.log_probs, atol=1e-6)
+
+
 def test_lens_refusals():
     hidden = draw(2, 4, 16)
     with pytest.raises(ValueError, match="hidden: expected finite"):
