@@ -131,6 +131,7 @@ def analyse(study: Study) -> tuple[RanksBlock, Claim]:
         if own is not None:
             found = found_overrides(study.base, study.fitted, own, processes=study.processes)
             policy = _context_ranks(study, "on-policy", own, found, frequencies)
+    with study.timed("lens"):
         lens = lens_profile(study)
     block = RanksBlock(forced.figures, policy and policy.figures, lens, source)
     lower_half = min(forced.half_rates, key=lambda rate: -1 if rate.value is None else rate.value)
