@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hyperinterp.capture.sums import flat
 from hyperinterp.distributed import ALONE, Processes
-from hyperinterp.models import HookedModel
+from hyperinterp.models import HookedModel, check_logits
 
 T = TypeVar("T")
 
@@ -105,16 +105,29 @@ def logit_chunks(
     hidden: Float[Tensor, "n d_model"],
     size: int = 256,
     processes: Processes = ALONE,
+    called: str = "",
 ) -> Iterator[tuple[slice, Float[Tensor, "chunk vocab"]]]:
     """Float32 logits of final-norm outputs as (which, logits), `size` contexts at a time.
 
     Each of several processes gets its share of the chunks.
+
+    Args:
+        model: reads the outputs out.
+        hidden: final norm's outputs.
+        size: contexts per chunk.
+        processes: the processes that share the chunks.
+        called: what an error calls the model; its name by default.
+
+    Raises:
+        NumericalFault: a logit is NaN or infinite.
+        UnsupportedModel: the model rules token ids out by minus infinity.
     """
     for start in processes.share(range(0, len(hidden), size)):
         rows = slice(start, min(start + size, len(hidden)))
         # Never across the yield: two interleaved generators would leave gradients off for good.
         with torch.no_grad():
             logits = model.readout(hidden[rows].to(model.device)).float()
+        check_logits(called or model.name, logits)
         yield rows, logits
 
 
