@@ -15,7 +15,7 @@ from transformers import DynamicCache, GenerationConfig, LogitsProcessor, Logits
 
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
-from hyperinterp.models import HookedModel
+from hyperinterp.models import HookedModel, check_logits
 from hyperinterp.text import TokenRows
 from probes import entropy, matched_temperature
 
@@ -77,10 +77,12 @@ class _ArmProcessor(LogitsProcessor):
 
     def __init__(
         self,
+        name: str,
         decodings: Sequence[Decoding],
         prompts: Sequence[int],
         target: HookedModel | None = None,
     ) -> None:
+        self._name = name
         self._decodings = decodings
         self._matched = [row for row, arm in enumerate(decodings) if arm.match_entropy]
         self._match = None if target is None or not self._matched else _EntropyMatch(target)
@@ -91,6 +93,7 @@ class _ArmProcessor(LogitsProcessor):
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         scores = scores.float().clone()
+        check_logits(self._name, scores, masked=self._match is None)
         for row, arm in enumerate(self._decodings):
             if arm.bias is not None:
                 scores[row] += arm.alpha * arm.bias.to(scores.device, scores.dtype)
@@ -134,7 +137,9 @@ class _EntropyMatch:
                 use_cache=True,
                 logits_to_keep=1,
             )
-        wanted = entropy(output.logits[:, -1].float())
+        logits = output.logits[:, -1].float()
+        check_logits(self._target.name, logits)
+        wanted = entropy(logits)
         match = matched_temperature(scores, wanted, per_context=True)
         return torch.as_tensor(match.temperature).to(scores)
 
@@ -200,6 +205,9 @@ def generate(
 
     Raises:
         ValueError: two arms of one name, or an arm that matches a model that was not given.
+        NumericalFault: a logit is NaN or infinite; names the model.
+        UnsupportedModel: an arm matches entropies, and a model rules token ids out by minus
+            infinity.
     """
     if len({arm.name for arm in arms}) != len(arms):
         raise ValueError(f"arms: expected distinct names, found {[arm.name for arm in arms]}")
@@ -213,7 +221,7 @@ def generate(
     size = processes.rows_per_batch(batch_size, len(jobs))
     for chosen, ids in processes.share(rows.batches(size)):
         decodings, numbers = zip(*(jobs[job] for job in chosen), strict=True)
-        processor = _ArmProcessor(decodings, numbers, match_entropy_of)
+        processor = _ArmProcessor(model.name, decodings, numbers, match_entropy_of)
         with _plain_decoding(model), torch.no_grad():
             output = model.hf.generate(  # pyright: ignore[reportCallIssue]
                 input_ids=ids.to(model.device),

@@ -299,7 +299,7 @@ class Study:
                 stream,
                 sites=self.geometry_sites,
                 unit_norm="unit_norm" in self.sizes.variants,
-                positions=lambda _length: (),
+                positions=lambda _number, _length: (),
                 batch_size=self.batch_size,
                 tick=self.ticker("both models read the corpus", len(stream)),
                 processes=self.processes,

@@ -8,8 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from hyperinterp.analyses.followed import keepers
-from hyperinterp.analyses.intervals import difference_of
-from hyperinterp.analyses.results import Claim, Measured, Pair, measured, missing
+from hyperinterp.analyses.results import Claim, Measured, measured, missing
+from hyperinterp.analyses.site_geometry import Profile, SiteGeometry, site_geometry
 from hyperinterp.block import Block
 from hyperinterp.capture import (
     OUTLIER_FACTOR,
@@ -28,60 +28,8 @@ from probes import (
     Moments,
     Spectrum,
     bootstrap_contrast,
-    participation_ratio,
-    principal_angles,
     pseudo_values,
-    rogue_dimensions,
-    subspace_overlap,
-    variance_outside,
 )
-
-
-@dataclass(frozen=True)
-class SiteGeometry:
-    """Figures of one site.
-
-    Attributes:
-        key: stable identifier, e.g. "resid.29".
-        label: words, e.g. "block 29".
-        kind: "embed", "resid", "attn", "mlp" or "final_norm".
-        layer: block index; None for embed and final_norm.
-        pre_norm: False only for the final norm's output.
-        n_rows: token positions behind the figures.
-        metrics: per measure, base, fitted and paired delta. Measures: "pr", "pr_corrected",
-            "effective_rank", "d90", "d95", "d99" (interpolated, for intervals); with the suffix
-            "@standardised" (divided by the base's standard deviations) or "@unit_norm" (rows
-            scaled to length 1) where computed; "d90@integer", "d95@integer", "d99@integer" (the
-            least whole number of dimensions); "pr@with_first" (position 0 added) and
-            "pr@without_outliers" (norm outliers left out).
-        spectrum: share of variance of the leading dimensions, base and fitted.
-        drift: mean relative L2 distance of fitted from base rows.
-        cosine: mean cosine of fitted and base rows.
-        cka: linear CKA of base and fitted rows.
-        overlap: mean squared cosine of the principal angles between the leading subspaces.
-        angles: the principal angles in degrees, ascending.
-        outside: share of fitted variance outside the base's leading d90 dimensions, beside the
-            base's own share.
-        outliers: positions with an outlier norm, base and fitted.
-        rogue: dimensions that dominate the variance, base and fitted.
-    """
-
-    key: str
-    label: str
-    kind: str
-    layer: int | None
-    pre_norm: bool
-    n_rows: int
-    metrics: dict[str, Pair]
-    spectrum: dict[str, tuple[float, ...]]
-    drift: float
-    cosine: float
-    cka: float
-    overlap: float
-    angles: tuple[float, ...]
-    outside: dict[str, float]
-    outliers: dict[str, int]
-    rogue: dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -119,8 +67,6 @@ class GeometryBlock(Block):
 
 
 PRIMARY = "pr_corrected"
-LEADING = 64
-ANGLES = 32
 
 
 def analyse(study: Study) -> tuple[GeometryBlock, Claim]:
@@ -131,7 +77,7 @@ def analyse(study: Study) -> tuple[GeometryBlock, Claim]:
 
         def measured_at(site: Site) -> SiteGeometry:
             sides = spectra[site, "base"], spectra[site, "fitted"]
-            return _site(site, run.sites[site], sides, profiles[site])
+            return site_geometry(site, run.sites[site], sides, profiles[site])
 
         sites = tuple(study.processes.mapped(measured_at, run.sites))
     last = Site(SiteKind.RESID, study.base.n_layers - 1)
@@ -167,7 +113,6 @@ def analyse(study: Study) -> tuple[GeometryBlock, Claim]:
     return block, judge("C5", {"contrast": contrast, "growth": last_delta})
 
 
-Profile = dict[str, tuple[LeaveOneOut, LeaveOneOut]]
 Spectra = dict[tuple[Site, str], Spectrum]
 
 
@@ -238,7 +183,8 @@ def _variants_of(study: Study, sums: SiteSums, role: str) -> Iterator[_Variant]:
         return
     if "standardised" in study.sizes.variants:
         deviations = sums.moments["base"].covariance().diagonal().clamp_min(0).sqrt()
-        scale = 1 / deviations.clamp_min(deviations.max() * 1e-6)
+        largest = float(deviations.max())
+        scale = 1 / deviations.clamp_min(largest * 1e-6 if largest > 0 else 1.0)
         yield _Variant("@standardised", moments.scaled(scale), scale=scale)
     if f"{role} unit" in sums.moments:
         yield _Variant("@unit_norm", sums.moments[f"{role} unit"], unit_norm=True)
@@ -277,75 +223,3 @@ def _variants(
         for name in names
         if (name, suffix) != (PRIMARY, "")
     }
-
-
-def _site(
-    site: Site, sums: SiteSums, spectra: tuple[Spectrum, Spectrum], profile: Profile
-) -> SiteGeometry:
-    ours, theirs = sums.moments["base"], sums.moments["fitted"]
-    base, fitted = spectra
-    metrics = {
-        f"{name}{suffix}": difference_of(*sides, name)
-        for suffix, sides in profile.items()
-        for name in (*sides[0].full, *sides[0].missing)
-    }
-    for label, fraction in (("d90", 0.9), ("d95", 0.95), ("d99", 0.99)):
-        metrics[f"{label}@integer"] = _integer_pair(base, fitted, fraction)
-    metrics |= _alternatives(sums)
-    width = int(base.pca_dimension(0.9))
-    assert base.vectors is not None
-    assert fitted.vectors is not None
-    angles = principal_angles(
-        base.vectors[:, : min(ANGLES, width)], fitted.vectors[:, : min(ANGLES, width)]
-    )
-    drift = sums.drift.result()
-    return SiteGeometry(
-        key=site.key,
-        label=site.label,
-        kind=site.kind.value,
-        layer=site.layer,
-        pre_norm=site.pre_norm,
-        n_rows=ours.n,
-        metrics=metrics,
-        spectrum={
-            role: tuple((found.eigenvalues[:LEADING] / found.total).tolist())
-            for role, found in (("base", base), ("fitted", fitted))
-        },
-        drift=drift.relative,
-        cosine=drift.cosine,
-        cka=float(sums.cross.linear_cka(ours.covariance(), theirs.covariance())),
-        overlap=float(subspace_overlap(base.vectors[:, :width], fitted.vectors[:, :width])),
-        angles=tuple(angles.rad2deg().tolist()),
-        outside={
-            "base": float(variance_outside(ours.covariance(), base.vectors[:, :width])),
-            "fitted": float(variance_outside(theirs.covariance(), base.vectors[:, :width])),
-        },
-        outliers=dict(sums.outliers),
-        rogue={
-            "base": tuple(rogue_dimensions(ours)),
-            "fitted": tuple(rogue_dimensions(theirs)),
-        },
-    )
-
-
-def _plain(base: float, fitted: float) -> Pair:
-    return Pair(Measured(base), Measured(fitted), Measured(fitted - base))
-
-
-def _integer_pair(base: Spectrum, fitted: Spectrum, fraction: float) -> Pair:
-    return _plain(float(base.pca_dimension(fraction)), float(fitted.pca_dimension(fraction)))
-
-
-def _alternatives(sums: SiteSums) -> dict[str, Pair]:
-    """Naive participation ratio with position 0 added, and with norm outliers left out."""
-    if "base first" not in sums.moments:
-        return {}
-    added, inside = [], []
-    for role in ("base", "fitted"):
-        moments = sums.moments[role]
-        copy = Moments.from_state(moments.state())
-        added.append(participation_ratio(copy.merge(sums.moments[f"{role} first"])))
-        outside = sums.moments.get(f"{role} outliers")
-        kept = moments if outside is None else moments - outside
-        inside.append(participation_ratio(kept))
-    return {"pr@with_first": _plain(*added), "pr@without_outliers": _plain(*inside)}

@@ -59,14 +59,15 @@ def _ratio(numerators: np.ndarray, denominators: np.ndarray) -> tuple[float, np.
 def ratio_of(numerators: Values, denominators: Values, *, unit: str = "prompt") -> Measured:
     """Ratio of sums over prompts with its jackknife interval.
 
-    Missing (with the reason) when the denominator vanishes, also with any one prompt left out.
+    Missing (with the reason) when the denominator vanishes, also with any one of several prompts
+    left out; without an interval when there is one prompt.
     """
     ours, theirs = _array(numerators), _array(denominators)
+    if len(ours) == 1 and theirs[0] != 0:
+        return Measured(float(ours[0] / theirs[0]), n=1)
     found = _ratio(ours, theirs)
     if found is None:
         return missing("the denominator is zero (with some prompt left out)")
-    if len(ours) == 1:
-        return Measured(found[0], n=1)
     return measured(jackknife(*found, unit=unit))
 
 

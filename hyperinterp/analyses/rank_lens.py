@@ -9,6 +9,7 @@ from torch import Tensor
 from hyperinterp.analyses.followed import depths, followed, streams
 from hyperinterp.analyses.overriding import text_before
 from hyperinterp.capture import Contexts
+from hyperinterp.models import check_logits
 from hyperinterp.sites import Site
 from hyperinterp.study import Study
 from probes import LensReadout, lens_ranks, overtake_depth
@@ -76,7 +77,13 @@ def lens_profile(study: Study) -> LensProfile | None:
     def through(job: tuple[str, Site]) -> LensReadout:
         role, site = job
         model, stream = study.model(role), kept[role][site]
-        found = lens_ranks(stream, both, model.normalise, model.readout, 64)
+
+        def unembed(hidden: Tensor) -> Tensor:
+            logits = model.readout(hidden)
+            check_logits(f"{model.name}, lens at {site.label}", logits)
+            return logits
+
+        found = lens_ranks(stream, both, model.normalise, unembed, 64)
         return LensReadout(found.ranks.cpu(), found.log_probs.cpu())
 
     jobs = [(role, site) for role in ("base", "fitted") for site in sites]

@@ -67,10 +67,12 @@ class ContextRanks:
         buckets: decisions by base rank of the fitted argmax: 1, 2-10, 11-100, 101-1000, >1000.
         flow: tokens of the vocabulary by (base bucket, fitted bucket), summed over contexts.
         flow_contexts: contexts behind `flow`, `spearman`, `rbo` and `jaccard`.
-        spearman: mean rank correlation of the two orderings of the vocabulary.
+        spearman: mean rank correlation of the two orderings of the vocabulary, over the contexts
+            in which both models give more than one logit.
         rbo: mean rank-biased overlap (p = 0.9).
         jaccard: mean Jaccard similarity of the top k, per k.
-        halves: override rate on the two random halves of the prompts.
+        halves: override rate on the two random halves of the prompts; no interval in a half of
+            one prompt.
         tied: decisions in which the base rank of the fitted argmax is an exact tie.
         near_ties: overrides whose base margin is below the precision of the logits.
         frequency_shift: mean log2 frequency of promoted minus demoted tokens.
@@ -90,7 +92,7 @@ class ContextRanks:
     spearman: Measured
     rbo: Measured
     jaccard: dict[str, Measured]
-    halves: tuple[float, float]
+    halves: tuple[Measured, Measured]
     tied: int
     near_ties: int
     frequency_shift: Measured
@@ -105,7 +107,8 @@ class RanksBlock(Block):
 
     Attributes:
         teacher_forced: on the held-out passages.
-        on_policy: on the fitted model's greedy continuations.
+        on_policy: on the fitted model's greedy continuations; None when fewer than two of them
+            have a token.
         lens: by depth; None when nothing was overridden.
         frequency_source: where token frequencies came from.
     """
@@ -133,23 +136,22 @@ def analyse(study: Study) -> tuple[RanksBlock, Claim]:
             policy = _context_ranks(study, "on-policy", own, found, frequencies)
     with study.timed("lens"):
         lens = lens_profile(study)
-    block = RanksBlock(forced.figures, policy and policy.figures, lens, source)
-    lower_half = min(forced.half_rates, key=lambda rate: -1 if rate.value is None else rate.value)
+    block = RanksBlock(forced, policy, lens, source)
+    lower_half = min(forced.halves, key=_lowest)
     claim = judge(
         "C4",
         {
-            "after_static": forced.figures.after_static,
-            "deep": forced.figures.deep_share,
+            "after_static": forced.after_static,
+            "deep": forced.deep_share,
             "halves": lower_half,
         },
     )
     return block, claim
 
 
-@dataclass(frozen=True)
-class _Ranked:
-    figures: ContextRanks
-    half_rates: tuple[Measured, Measured]
+def _lowest(rate: Measured) -> float:
+    """Sorts the half with fewer overrides first; before it one whose rate has no interval."""
+    return -1.0 if rate.value is None or rate.lo is None else rate.value
 
 
 def token_frequencies(study: Study) -> tuple[Tensor, str]:
@@ -174,19 +176,27 @@ def token_frequencies(study: Study) -> tuple[Tensor, str]:
 
 
 def on_policy_contexts(study: Study) -> Contexts | None:
-    """Decisions of both models along the fitted model's own greedy text."""
+    """Decisions of both models along the fitted model's own greedy text.
+
+    A row's decisions begin at the last token of its own prompt, so that every one of them is
+    followed by a token that the model wrote. None where fewer than two rows have any.
+    """
     written = study.greedy("fitted")
     prompts = study.prompt_rows
     rows = tuple(prompt + text for prompt, text in zip(prompts.rows, written.rows, strict=True))
-    if not any(written.rows):
-        return None
-    count = study.sizes.contexts_per_prompt
-    start = max(1, min(len(row) for row in prompts.rows) - 1)
 
-    def positions(length: int) -> list[int]:
+    def positions(number: int, length: int) -> list[int]:
+        start = max(1, len(prompts.rows[number]) - 1)
         if length - 1 <= start:
             return []
-        return [start - 1 + place for place in chosen_positions(length - start + 1, count)]
+        return chosen_positions(length, study.sizes.contexts_per_prompt, start)
+
+    if sum(bool(positions(number, len(row))) for number, row in enumerate(rows)) < 2:
+        study.warnings.append(
+            "Fewer than two of the fitted model's texts have a token: ranks on its own text are "
+            "not measured."
+        )
+        return None
 
     with study.timed("reading the fitted model's text"):
         run = run_pair(
@@ -208,7 +218,7 @@ def _rate(flags: Tensor, row: Tensor) -> Measured:
 
 def _context_ranks(
     study: Study, name: str, contexts: Contexts, found: Overrides, frequencies: Tensor
-) -> _Ranked:
+) -> ContextRanks:
     over = found.overridden
     rows = contexts.row.unique().tolist()
     sides = [[rows[i] for i in half] for half in split_half(len(rows), study.seed)]
@@ -216,31 +226,27 @@ def _context_ranks(
     crossed = []
     for index, half in enumerate(halves):
         other = halves[1 - index]
-        if len(half) == 0 or len(other) == 0:
-            continue
         change = scale_and_shift(study, other)
         changed = found_overrides(study.base, study.fitted, half, change, study.processes)
         mine = torch.isin(contexts.row, torch.tensor(sides[index]))
         crossed.append((changed.overridden & over[mine], half.row))
     still = torch.cat([flags for flags, _ in crossed])
     still_row = torch.cat([row for _, row in crossed])
-    rates = tuple(
+    first, second = (
         _rate(over[torch.isin(contexts.row, torch.tensor(side))], half.row)
-        if len(half)
-        else missing("no prompt in this half")
         for side, half in zip(sides, halves, strict=True)
     )
     orders = _orders(study, contexts)
     classes = token_classes(frequencies)
     shares = override_figures(found, contexts.row)
-    figures = ContextRanks(
+    return ContextRanks(
         contexts=name,
         n_contexts=len(contexts),
         override_rate=shares["override_rate"],
         deep_share=shares["deep_share"],
         after_static=_rate(still, still_row),
         buckets=tuple(bucket_counts(found.base_rank).tolist()),
-        halves=(rates[0].value or 0.0, rates[1].value or 0.0),
+        halves=(first, second),
         tied=int((over & (found.base_gap == 0)).sum()),
         near_ties=int((over & (found.base_gap <= study.logit_precision)).sum()),
         frequency_shift=_frequency_shift(found, contexts, frequencies),
@@ -255,7 +261,6 @@ def _context_ranks(
         demoted=_table(study, demoted_tokens(found, TABLE), found, contexts, classes, False),
         **orders,
     )
-    return _Ranked(figures, (rates[0], rates[1]))
 
 
 def _orders(study: Study, contexts: Contexts) -> dict[str, Any]:
@@ -264,8 +269,13 @@ def _orders(study: Study, contexts: Contexts) -> dict[str, Any]:
     chosen = contexts.where(torch.linspace(0, len(contexts) - 1, count).long())
 
     def each(ours: Tensor, theirs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        ordered = _ordered(ours) & _ordered(theirs)
+        correlated = torch.zeros(len(ours), dtype=torch.float64)
+        if bool(ordered.any()):
+            correlated[ordered.cpu()] = spearman(ours[ordered], theirs[ordered]).cpu()
         figures = {
-            "spearman": spearman(ours, theirs).cpu(),
+            "ordered": ordered.cpu(),
+            "spearman": correlated,
             "rbo": rank_biased_overlap(ours, theirs).cpu(),
         }
         for k in JACCARD_AT:
@@ -276,14 +286,15 @@ def _orders(study: Study, contexts: Contexts) -> dict[str, Any]:
     found = study.map_logits(chosen, each, 64)
     flow = torch.stack([part for part, _ in found]).sum(0)
     parts = [figures for _, figures in found]
-    means = {
-        name: context_mean(torch.cat([part[name] for part in parts]), chosen.row)
-        for name in parts[0]
-    }
+    values = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    ordered, correlated = values.pop("ordered"), values.pop("spearman")
+    means = {name: context_mean(each_one, chosen.row) for name, each_one in values.items()}
     return {
         "flow": tuple(tuple(line) for line in flow.tolist()),
         "flow_contexts": count,
-        "spearman": means["spearman"],
+        "spearman": context_mean(correlated[ordered], chosen.row[ordered])
+        if bool(ordered.any())
+        else missing("in every context one of the models gives all tokens the same logit"),
         "rbo": means["rbo"],
         "jaccard": {
             name.removeprefix("jaccard "): figure
@@ -291,6 +302,12 @@ def _orders(study: Study, contexts: Contexts) -> dict[str, Any]:
             if name.startswith("jaccard ")
         },
     }
+
+
+def _ordered(logits: Tensor) -> Tensor:
+    """Where a context's logits are not all the same, `[n]` bool."""
+    low, high = torch.aminmax(logits, dim=-1)
+    return low < high
 
 
 def token_classes(frequencies: Tensor) -> Tensor:

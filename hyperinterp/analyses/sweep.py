@@ -26,7 +26,6 @@ from hyperinterp.analyses.exchanges import (
     reduced,
 )
 from hyperinterp.capture import chosen_positions, logit_chunks
-from hyperinterp.errors import NumericalFault
 from hyperinterp.models import HookedModel, Part, PartKind, Recording, perturbed, transplanted
 from hyperinterp.study import Study
 from probes import logit_difference, norm_matched_noise
@@ -209,13 +208,13 @@ class _Side:
 
 
 def _pieces(
-    model: HookedModel, stream: Float[Tensor, "n d"]
+    model: HookedModel, stream: Float[Tensor, "n d"], called: str = ""
 ) -> Iterator[tuple[slice, Float[Tensor, "piece vocab"]]]:
     """Logits of the stream before the final norm, in pieces that stay in cache on a CPU."""
     with torch.no_grad():
         hidden = model.normalise(stream)
     start = 0
-    for _, logits in logit_chunks(model, hidden, CHUNK):
+    for _, logits in logit_chunks(model, hidden, CHUNK, called=called):
         budget = 1 << (19 if logits.device.type == "cpu" else 25)
         for piece in logits.split(max(1, budget // logits.shape[-1])):
             yield slice(start, start + len(piece)), piece
@@ -289,14 +288,10 @@ class _Pair:
         """
         sides = (self._donor, self._recipient)
         found = []
-        for rows, logits in _pieces(model, self._recipient.chosen(stream)):
+        called = f"{model.name} with exchanged parts"
+        for rows, logits in _pieces(model, self._recipient.chosen(stream), called):
             wide = _wide(logits)
             norm = wide.logsumexp(-1)
-            if not bool(torch.isfinite(norm).all()):
-                raise NumericalFault(
-                    f"{model.name} with exchanged parts: expected finite logits, found NaN or "
-                    "infinity"
-                )
             choices = [side.choice[rows].to(logits.device) for side in sides]
             kl = [
                 _cross(side.weights[rows].to(wide.device), wide, norm)

@@ -8,9 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from hyperinterp.capture.sums import flat
 from hyperinterp.distributed import ALONE, Processes
-from hyperinterp.models import HookedModel
+from hyperinterp.models import HookedModel, check_logits
 
 T = TypeVar("T")
 
@@ -51,9 +50,12 @@ class Contexts:
         return self.where(torch.isin(self.row, torch.tensor(list(rows))))
 
 
-def chosen_positions(length: int, count: int | None) -> list[int]:
-    """Positions whose next token is predicted: 1 to length-2, at most `count` of them, evenly."""
-    every = list(range(1, length - 1)) or [0]
+def chosen_positions(length: int, count: int | None, first: int = 1) -> list[int]:
+    """Positions whose next token is predicted: `first` to length-2, at most `count`, evenly.
+
+    Position 0 where that leaves none.
+    """
+    every = list(range(first, length - 1)) or [0]
     if count is None or count >= len(every):
         return every
     step = len(every) / count
@@ -64,24 +66,26 @@ def contexts_of(
     numbers: Sequence[int],
     ids: Tensor,
     finals: tuple[Tensor, Tensor],
-    positions: Sequence[int],
+    positions: Sequence[Sequence[int]],
 ) -> Contexts:
-    """The decisions of one batch at these positions.
+    """The decisions of one batch at each row's own positions.
 
     Args:
         numbers: row numbers of the batch.
         ids: its token ids, `[batch, position]`.
         finals: final norm's outputs of base and fitted, `[batch, position, d_model]`.
-        positions: positions of the contexts' last tokens.
+        positions: per row, positions of the contexts' last tokens.
     """
-    where = torch.tensor(list(positions), dtype=torch.long)
-    base, fitted = (flat(final[:, where.to(final.device)]).cpu() for final in finals)
+    counts = torch.tensor([len(own) for own in positions])
+    place = torch.arange(len(numbers)).repeat_interleave(counts)
+    where = torch.tensor([position for own in positions for position in own], dtype=torch.long)
+    base, fitted = (final[place.to(final.device), where.to(final.device)].cpu() for final in finals)
     return Contexts(
         base=base,
         fitted=fitted,
-        row=torch.tensor(numbers).repeat_interleave(len(where)),
-        position=where.repeat(len(numbers)),
-        target=ids[:, where + 1].reshape(-1),
+        row=torch.tensor(numbers)[place],
+        position=where,
+        target=ids[place, where + 1],
     )
 
 
@@ -105,16 +109,29 @@ def logit_chunks(
     hidden: Float[Tensor, "n d_model"],
     size: int = 256,
     processes: Processes = ALONE,
+    called: str = "",
 ) -> Iterator[tuple[slice, Float[Tensor, "chunk vocab"]]]:
     """Float32 logits of final-norm outputs as (which, logits), `size` contexts at a time.
 
     Each of several processes gets its share of the chunks.
+
+    Args:
+        model: reads the outputs out.
+        hidden: final norm's outputs.
+        size: contexts per chunk.
+        processes: the processes that share the chunks.
+        called: what an error calls the model; its name by default.
+
+    Raises:
+        NumericalFault: a logit is NaN or infinite.
+        UnsupportedModel: the model rules token ids out by minus infinity.
     """
     for start in processes.share(range(0, len(hidden), size)):
         rows = slice(start, min(start + size, len(hidden)))
         # Never across the yield: two interleaved generators would leave gradients off for good.
         with torch.no_grad():
             logits = model.readout(hidden[rows].to(model.device)).float()
+        check_logits(called or model.name, logits)
         yield rows, logits
 
 

@@ -36,7 +36,7 @@ def run_pair(
     sites: Sequence[Site] = (),
     unit_norm: bool = False,
     contexts_per_row: int | None = None,
-    positions: Callable[[int], Sequence[int]] | None = None,
+    positions: Callable[[int, int], Sequence[int]] | None = None,
     batch_size: int = 8,
     tick: Tick | None = None,
     processes: Processes = ALONE,
@@ -51,7 +51,7 @@ def run_pair(
         sites: where moments are taken.
         unit_norm: also take moments of rows scaled to length 1.
         contexts_per_row: at most this many next-token contexts per row, evenly spaced.
-        positions: maps a row's length to its contexts' positions, instead of the above.
+        positions: maps a row's number and length to its contexts' positions, instead of the above.
         batch_size: rows per batch.
         tick: called with the number of rows done.
         processes: the processes that share the batches; all of them get everything.
@@ -67,7 +67,7 @@ def run_pair(
     agreement = _Agreement(processes, sums, base.device)
     if done or not processes.first:
         agreement.reach()
-    choose = positions or (lambda length: chosen_positions(length, contexts_per_row))
+    choose = positions or (lambda _number, length: chosen_positions(length, contexts_per_row))
     for index, (numbers, ids) in enumerate(processes.share(rows.batches(batch_size))):
         if tick is not None:
             tick(len(numbers) * processes.size)
@@ -88,8 +88,8 @@ def run_pair(
         base_final = ours.pop(None)
         fitted_final = fitted.run(ids, sites, read)
         check_finite(fitted, Site(SiteKind.FINAL_NORM), fitted_final)
-        chosen = choose(ids.shape[1])
-        if chosen:
+        chosen = [choose(number, ids.shape[1]) for number in numbers]
+        if any(chosen):
             kept.append(contexts_of(numbers, ids, (base_final, fitted_final), chosen))
         for found in sums.values():
             found.flush()

@@ -69,7 +69,7 @@ def run_one(
         for found in moments.values():
             found.flush()  # as `run_pair` does: the same sums to the last bit
         chosen = chosen_positions(ids.shape[1], contexts_per_row)
-        kept.append(contexts_of(numbers, ids, (final, final), chosen))
+        kept.append(contexts_of(numbers, ids, (final, final), [chosen] * len(numbers)))
         if tick is not None:
             tick(len(numbers))
     contexts = joined(kept, model.d_model)

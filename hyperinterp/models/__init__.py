@@ -1,6 +1,6 @@
 """Hooked models: the only code that names transformer-lens or a model's internals."""
 
-from hyperinterp.models.checks import SelfCheck, self_check
+from hyperinterp.models.checks import SelfCheck, check_logits, self_check
 from hyperinterp.models.hooked import HookedModel, Recording
 from hyperinterp.models.load import load
 from hyperinterp.models.placement import devices_of, weights_of
@@ -13,6 +13,7 @@ __all__ = [
     "Recording",
     "SelfCheck",
     "blocks",
+    "check_logits",
     "devices_of",
     "load",
     "paths_of",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from hyperinterp.errors import UnsupportedModel
+from hyperinterp.errors import NumericalFault, UnsupportedModel
 from hyperinterp.models.hooked import HookedModel
 from hyperinterp.sites import Site, SiteKind, part_sites, stream_sites
 
@@ -32,6 +32,30 @@ class SelfCheck:
     replay: float
     residual: float
     parts: str
+
+
+def check_logits(name: str, logits: torch.Tensor, *, masked: bool = False) -> None:
+    """Refuse logits `[..., vocab]` that no figure and no choice is defined on.
+
+    Args:
+        name: what to call the model.
+        logits: float32 logits.
+        masked: let minus infinity pass, with which some models rule token ids out for good; a
+            context that leaves no token at all is refused all the same.
+
+    Raises:
+        NumericalFault: NaN, plus infinity, or a context without a finite logit.
+        UnsupportedModel: minus infinity for single token ids, unless `masked`.
+    """
+    # The largest of each context carries NaN and infinity through, in one pass over the logits.
+    if not bool(torch.isfinite(logits.amax(-1)).all()):
+        raise NumericalFault(f"{name}: expected finite logits, found NaN or infinity")
+    if not masked and bool(torch.isneginf(logits.amin())):
+        ruled_out = int(torch.isneginf(logits).flatten(0, -2).any(0).sum())
+        raise UnsupportedModel(
+            f"{name}: expected finite logits, found minus infinity for {ruled_out} token ids: "
+            "ranks and divergences over the vocabulary are not defined there"
+        )
 
 
 def _relative(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -127,10 +151,12 @@ def self_check(model: HookedModel) -> SelfCheck:
 
     Raises:
         UnsupportedModel: an identity fails; the message names family, identity and block.
+        NumericalFault: a logit is NaN or infinite.
     """
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, model.vocab_size, (2, 7), generator=generator)
     tolerance = TOLERANCE.get(model.dtype, 1e-4)
+    check_logits(model.name, model.logits(ids).float())
     causal = _causal_error(model, ids)
     if not causal <= tolerance:
         raise UnsupportedModel(

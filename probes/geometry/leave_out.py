@@ -19,6 +19,9 @@ from .spectrum import (
 )
 from .ustatistic import PromptSums, corrected_parts, drawn_apart
 
+FIGURES: tuple[str, ...] = ("pr", "pr_corrected", "effective_rank", "d90", "d95", "d99")
+"""What `LeaveOneOut` has, or says why it has not."""
+
 
 @dataclass(frozen=True, eq=False)
 class LeaveOneOut:
@@ -38,7 +41,8 @@ class LeaveOneOut:
         counts: prompts behind each unit (all 1 unless pooled).
         full: figure -> value on all prompts.
         loo: figure -> values [G], in the order of `prompts`.
-        missing: figure -> why it is not there.
+        missing: figure -> why it is not there: all of them where the rows, or those of all prompts
+            but one, have no variance.
     """
 
     prompts: tuple[int, ...]
@@ -80,7 +84,7 @@ class Unit:
 
 
 class Drop:
-    """The sums of all units, and of all units but one. Raises ValueError on zero variance."""
+    """The sums of all units, and of all units but one."""
 
     def __init__(self, units: list[Unit], weighted_off: Float64[Tensor, " d"]) -> None:
         def numbers(values: Sequence[float | int]) -> Tensor:
@@ -105,16 +109,24 @@ class Drop:
         )  # |M - M_g|^2
         self.bend = self.sums.square() @ self.total - self.own_mean  # s_g^T (M - M_g) s_g
 
+    def _traces(self) -> Tensor:
+        """N times the total variance of the rows that every unit leaves."""
+        return self.total.sum() - self.axes.sum(1) - self.sums.square().sum(1) / self.rest
+
+    def undefined(self) -> str | None:
+        """Why no figure can be had; None where they can."""
+        everything = float(self.total.sum())
+        if everything <= 0:
+            return "all rows are the same, so nothing varies here"
+        if bool((self._traces() <= 1e-12 * everything).any()):
+            return "one prompt holds all the variance, so it cannot be left out"
+        return None
+
     def naive(self) -> tuple[dict[str, float], dict[str, Tensor]]:
         """Figures that a spectrum gives: pr by algebra, the rest from the shifted eigenvalues."""
         size = self.sums.square().sum(1)
-        trace = self.total.sum() - self.axes.sum(1) - size / self.rest
+        trace = self._traces()
         square = self.frobenius - 2 * self.bend / self.rest + (size / self.rest).square()
-        everything = float(self.total.sum())
-        if everything <= 0:
-            raise ValueError("PromptSpectra: expected some variance, found zero variance")
-        if bool((trace <= 1e-12 * everything).any()):
-            raise ValueError("PromptSpectra: one prompt holds all the variance; it cannot be left")
         left = (self.total + self.shift).clamp_min(0).sort(dim=1, descending=True).values
         whole = self.total.sort(descending=True).values
         loo = {"pr": trace.square() / square, "effective_rank": spectral_effective_rank(left)}

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from probes._foreign import Array, real, widen
 
-from .leave_out import Drop, LeaveOneOut, Unit
+from .leave_out import FIGURES, Drop, LeaveOneOut, Unit
 from .moments import working_dtype
 from .spectrum import Spectrum
 
@@ -261,25 +261,31 @@ class PromptSpectra:
         return out
 
     def leave_one_out(self) -> LeaveOneOut:
-        """All figures on all prompts, and with each one left out.
+        """All figures on all prompts, and with each one left out; without variance, why not.
 
         Raises:
-            ValueError: with fewer than two units, if the rows added are not those behind the
-                spectrum, or if one prompt holds all the variance.
+            ValueError: with fewer than two units, or if the rows added are not those behind the
+                spectrum.
         """
         keys = sorted(self._units)
         if len(keys) < 2:
             raise ValueError(f"PromptSpectra: expected at least 2 prompts, found {len(keys)}")
         drop = Drop([self._units[k] for k in keys], self._weighted_off)
         self._check_same_rows(drop)
-        full, loo = drop.naive()
-        reason = drop.corrected(full, loo)
+        full: dict[str, float] = {}
+        loo: dict[str, Tensor] = {}
+        reason = drop.undefined()
+        missing = {} if reason is None else dict.fromkeys(FIGURES, reason)
+        if reason is None:
+            full, loo = drop.naive()
+            reason = drop.corrected(full, loo)
+            missing = {} if reason is None else {"pr_corrected": reason}
         return LeaveOneOut(
             prompts=tuple(keys),
             counts=tuple(self._units[k].count for k in keys),
             full=full,
             loo={name: values.cpu().numpy() for name, values in loo.items()},
-            missing={} if reason is None else {"pr_corrected": reason},
+            missing=missing,
         )
 
     def _check_same_rows(self, drop: Drop) -> None:

@@ -72,6 +72,11 @@ class DriftSums:
         self._sums += other._sums
         return self
 
+    @property
+    def n(self) -> int:
+        """Rows in which neither side is zero: those behind the means."""
+        return int(self._sums[0])
+
     def result(self) -> DriftMeans:
         """The means. Raises ValueError where no row is defined."""
         return _means(self._sums)

@@ -96,7 +96,7 @@ def test_sums_go_on_where_they_were(corpus, tmp_path, after):
 
     def run(partial=None, tick=None):
         return run_pair(
-            base, fitted, stream, sites=SITES, unit_norm=True, positions=lambda _: (),
+            base, fitted, stream, sites=SITES, unit_norm=True, positions=lambda *_: (),
             batch_size=2, partial=partial, tick=tick,
         )  # fmt: skip
 
@@ -124,7 +124,7 @@ def test_sums_go_on_where_they_were(corpus, tmp_path, after):
 def test_intervals_go_on_where_they_were(corpus, tmp_path):
     model = small(0)
     stream = open_stream(Corpus(corpus, 1500), byte_tokenizer(), 16)
-    run = run_pair(model, model, stream, sites=SITES, positions=lambda _: ())
+    run = run_pair(model, model, stream, sites=SITES, positions=lambda *_: ())
     spectra = {site: run.sites[site].moments["base"].spectrum(vectors=True) for site in SITES}
 
     def read(partial=None, tick=None):

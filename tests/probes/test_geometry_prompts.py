@@ -188,6 +188,16 @@ def test_too_few_prompts_leave_a_reason() -> None:
     assert np.isfinite(found.loo["pr"]).all()
 
 
+def test_rows_without_variance_leave_a_reason_for_every_figure() -> None:
+    same = [torch.full((4, 3), 0.1) for _ in range(6)]
+    one = [*same[1:], prompts_of(1, 4, 3)[0].float()]
+    for rows, reason in ((same, "nothing varies"), (one, "holds all the variance")):
+        found = sink_of(rows).leave_one_out()
+        names = {"pr", "pr_corrected", "effective_rank", "d90", "d95", "d99"}
+        assert (set(found.missing), set(found.full), set(found.loo)) == (names, set(), set())
+        assert all(reason in words for words in found.missing.values())
+
+
 def test_refusals() -> None:
     rows = prompts_of(5, 10, 4)
     moments = Moments.from_rows(torch.cat(rows))

@@ -190,6 +190,14 @@ def test_drift_by_definition_and_streamed(seed, scale, cut):
         assert getattr(merged, field) == pytest.approx(getattr(found.means, field))
 
 
+def test_zero_rows_are_not_behind_the_means():
+    sums = DriftSums()
+    sums.add(torch.zeros(3, 2), torch.ones(3, 2))
+    assert sums.n == 0
+    sums.add(torch.ones(2, 2), torch.ones(2, 2))
+    assert sums.n == sums.result().n == 2
+
+
 def test_drift_of_scale_and_rotation(monkeypatch):
     x = normal(0, 20, 4)
     scaled = drift(x, 3 * x)

@@ -70,12 +70,11 @@ def flow(item: ContextRanks, form: str) -> Sketch | None:
 
 def shares(item: ContextRanks) -> Sketch:
     """Override rates and the similarity of the two orderings."""
-    halves = [Measured(value, n=item.n_contexts) for value in item.halves]
     rows: list[tuple[str, Measured, str]] = [
         ("decisions overridden", item.override_rate, FITTED),
         ("beyond any static shift", item.after_static, FITTED),
-        ("first half of the prompts", halves[0], MUTED),
-        ("second half of the prompts", halves[1], MUTED),
+        ("first half of the prompts", item.halves[0], MUTED),
+        ("second half of the prompts", item.halves[1], MUTED),
         ("overrides from base rank > 10", item.deep_share, FITTED),
         ("Spearman correlation of ranks", item.spearman, BASE),
         ("rank-biased overlap", item.rbo, BASE),

@@ -103,12 +103,10 @@ def _rank_rows(item: ContextRanks) -> list[dict[str, Value]]:
         "share from base rank > 10": item.deep_share, "Spearman": item.spearman,
         "rank-biased overlap": item.rbo, "log2 frequency shift": item.frequency_shift,
         **{f"Jaccard, top {k}": value for k, value in item.jaccard.items()},
+        **{f"override rate, half {i}": value for i, value in enumerate(item.halves, 1)},
     }  # fmt: skip
     for key, value in named.items():
         rows.append({"contexts": item.contexts, "figure": key, **spread("value", value)})
-    for index, half in enumerate(item.halves):
-        rows.append({"contexts": item.contexts, "figure": f"override rate, half {index + 1}",
-                     "value": half})  # fmt: skip
     for name, number in (("decisions", item.n_contexts), ("exact ties", item.tied),
                          ("near ties", item.near_ties)):  # fmt: skip
         rows.append({"contexts": item.contexts, "figure": name, "value": number})

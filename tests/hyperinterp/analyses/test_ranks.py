@@ -8,8 +8,11 @@ from hyperinterp.analyses.bias_fit import scale_and_shift
 from hyperinterp.analyses.results import Verdict
 from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
+from hyperinterp.generation import Generated
 from probes import FREQUENCY_CLASSES
 from tests.hyperinterp.analyses.planted import TEMPERATURE
+
+from .tiny import changed
 
 
 @pytest.mark.parametrize("kind", ["itself", "temperature"])
@@ -75,6 +78,60 @@ def test_counts_equal_a_plain_recomputation(planted, make_study):
     assert sum(map(sum, block.teacher_forced.flow)) == (
         block.teacher_forced.flow_contexts * base.vocab_size
     )
+
+
+def test_own_text_begins_where_each_prompt_ends(planted, make_study, words):
+    study = make_study(planted("last block"), passages=words(8, 0, 4, 24), prompt_tokens=20)
+    prompts, written = study.prompt_rows.rows, study.greedy("fitted").rows
+    assert len(set(map(len, prompts))) > 2
+    contexts = ranks.on_policy_contexts(study)
+    for row, (prompt, text) in enumerate(zip(prompts, written, strict=True)):
+        mine = contexts.where(contexts.row == row)
+        first = len(prompt) - 1
+        assert mine.position.tolist() == list(range(first, first + len(text)))
+        assert tuple(mine.target.tolist()) == text
+        ids = torch.tensor([prompt + text])
+        hidden = study.fitted.run(ids)[0, first : first + len(text)]
+        assert torch.allclose(mine.fitted, hidden, atol=1e-4)
+    few = make_study(
+        planted("last block"), passages=words(8, 0, 4, 24), prompt_tokens=20, contexts_per_prompt=3
+    )
+    contexts = ranks.on_policy_contexts(few)
+    for row, prompt in enumerate(prompts):
+        positions = contexts.position[contexts.row == row].tolist()
+        assert len(positions) == 3
+        assert positions[0] == len(prompt) - 1
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_own_text_needs_two_texts(planted, make_study, kept):
+    study = make_study(planted("last block"))
+    whole = study.greedy("fitted")
+    rows = tuple(text if number < kept else () for number, text in enumerate(whole.rows))
+    study._written["fitted"]["greedy"] = Generated(rows, whole.ended)
+    block, _ = ranks.analyse(study)
+    assert (block.on_policy is None) == (kept < 2)
+    assert any("own text" in words for words in study.warnings) == (kept < 2)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_half_of_one_prompt_has_a_rate_without_an_interval(planted, make_study, words, count):
+    block, claim = ranks.analyse(make_study(planted("last block"), passages=words(count)))
+    halves = block.teacher_forced.halves
+    assert min(half.n for half in halves) == 1
+    for half in halves:
+        assert half.value > 0.2
+        assert (half.lo is None) == (half.n == 1)
+    assert claim.verdict is Verdict.INCONCLUSIVE
+
+
+def test_contexts_without_an_order_have_no_correlation(make_tiny, make_study):
+    base = make_tiny()
+    fitted = changed(base, lambda hf: hf.lm_head.weight.zero_())
+    block, _ = ranks.analyse(make_study((base, fitted)))
+    assert block.teacher_forced.spearman.value is None
+    assert "same logit" in block.teacher_forced.spearman.reason
+    assert block.teacher_forced.rbo.value is not None
 
 
 def test_promoted_tokens_come_with_ranks_and_context(planted, make_study):
