@@ -10,7 +10,7 @@ from torch import Tensor
 from hyperinterp.analyses.followed import keepers
 from hyperinterp.analyses.intervals import difference_of
 from hyperinterp.analyses.results import Claim, Measured, Pair, measured, missing
-from hyperinterp.block import Block
+from hyperinterp.block import Block, Brief
 from hyperinterp.capture import (
     OUTLIER_FACTOR,
     PairRun,
@@ -37,7 +37,7 @@ from probes import (
 
 
 @dataclass(frozen=True)
-class SiteGeometry:
+class SiteGeometry(Brief):
     """Figures of one site.
 
     Attributes:

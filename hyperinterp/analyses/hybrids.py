@@ -8,13 +8,14 @@ from hyperinterp.analyses.intervals import mean_of
 from hyperinterp.analyses.results import Measured
 from hyperinterp.analyses.scoring import together, values, window_scores
 from hyperinterp.analyses.twins import gain_share
+from hyperinterp.block import Brief
 from hyperinterp.generation import GREEDY, Generated
 from hyperinterp.models import Part, blocks, transplanted
 from hyperinterp.study import Study
 
 
 @dataclass(frozen=True)
-class HybridText:
+class HybridText(Brief):
     """Diversity of greedy text written by a hybrid.
 
     Attributes:
