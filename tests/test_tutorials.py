@@ -124,3 +124,9 @@ def test_sources_are_percent_scripts():
         prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
         assert len(prose) >= 5, source.name
         assert any("Pitfall" in cell.source for cell in prose), source.name
+
+
+def test_captions_are_short_whatever_the_value(shared):
+    assert shared._short("resid.29") == "'resid.29'"
+    assert len(shared._short('it\'s "said" ' * 40)) <= 50
+    assert len(shared._short(tuple(range(100)))) <= 40

@@ -70,10 +70,9 @@ report.geometry.plot("contrast")
 
 # %%
 sites = report.geometry.names()["spectrum"]["site"]
-last = next(key for key in reversed(sites) if key.startswith("resid"))
 
 
-def spectrum(site=last, form="cumulative"):
+def spectrum(site=report.geometry.last_block, form="cumulative"):
     return report.geometry.plot("spectrum", site=site, form=form)
 
 

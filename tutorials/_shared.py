@@ -101,9 +101,12 @@ def explore(draw: Callable[..., Any], **choices: Any) -> None:
     panel.update()
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, limit: int = 40) -> str:
+    """A value for a caption: at most `limit` characters, quotes not counted."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= limit else value[: limit - 1] + "…")
     shown = repr(value)
-    return shown if len(shown) <= 48 else shown[:44] + "..." + shown[0]
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def _control(name: str, options: Any, value: Any) -> Any:

@@ -98,11 +98,15 @@ class FittedBias:
 
     Attributes:
         bias: float32 on the CPU.
-        losses: mean calibration KL(fitted || base + bias), nats, at every step.
+        losses: mean KL(fitted || base + bias) at every step where the bias is fitted, nats.
+        held_losses: the same on the prompts kept aside; empty where none was.
+        chosen: the step whose bias it is.
     """
 
     bias: Float[Tensor, " v"]
     losses: tuple[float, ...]
+    held_losses: tuple[float, ...]
+    chosen: int
 
 
 @dataclass
@@ -157,23 +161,25 @@ def fit_bias(study: Study, contexts: Contexts, shift: Tensor, steps: int) -> Fit
     shift = shift.to(fit.wanted)
     _, start = min((held.loss(alpha * shift)[0], alpha) for alpha in START_ALPHAS)
     current = ahead = start * shift
-    kept, least, since, pace = current, math.inf, 0, 0
+    kept, least, chosen, pace = current, math.inf, 0, 0
     losses: list[float] = []
-    for _ in range(steps + 1):
+    aside: list[float] = []
+    for number in range(steps + 1):
         loss, predicted = fit.loss(ahead)
         losses.append(max(loss, 0.0))
         there = loss if held is fit else held.loss(ahead)[0]
-        since += 1
+        aside.append(max(there, 0.0))
         if there < least - 1e-6:
-            kept, least, since = ahead, there, 0
-        if since >= PATIENCE:
+            kept, least, chosen = ahead, there, number
+        if number - chosen >= PATIENCE:
             break
         step = ((fit.wanted * fit.count + 1) / (predicted * fit.count + 1)).log()
         following = ahead + step
         uphill = float((predicted - fit.wanted) @ (following - current)) > 0
         pace = 0 if uphill else pace + 1
         current, ahead = following, following + pace / (pace + 3) * (following - current)
-    return FittedBias(kept.float().cpu(), tuple(losses))
+    apart = () if held is fit else tuple(aside)
+    return FittedBias(kept.float().cpu(), tuple(losses), apart, chosen)
 
 
 def _parts(study: Study, contexts: Contexts) -> tuple[_Part, _Part]:

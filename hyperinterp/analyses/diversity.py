@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from hyperinterp.analyses.intervals import pair_of
 from hyperinterp.analyses.results import Claim, Measured, Pair, missing
 from hyperinterp.analyses.scoring import MIN_TOKENS, RULE, compared, together, values
-from hyperinterp.block import Block
+from hyperinterp.block import Block, Brief
 from hyperinterp.generation import Generated
 from hyperinterp.study import Study
 from hyperinterp.verdicts import judge
@@ -23,7 +23,7 @@ from probes import (
 
 
 @dataclass(frozen=True)
-class Continuation:
+class Continuation(Brief):
     """What one model wrote after one prompt.
 
     Attributes:
@@ -43,7 +43,7 @@ class Continuation:
 
 
 @dataclass(frozen=True)
-class SideBySide:
+class SideBySide(Brief):
     """Both models on one prompt, with the scores of the window."""
 
     prompt_id: str

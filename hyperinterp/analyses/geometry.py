@@ -47,6 +47,7 @@ class GeometryBlock(Block):
         final_norm_gain: delta at the final norm's output minus delta at the last block.
         positions: which positions were used.
         intervals: how the intervals were made.
+        width: dimensions of a row, the most that any measure can reach; None when not recorded.
     """
 
     sites: tuple[SiteGeometry, ...]
@@ -59,6 +60,7 @@ class GeometryBlock(Block):
     final_norm_gain: Measured = field(default_factory=lambda: Measured(None, reason="not run"))
     positions: str = ""
     intervals: str = ""
+    width: int | None = None
 
     def delta(self, measure: str | None = None) -> dict[str, float | None]:
         """Fitted minus base of one measure (default: the primary one), by site key."""
@@ -109,6 +111,7 @@ def analyse(study: Study) -> tuple[GeometryBlock, Claim]:
             "resampling the jackknife's pseudo-values, the largest other block chosen anew in "
             "every resample"
         ),
+        width=study.base.d_model,
     )
     return block, judge("C5", {"contrast": contrast, "growth": last_delta})
 

@@ -8,19 +8,20 @@ from hyperinterp.analyses.intervals import mean_of
 from hyperinterp.analyses.results import Measured
 from hyperinterp.analyses.scoring import compared, together, values, window_scores
 from hyperinterp.analyses.twins import gain_share
+from hyperinterp.block import Brief
 from hyperinterp.generation import GREEDY, Generated
 from hyperinterp.models import Part, blocks, transplanted
 from hyperinterp.study import Study
 
 
 @dataclass(frozen=True)
-class HybridText:
+class HybridText(Brief):
     """Diversity of greedy text written by a hybrid.
 
     Attributes:
-        label: e.g. "base + fitted block 29".
-        layers: blocks taken from the donor.
-        direction: "fitted into base" or "base into fitted".
+        label: e.g. "base + fitted block 29"; "base" or "fitted" for a model as it is.
+        layers: blocks taken from the donor; none for a model as it is.
+        direction: "fitted into base" or "base into fitted"; "" for a model as it is.
         ttr: mean type-token ratio.
         rep_4: mean share of repeated 4-grams.
         gain_share: share of the fitted model's gain in type-token ratio over the base.
@@ -86,7 +87,20 @@ def written_hybrids(
 ) -> tuple[HybridText, ...]:
     """Greedy text of the hybrids on the first prompts, scored against base and fitted."""
     plan = planned_hybrids(study.base.n_layers, largest)[: study.sizes.hybrids]
-    return tuple(_scored(study, hybrid, _written(study, hybrid, differing)) for hybrid in plan)
+    return tuple(
+        _scored(
+            study, hybrid.label, hybrid.layers, hybrid.direction, _written(study, hybrid, differing)
+        )
+        for hybrid in plan
+    )
+
+
+def unchanged_texts(study: Study) -> tuple[HybridText, ...]:
+    """Base and fitted model as they are, on the prompts of the hybrids and scored alike."""
+    rows = study.control_rows
+    return tuple(
+        _scored(study, role, (), "", study.greedy(role).chosen(rows)) for role in ("base", "fitted")
+    )
 
 
 def _written(study: Study, hybrid: Hybrid, differing: frozenset[Part]) -> Generated:
@@ -100,16 +114,18 @@ def _written(study: Study, hybrid: Hybrid, differing: frozenset[Part]) -> Genera
     return found[GREEDY.name]
 
 
-def _scored(study: Study, hybrid: Hybrid, written: Generated) -> HybridText:
+def _scored(
+    study: Study, label: str, layers: tuple[int, ...], direction: str, written: Generated
+) -> HybridText:
     rows, window = study.control_rows, study.sizes.window
     own = window_scores(written, window)
     ends = (study.greedy(role).chosen(rows) for role in ("base", "fitted"))
     sides = compared(window, *ends, written)
     mine, keep = together(own), together(*sides)
     return HybridText(
-        label=hybrid.label,
-        layers=hybrid.layers,
-        direction=hybrid.direction,
+        label=label,
+        layers=layers,
+        direction=direction,
         ttr=mean_of(values(own, "ttr", mine)),
         rep_4=mean_of(values(own, "rep_4", mine)),
         gain_share=gain_share(*(values(side, "ttr", keep) for side in sides)),

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from hyperinterp.analyses.followed import depths, followed, streams
 from hyperinterp.analyses.overriding import text_before
+from hyperinterp.block import Brief
 from hyperinterp.capture import Contexts
 from hyperinterp.models import check_logits
 from hyperinterp.sites import Site
@@ -16,7 +17,7 @@ from probes import LensReadout, lens_ranks, overtake_depth
 
 
 @dataclass(frozen=True)
-class LensTrajectory:
+class LensTrajectory(Brief):
     """Logit lens through both models for one override, for the report's figure.
 
     Attributes:
@@ -41,7 +42,7 @@ class LensTrajectory:
 
 
 @dataclass(frozen=True)
-class LensProfile:
+class LensProfile(Brief):
     """Overridden decisions followed through the depth of both models.
 
     Attributes:

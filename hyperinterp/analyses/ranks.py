@@ -12,7 +12,7 @@ from hyperinterp.analyses.intervals import context_mean
 from hyperinterp.analyses.overriding import found_overrides, override_figures, text_before
 from hyperinterp.analyses.rank_lens import LensProfile, lens_profile
 from hyperinterp.analyses.results import Claim, Measured, missing
-from hyperinterp.block import Block
+from hyperinterp.block import Block, Brief
 from hyperinterp.capture import Contexts, chosen_positions, run_pair
 from hyperinterp.study import Study
 from hyperinterp.text import split_half
@@ -54,7 +54,7 @@ class TokenShift:
 
 
 @dataclass(frozen=True)
-class ContextRanks:
+class ContextRanks(Brief):
     """Rank statistics over one kind of context.
 
     Attributes:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from hyperinterp.block import Brief, rounded
 from probes import Estimate
 
 
@@ -17,7 +18,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Brief):
     """One figure, or the reason why there is none. Never NaN.
 
     Attributes:
@@ -46,6 +47,18 @@ class Measured:
         if self.value is None and not self.reason:
             raise ValueError("Measured: a missing figure needs a reason")
 
+    def __repr__(self) -> str:
+        unit = f" {self.unit}{'s' * (self.n != 1)}" if self.unit else ""
+        return f"Measured({self.inside()}{f', n = {self.n}{unit}' if self.n else ''})"
+
+    def inside(self) -> str:
+        """The figure with its interval, or why there is none."""
+        if self.value is None:
+            return f"None: {self.reason}"
+        if self.lo is None or self.hi is None:
+            return rounded(self.value)
+        return f"{rounded(self.value)} [{rounded(self.lo)}, {rounded(self.hi)}]"
+
 
 def measured(estimate: Estimate) -> Measured:
     """A resampling estimate as a report figure."""
@@ -65,16 +78,20 @@ def missing(reason: str) -> Measured:
 
 
 @dataclass(frozen=True)
-class Pair:
+class Pair(Brief):
     """One measure on both models and their paired difference (fitted minus base)."""
 
     base: Measured
     fitted: Measured
     delta: Measured
 
+    def inside(self) -> str:
+        """Both figures without the difference."""
+        return f"{self.base.inside()} → {self.fitted.inside()}"
+
 
 @dataclass(frozen=True)
-class Condition:
+class Condition(Brief):
     """One thing that has to hold for a claim.
 
     Attributes:
@@ -94,7 +111,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Claim(Brief):
     """One row of the report.
 
     Attributes:
@@ -128,3 +145,9 @@ class Claim:
     p_value: float | None = None
     p_adjusted: float | None = None
     conditions: tuple[Condition, ...] = ()
+
+    def __repr__(self) -> str:
+        if self.effect is None or self.threshold is None:
+            return f"Claim({self.id} {self.verdict})"
+        effect = Measured(self.effect, *(self.interval or (None, None))).inside()
+        return f"Claim({self.id} {self.verdict}: {effect} against {self.threshold:g}, n = {self.n})"

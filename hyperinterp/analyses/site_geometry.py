@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from hyperinterp.analyses.intervals import difference_of
 from hyperinterp.analyses.results import Measured, Pair, missing
+from hyperinterp.block import Brief
 from hyperinterp.capture import SiteSums
 from hyperinterp.sites import Site
 from probes import (
@@ -27,7 +28,7 @@ SAME = "all rows are the same, so nothing varies here"
 
 
 @dataclass(frozen=True)
-class SiteGeometry:
+class SiteGeometry(Brief):
     """Figures of one site.
 
     Attributes:

@@ -66,12 +66,15 @@ class StaticBiasBlock(Block):
         kl_fitted_bias: mean KL(fitted || base + bias) with the bias fitted by gradient.
         remaining: kl_fitted_bias / kl.
         bias_steps: optimiser steps of the fitted bias.
-        bias_loss: calibration KL per step of the fitted bias, to see that it converged.
+        bias_loss: KL per step of the fitted bias, on the calibration contexts it is fitted to.
         arms: the alpha grid of every bias.
         fitted_ttr: the fitted model's own ratio on the same prompts.
         base_ttr: the base's.
         best_gap: fitted minus the most diverse static arm, paired by prompt.
         best_arm: which arm that is.
+        bias_held_loss: the KL per step on the calibration prompts kept aside; empty where none
+            was, or when not recorded.
+        bias_chosen: the step whose bias was taken, the best one on the prompts kept aside.
     """
 
     calibration_prompts: int
@@ -88,6 +91,8 @@ class StaticBiasBlock(Block):
     base_ttr: Measured
     best_gap: Measured
     best_arm: str
+    bias_held_loss: tuple[float, ...] = ()
+    bias_chosen: int | None = None
 
 
 MIN_PROMPTS = 8
@@ -147,6 +152,8 @@ def analyse(study: Study) -> tuple[StaticBiasBlock, Claim]:
         base_ttr=mean_score([scores["base"]], "ttr"),
         best_gap=best_gap,
         best_arm=best_arm,
+        bias_held_loss=fitted.held_losses,
+        bias_chosen=fitted.chosen,
     )
     figures = {"remaining": remaining, "unexplained": unexplained, "diversity": best_gap}
     return block, judge("C3", figures)

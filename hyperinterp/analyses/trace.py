@@ -11,6 +11,7 @@ from hyperinterp.analyses.overriding import found_overrides, override_figures
 from hyperinterp.analyses.results import Measured, measured, missing
 from hyperinterp.analyses.scoring import compared, together, values, window_scores
 from hyperinterp.analyses.twins import Reading, pair_over_contexts, read
+from hyperinterp.block import Brief
 from hyperinterp.capture import ModelRun, PromptSink, rows_of_prompts, run_one
 from hyperinterp.generation import GREEDY, Generated
 from hyperinterp.models import HookedModel
@@ -23,7 +24,7 @@ DIMENSIONS = (PRIMARY, "d90")
 
 
 @dataclass(frozen=True)
-class SiteTrace:
+class SiteTrace(Brief):
     """The dimension of one site.
 
     Attributes:
@@ -66,7 +67,7 @@ class Growth:
 
 
 @dataclass(frozen=True)
-class Observed:
+class Observed(Brief):
     """Every measure on one checkpoint.
 
     Attributes:

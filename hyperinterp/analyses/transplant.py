@@ -1,13 +1,13 @@
 """C6: does the last block cause it?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import Tensor
 
 from hyperinterp.analyses.exchanges import INTO_BASE, Exchange
-from hyperinterp.analyses.hybrids import HybridText, written_hybrids
+from hyperinterp.analyses.hybrids import HybridText, unchanged_texts, written_hybrids
 from hyperinterp.analyses.intervals import context_mean, grouped, remaining_share
 from hyperinterp.analyses.results import Claim, Measured, measured, missing
 from hyperinterp.analyses.sweep import Effects, Sweep, sweep
@@ -78,6 +78,8 @@ class TransplantBlock(Block):
         last_above_null: that minus the largest random change of the same norm.
         behaviour: share of the diversity gain that the last block alone moves.
         replays: blocks executed, and what one full forward per exchange would have executed.
+        unchanged: base and fitted model as they are, on the prompts of the hybrids.
+        agreement: top-1 agreement of the two models before anything is exchanged.
     """
 
     n_contexts: int
@@ -90,6 +92,8 @@ class TransplantBlock(Block):
     last_above_null: Measured
     behaviour: Measured
     replays: dict[str, int]
+    unchanged: tuple[HybridText, ...] = ()
+    agreement: Measured = field(default_factory=lambda: missing("not recorded"))
 
 
 def analyse(study: Study) -> tuple[TransplantBlock, Claim]:
@@ -123,6 +127,8 @@ def analyse(study: Study) -> tuple[TransplantBlock, Claim]:
         last_above_null=figures["null"],
         behaviour=figures["behaviour"],
         replays={"blocks executed": found.executed, "blocks with full forwards": found.naive},
+        unchanged=unchanged_texts(study) if hybrids else (),
+        agreement=context_mean(found.outcomes[INTO_BASE].recipient.agreement.float(), found.row),
     )
     return block, judge("C6", figures)
 

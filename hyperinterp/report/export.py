@@ -9,7 +9,6 @@ import plotly.graph_objects as go
 
 from hyperinterp.errors import InputRefused
 from hyperinterp.report.figures import Chart, charts
-from hyperinterp.report.figures.theme import PAPER
 from hyperinterp.report.schema import BLOCKS, Report
 
 FORMATS = ("png", "svg")
@@ -61,7 +60,6 @@ def write_figures(
     folder.mkdir(parents=True, exist_ok=True)
     written: list[str] = []
     for stem, figure in named:
-        figure.update_layout(paper_bgcolor=PAPER)
         for name in formats:
             path = folder / f"{re.sub(r'[^a-z0-9_-]', '-', stem)}.{name}"
             try:

@@ -17,7 +17,7 @@ from hyperinterp.analyses.static_bias import StaticBiasBlock
 from hyperinterp.analyses.sufficiency import SufficiencyBlock
 from hyperinterp.analyses.temperature import TemperatureBlock
 from hyperinterp.analyses.transplant import TransplantBlock
-from hyperinterp.block import shown_by
+from hyperinterp.block import Brief, shown_by
 from hyperinterp.course import Course
 from hyperinterp.errors import CorruptFile, InputRefused
 
@@ -99,7 +99,7 @@ class CorpusFacts:
 
 
 @dataclass(frozen=True)
-class Provenance:
+class Provenance(Brief):
     """Everything needed to run it again, and what it cost."""
 
     versions: dict[str, str]
@@ -154,6 +154,14 @@ class Report:
     course: Course | None = None
     absent: dict[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        names = {item.role: item.name for item in self.provenance.checkpoints}
+        verdicts = ", ".join(f"{claim.id} {claim.verdict}" for claim in self.claims.values())
+        return (
+            f"Report({names.get('fitted')!r} against {names.get('base')!r}, "
+            f"n = {self.provenance.prompts.used} prompts:\n  {verdicts})"
+        )
+
     def to_json(self) -> str:
         """The report as JSON text; deterministic for equal figures."""
         return document(_ADAPTER, self)
@@ -195,11 +203,19 @@ class Report:
         """One plotly figure, e.g. `report.plot("geometry", "profile", measure="d90")`."""
         return self.view(block).plot(figure, **choices)
 
-    def frame(self, block: str, table: str | None = None) -> Any:
-        """One table as a pandas DataFrame: a block's, or "claims" and "conditions"."""
+    def to_frame(self, name: str = "claims", table: str | None = None) -> Any:
+        """One table as a pandas DataFrame; the claims when no name is given.
+
+        Args:
+            name: "claims", "conditions" or a block, e.g. "geometry".
+            table: which of the block's tables; the main one when no name is given.
+
+        Raises:
+            InputRefused: no such block or table, or pandas is not installed.
+        """
         from hyperinterp.report.notebook import report_frame
 
-        return report_frame(self, block, table)
+        return report_frame(self, name, table)
 
     def _repr_html_(self) -> str:
         from hyperinterp.report.notebook import report_html

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -42,9 +43,27 @@ class Estimate:
     unit: str = "prompt"
     level: float = 0.95
 
+    def __repr__(self) -> str:
+        return rounded_repr(self)
+
     def excludes(self, value: float = 0.0) -> bool:
         """Whether `value` lies outside the interval."""
         return not self.lo <= value <= self.hi
+
+
+def rounded_repr(item: Any) -> str:
+    """The `repr` of a dataclass with four significant digits; its fields keep all of them.
+
+    >>> Estimate(1 / 3, 0.25, 0.5, 0.1, 24, "jackknife")
+    Estimate(value=0.3333, lo=0.25, hi=0.5, se=0.1, n=24, method='jackknife', unit='prompt', \
+level=0.95)
+    """
+    values = {field.name: getattr(item, field.name) for field in fields(item)}
+    shown = (
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value!r}"
+        for name, value in values.items()
+    )
+    return f"{type(item).__name__}({', '.join(shown)})"
 
 
 def unit_values(x: Values, name: str, *, least: int = 2) -> Float64[np.ndarray, "g *rest"]:

@@ -7,7 +7,7 @@ from typing import Literal, get_args, overload
 import numpy as np
 from jaxtyping import Float64
 
-from .estimate import Values, paired_values
+from .estimate import Values, paired_values, rounded_repr
 
 Alternative = Literal["two-sided", "greater", "less"]
 
@@ -33,6 +33,9 @@ class PermutationTest:
     alternative: str
     n: int
     unit: str = "prompt"
+
+    def __repr__(self) -> str:
+        return rounded_repr(self)
 
 
 def permutation_test(

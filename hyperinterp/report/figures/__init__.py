@@ -13,11 +13,12 @@ from hyperinterp.analyses.temperature import TemperatureBlock
 from hyperinterp.analyses.transplant import TransplantBlock
 from hyperinterp.course import Course
 from hyperinterp.report.figures import (
-    controls,
     course,
     diversity,
     geometry,
     ranks,
+    static_bias,
+    temperature,
     transplant,
     twins,
 )
@@ -27,8 +28,8 @@ __all__ = ["Chart", "Choice", "Reading", "charts"]
 
 _CHARTS: dict[type, Any] = {
     DiversityBlock: diversity.charts,
-    TemperatureBlock: controls.temperature_charts,
-    StaticBiasBlock: controls.static_bias_charts,
+    TemperatureBlock: temperature.charts,
+    StaticBiasBlock: static_bias.charts,
     RanksBlock: ranks.charts,
     GeometryBlock: geometry.charts,
     TransplantBlock: transplant.charts,

@@ -9,7 +9,6 @@ import plotly.graph_objects as go
 
 from hyperinterp.analyses.results import Measured
 from hyperinterp.errors import InputRefused
-from hyperinterp.report.escape import label
 from hyperinterp.report.figures.sketch import Sketch
 from hyperinterp.report.figures.theme import CLEAR, SYMBOLS, faint
 from hyperinterp.report.numbers import hover
@@ -65,7 +64,7 @@ class Chart:
         name: e.g. "profile".
         title: words above the figure.
         reading: how to read it.
-        draw: one key per choice, in order, to a figure; None when that was not computed.
+        draw: one key per choice, in order, to a sketch; None when that was not computed.
         choices: the switches.
         height: in pixels.
     """
@@ -91,17 +90,29 @@ class Chart:
                 )
             if key not in known[name]:
                 raise InputRefused(f"{name}: expected one of {list(known[name])}, found {key!r}")
-        figure = self.draw(*(chosen.get(name, keys[0]) for name, keys in known.items()))
-        if figure is None:
+        keys = tuple(chosen.get(name, options[0]) for name, options in known.items())
+        sketch = self._drawn(keys)
+        if sketch is None:
             raise InputRefused(f"{self.name}: not computed for {chosen}")
-        return figure.figure(self.title, self.height)
+        return sketch.figure(self.title, self.height, self.subtitle(keys, sketch))
 
     def variants(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every combination of choices that was computed: (keys joined by `|`, plain figure)."""
         for keys in itertools.product(*(choice.keys for choice in self.choices)):
-            figure = self.draw(*keys)
-            if figure is not None:
-                yield "|".join(keys), figure.spec(self.height)
+            sketch = self._drawn(keys)
+            if sketch is not None:
+                yield "|".join(keys), sketch.spec(self.height, self.subtitle(keys, sketch))
+
+    def subtitle(self, keys: Sequence[str], sketch: Sketch) -> tuple[str, ...]:
+        """What a drawn figure says of itself: the option of every switch, and its sample."""
+        chosen = zip(self.choices, keys, strict=True)
+        words = [f"{item.label.lower()}: {dict(item.options)[key]}" for item, key in chosen]
+        return (*words, sketch.sample)
+
+    def _drawn(self, keys: Sequence[str]) -> Sketch | None:
+        """The sketch of some keys; None when it was not computed or holds no finite figure."""
+        sketch = self.draw(*keys)
+        return sketch if sketch is not None and sketch.shows() else None
 
 
 def scatter(**trace: Any) -> dict[str, Any]:
@@ -168,6 +179,18 @@ def curve(
     )
 
 
+def interval_curve(
+    x: Numbers, figures: Sequence[Measured], name: str, colour: str, labels: Sequence[str]
+) -> list[dict[str, Any]]:
+    """A curve (the last trace) with its band; two points or fewer get bars and a dotted line."""
+    line = curve(x, figures, name, colour, labels)
+    if sum(item.value is not None for item in figures) > 2:
+        return [ribbon(x, figures, colour), line]
+    line["line"] = {"color": colour, "width": 1.2, "dash": "dot"}
+    line["marker"]["size"] = 9
+    return [line | {"error_y": bars(figures, colour)}]
+
+
 def dots(
     rows: Numbers,
     figures: Sequence[Measured],
@@ -188,27 +211,3 @@ def dots(
         hovertemplate="%{customdata[0]}<br>%{fullData.name}: %{customdata[1]}<extra></extra>",
         **style,
     )
-
-
-def depth_ticks(last: int, *, embedded: bool = False) -> dict[str, Any]:
-    """About seven ticks over blocks 0 to `last`, the last one always; the embedding at -1."""
-    step = max(1, round(last / 6))
-    shown = [layer for layer in range(0, last + 1, step) if last - layer >= step * 0.6] + [last]
-    texts = [str(layer) for layer in shown]
-    if embedded:
-        if step > 1 or last > 8:
-            shown, texts = shown[1:], texts[1:]
-        shown, texts = [-1, *shown], ["emb", *texts]
-    return {"tickmode": "array", "tickvals": shown, "ticktext": texts, "tickangle": 0}
-
-
-def label_ticks(labels: Sequence[str]) -> dict[str, Any]:
-    """About eight ticks over positions 0, 1, ... that carry site labels, the ends always."""
-    last = len(labels) - 1
-    step = max(1, round(last / 6))
-    start = 1 if labels[:1] == ["embedding"] and last > 1 else 0
-    shown = [i for i in range(start, last, step) if last - i >= step * 0.7 and i - start >= step]
-    shown = [0, *shown, last] if last else [0]
-    short = [labels[i].removeprefix("block ").replace("embedding", "emb") for i in shown]
-    texts = [label(text, 12).replace(" ", "<br>") for text in short]
-    return {"tickmode": "array", "tickvals": shown, "ticktext": texts, "tickangle": 0}

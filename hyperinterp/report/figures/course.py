@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from hyperinterp.course import Course
 from hyperinterp.report.escape import label
+from hyperinterp.report.figures.axes import log_ticks
 from hyperinterp.report.figures.chart import Chart, Choice, Reading, scatter
 from hyperinterp.report.figures.sketch import Sketch
 from hyperinterp.report.figures.theme import CONTROL, FITTED, MUTED, SYMBOLS
@@ -41,12 +42,13 @@ def over_epochs(
         figure.data.append(_line(course, "loss", "training loss", FITTED))
         figure.data.append(_line(course, "heldout_loss", "held-out loss", CONTROL))
         figure.data = [trace for trace in figure.data if trace["x"]]
-        figure.yaxis(type="log", dtick="D2" if len(known) > 1 else 1)
+        figure.yaxis(**log_ticks(value for trace in figure.data for value in trace["y"]))
     else:
         figure.data.append(_line(course, measure, _NAMES[measure], FITTED))
         figure.yaxis(rangemode="tozero")
     for epoch, words in marks:
         figure.level(epoch, label(words, 14), vertical=True, color=MUTED)
+    figure.sample = f"n = {len(known)} epochs"
     return figure
 
 

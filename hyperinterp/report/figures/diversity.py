@@ -2,9 +2,11 @@
 
 from hyperinterp.analyses.diversity import DiversityBlock
 from hyperinterp.report.escape import label
-from hyperinterp.report.figures.chart import Chart, Choice, Reading, dots
+from hyperinterp.report.figures.chart import Chart, Choice, Reading
+from hyperinterp.report.figures.dumbbell import dumbbells
 from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.theme import BASE, DELTA, FITTED, LINE, MUTED, faint
+from hyperinterp.report.figures.subtitle import behind
+from hyperinterp.report.figures.theme import DELTA, MUTED, faint
 from hyperinterp.report.numbers import number, signed
 
 MEASURES = {
@@ -27,21 +29,20 @@ def measure_name(key: str) -> str:
 def scores(block: DiversityBlock) -> Sketch:
     """Dumbbells: every measure, base to fitted, with intervals."""
     figure = Sketch("share (0 to 1)")
-    keys = [key for key in block.scores if key in MEASURES]  # shares; lengths are in the table
-    names = [label(measure_name(key)) for key in keys]
+    keys = _shown(block)
     pairs = [block.scores[key] for key in keys]
-    for row, pair in enumerate(pairs):
-        if pair.base.value is not None and pair.fitted.value is not None:
-            figure.add(
-                "scatter",
-                x=[pair.base.value, pair.fitted.value], y=[row, row], mode="lines",
-                line={"color": LINE, "width": 3}, hoverinfo="skip", showlegend=False,
-            )  # fmt: skip
-    figure.data.append(dots(range(len(keys)), [p.base for p in pairs], "base", BASE, names))
-    figure.data.append(dots(range(len(keys)), [p.fitted for p in pairs], "fitted", FITTED, names))
-    figure.rows(names)
-    figure.xaxis(rangemode="tozero")
+    names = [
+        label(measure_name(key)) + ("" if pair.base.lo is not None else "<br>(no interval)")
+        for key, pair in zip(keys, pairs, strict=True)
+    ]
+    dumbbells(figure, pairs, names)
+    figure.sample = behind(pair.delta for pair in pairs)
     return figure
+
+
+def _shown(block: DiversityBlock) -> list[str]:
+    """The shares; lengths are in the table, and distinct n-grams are 1 minus the repeated ones."""
+    return [key for key in block.scores if key in MEASURES and not key.startswith("distinct_")]
 
 
 def paired(block: DiversityBlock, measure: str) -> Sketch | None:
@@ -79,6 +80,7 @@ def paired(block: DiversityBlock, measure: str) -> Sketch | None:
         tickmode="array", tickvals=[0, 1], ticktext=["base", "fitted"], range=[-0.25, 1.25],
         showgrid=False, zeroline=False,
     )  # fmt: skip
+    figure.sample = f"n = {len(known)} prompts"
     return figure
 
 
@@ -92,14 +94,16 @@ def charts(block: DiversityBlock) -> tuple[Chart, ...]:
             "Diversity of greedy text",
             Reading(
                 f"Each row is one measure of {window}, averaged over prompts: circle base, "
-                "diamond fitted. More distinct and less repeated is more diverse.",
-                "Shares between 0 and 1; self-BLEU as a share too (lower is more diverse).",
-                "Bars: paired interval over prompts of each mean; the difference has its own "
-                "interval in the table.",
+                "diamond fitted. A higher type-token ratio and less repetition is more diverse.",
+                "Shares between 0 and 1; self-BLEU as a share too (lower is more diverse). "
+                "Distinct n-grams are 1 minus the repeated ones and stand in the table only.",
+                "Bars: interval over prompts of each mean; the difference has its own interval in "
+                "the table. Self-BLEU has none, since every text is scored against all the "
+                "others: no prompt has a score of its own to leave out.",
                 "Type-token ratio not higher, or repeated 4-grams not lower, than the base's.",
             ),
             lambda: scores(block),
-            height=60 + 44 * len(MEASURES.keys() & block.scores.keys()),
+            height=60 + 44 * len(_shown(block)),
         ),
         Chart(
             "paired",

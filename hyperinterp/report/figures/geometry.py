@@ -6,44 +6,25 @@ from typing import Any
 from hyperinterp.analyses.geometry import GeometryBlock, SiteGeometry
 from hyperinterp.analyses.results import Measured
 from hyperinterp.report.escape import label
+from hyperinterp.report.figures.axes import NORM, depth_ticks
 from hyperinterp.report.figures.chart import (
     Chart,
     Choice,
     Reading,
     bars,
     curve,
-    depth_ticks,
-    dots,
     ribbon,
     scatter,
 )
 from hyperinterp.report.figures.geometry_more import more_charts
+from hyperinterp.report.figures.geometry_rows import row_charts
+from hyperinterp.report.figures.geometry_words import METRICS, VARIANTS, metric_name
 from hyperinterp.report.figures.sketch import Sketch
+from hyperinterp.report.figures.subtitle import behind
 from hyperinterp.report.figures.theme import BASE, DELTA, FITTED, MUTED, SYMBOLS, faint
-from hyperinterp.report.numbers import hover
+from hyperinterp.report.numbers import count, hover
 
-METRICS = {
-    "pr_corrected": "participation ratio, corrected",
-    "pr": "participation ratio, naive",
-    "effective_rank": "effective rank",
-    "d90": "PCA dimension 90 %",
-    "d95": "PCA dimension 95 %",
-    "d99": "PCA dimension 99 %",
-}
-VARIANTS = {
-    "": "raw",
-    "standardised": "standardised",
-    "unit_norm": "unit norm",
-    "with_outliers": "with outliers",
-}
 SITES = {"stream": "block outputs", "attn": "attention", "mlp": "MLP"}
-
-
-def metric_name(key: str) -> str:
-    """Words for a measure with or without a variant suffix."""
-    name, _, variant = key.partition("@")
-    words = METRICS.get(name, name)
-    return f"{words}, {VARIANTS.get(variant, variant)}" if variant else words
 
 
 def _column(figure: Sketch, sites: Sequence[SiteGeometry], key: str, *, norm: bool) -> None:
@@ -86,11 +67,15 @@ def profile(block: GeometryBlock, measure: str, variant: str, kind: str) -> Sket
         if site.kind == "final_norm" and kind == "stream" and key in site.metrics
     ]
     figure = Sketch(f"{SITES[kind]} by block (pre-norm)", metric_name(measure))
+    figure.sample = behind(
+        (site.metrics[key].delta for site in sites),
+        f"{count(max(site.n_rows for site in sites))} token positions",
+    )
     _column(figure, sites, key, norm=False)
     embedded = any(site.kind == "embed" for site in sites)
     last = max(site.layer or 0 for site in sites)
     figure.xaxis(
-        **depth_ticks(last, embedded=embedded), domain=[0, 0.85 if norm else 1], anchor="y2",
+        **depth_ticks(last, embedded=embedded), domain=[0, 0.84 if norm else 1], anchor="y2",
         range=[-1.8 if embedded else -0.8, last + 0.8], zeroline=False, showgrid=False,
     )  # fmt: skip
     figure.yaxis(domain=[0.45, 1], rangemode="tozero")
@@ -98,8 +83,8 @@ def profile(block: GeometryBlock, measure: str, variant: str, kind: str) -> Sket
     if norm:
         _column(figure, norm, key, norm=True)
         figure.xaxis(
-            "xaxis2", domain=[0.88, 1], anchor="y2", range=[-2, 0], tickmode="array",
-            tickvals=[-1], ticktext=["final norm<br>(post-norm)"], showgrid=False, zeroline=False,
+            "xaxis2", domain=[0.87, 1], anchor="y2", range=[-2, 0], tickmode="array",
+            tickvals=[-1], ticktext=[NORM], tickangle=0, showgrid=False, zeroline=False,
         )  # fmt: skip
         figure.rectangle(
             x0=-2, x1=0, xref="x2", y0=0, y1=1, yref="paper", fillcolor=faint(MUTED, 0.08)
@@ -118,25 +103,6 @@ def _mark_last(figure: Sketch, block: GeometryBlock, kind: str) -> None:
                 "line": {"dash": "dot", "width": 1.2, "color": DELTA},
             }
         )  # fmt: skip
-
-
-def contrast(block: GeometryBlock) -> Sketch:
-    """Growth of the last block minus the largest other growth, on every measure."""
-    rows: list[tuple[str, Measured, str]] = [
-        (metric_name(block.primary) + " (decides)", block.contrast, FITTED)
-    ]
-    rows += [
-        (metric_name(key), item, BASE)
-        for key, item in block.contrast_variants.items()
-        if key != block.primary
-    ]
-    rows.append(("final norm's growth minus<br>the last block's", block.final_norm_gain, DELTA))
-    figure = Sketch("dimensions")
-    for row, (name, item, colour) in enumerate(rows):
-        figure.data.append(dots([row], [item], name, colour, [""], showlegend=False))
-    figure.level(0.0, "0", vertical=True)
-    figure.rows([name for name, _, _ in rows])
-    return figure
 
 
 def charts(block: GeometryBlock) -> tuple[Chart, ...]:
@@ -158,10 +124,13 @@ def charts(block: GeometryBlock) -> tuple[Chart, ...]:
                 "Above: dimension of the activations of base and fitted model at every depth. "
                 "Below: fitted minus base. The dotted line marks the last block. The final "
                 "norm's output is another quantity (post-norm) and stands apart.",
-                "The chosen measure, in dimensions (1 to the width of the model). Raw rows; each "
-                "dimension divided by the base's standard deviation; rows scaled to length 1; or "
-                "raw rows with position 0 and norm outliers kept.",
-                f"Bands and bars: {interval}.",
+                "The chosen measure, in dimensions (1 to the width of the model). Rows: raw "
+                "activations without position 0; the same with position 0 (an attention sink), or "
+                "without norm outliers (both for the naive ratio only); each dimension divided by "
+                "the base's standard deviation; rows scaled to length 1; or raw rows with PCA "
+                "dimensions as whole numbers.",
+                f"Bands and bars: {interval}. None with position 0, without outliers and for "
+                "whole numbers.",
                 "A difference that is largest elsewhere than at the last block, or that depends "
                 "on the measure.",
             ),
@@ -169,18 +138,6 @@ def charts(block: GeometryBlock) -> tuple[Chart, ...]:
             (measure, variant, Choice("site", "Sites", tuple(sites))),
             height=520,
         ),
-        Chart(
-            "contrast",
-            "Is the last block's growth the largest?",
-            Reading(
-                "Growth of the last block's output minus the largest growth of any other block, "
-                "on every measure that was computed; the first row decides the claim.",
-                "Dimensions.",
-                f"Bars: {interval}.",
-                "An interval that touches or lies below 0.",
-            ),
-            lambda: contrast(block),
-            height=90 + 32 * (len(block.contrast_variants) + 2),
-        ),
+        *row_charts(block, interval),
         *more_charts(block),
     )

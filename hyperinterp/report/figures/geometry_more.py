@@ -4,10 +4,12 @@ import itertools
 
 from hyperinterp.analyses.geometry import GeometryBlock, SiteGeometry
 from hyperinterp.report.escape import label
-from hyperinterp.report.figures.chart import Chart, Choice, Reading, depth_ticks, label_ticks
+from hyperinterp.report.figures.axes import EMBEDDING, NORM, depth_ticks, log_ticks, norm_place
+from hyperinterp.report.figures.chart import Chart, Choice, Reading
 from hyperinterp.report.figures.sketch import Sketch
+from hyperinterp.report.figures.subtitle import behind
 from hyperinterp.report.figures.theme import BASE, DELTA, FITTED, MUTED, SYMBOLS, faint, heat_scale
-from hyperinterp.report.numbers import number
+from hyperinterp.report.numbers import count, number
 
 CHANGES = {
     "drift": "mean relative L2 distance",
@@ -28,30 +30,37 @@ def stream(block: GeometryBlock) -> list[SiteGeometry]:
     return main + [site for site in block.sites if site.kind == "final_norm"]
 
 
+def _sample(block: GeometryBlock, sites: list[SiteGeometry]) -> str:
+    figures = (site.metrics[block.primary].delta for site in sites if block.primary in site.metrics)
+    return behind(figures, f"{count(max(site.n_rows for site in sites))} token positions")
+
+
 def spectrum(block: GeometryBlock, key: str, form: str) -> Sketch | None:
     """Share of variance of the leading dimensions of one site."""
     site = _site(block, key)
     if not any(site.spectrum.values()):
         return None
-    figure = Sketch("dimension, by variance", "share of variance")
+    shown = max(map(len, site.spectrum.values()))
+    of = f" of {block.width}" if block.width else ""
+    figure = Sketch(f"dimension, by variance (the first {shown}{of})", "share of variance")
+    figure.sample = _sample(block, [site])
+    drawn: list[float] = []
     for name, colour, dash in (("base", BASE, "solid"), ("fitted", FITTED, "dash")):
         values = list(site.spectrum.get(name, ()))
         if form == "cumulative":
             values = list(itertools.accumulate(values))
+        drawn += values
         figure.add(
             "scatter",
             x=list(range(1, len(values) + 1)), y=values, name=name, mode="lines",
             line={"color": colour, "width": 2.2, "dash": dash},
             hovertemplate="dimension %{x}<br>%{fullData.name}: %{y:.3g}<extra></extra>",
         )  # fmt: skip
-    ticks = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
-    figure.xaxis(type="log", tickmode="array", tickvals=ticks)
+    figure.xaxis(**log_ticks([1.0, float(shown)]))
     if form == "cumulative":
         figure.yaxis(title={"text": "cumulative share of variance"}, range=[0, 1.02])
     else:
-        decades = [10.0**-power for power in range(7)]
-        texts = [f"{value:.10g}" for value in decades]
-        figure.yaxis(type="log", tickmode="array", tickvals=decades, ticktext=texts)
+        figure.yaxis(**log_ticks(drawn))
     return figure
 
 
@@ -59,15 +68,15 @@ def change(block: GeometryBlock, quantity: str) -> Sketch:
     """One similarity of the two models by depth; the final norm set apart."""
     figure = Sketch("block output (pre-norm)", CHANGES[quantity])
     sites = stream(block)
-    last = max((site.layer for site in sites if site.layer is not None), default=0)
+    figure.sample = _sample(block, sites)
+    last = _last(sites)
     kinds = (("base", BASE), ("fitted", FITTED)) if quantity == "outside" else (("", DELTA),)
     for part, colour in kinds:
         points: dict[bool, list[tuple[float, float, str]]] = {True: [], False: []}
         for site in sites:
             value = site.outside.get(part) if part else getattr(site, quantity)
-            x = -1 if site.kind == "embed" else last + 3 if site.layer is None else site.layer
             if value is not None:
-                points[site.pre_norm].append((float(x), value, site.label))
+                points[site.pre_norm].append((float(_place(site, last)), value, site.label))
         for pre_norm, rows in points.items():
             figure.add(
                 "scatter",
@@ -79,39 +88,59 @@ def change(block: GeometryBlock, quantity: str) -> Sketch:
                 hovertemplate="%{customdata[0]}<br>%{fullData.name}: %{customdata[1]}"
                 "<extra></extra>",
             )  # fmt: skip
-    ticks = depth_ticks(last, embedded=True)
-    figure.xaxis(
-        tickmode="array", tickvals=[*ticks["tickvals"], last + 3], zeroline=False, showgrid=False,
-        ticktext=[*ticks["ticktext"], "final<br>norm"], range=[-1.8, last + 4.6], tickangle=0,
-    )  # fmt: skip
-    figure.rectangle(
-        x0=last + 1.4, x1=last + 4.6, y0=0, y1=1, yref="paper", fillcolor=faint(MUTED, 0.08)
-    )
+    _depth_axis(figure, last)
     figure.yaxis(rangemode="tozero")
     return figure
 
 
+def _last(sites: list[SiteGeometry]) -> int:
+    return max((site.layer for site in sites if site.layer is not None), default=0)
+
+
+def _place(site: SiteGeometry, last: int) -> int:
+    """Where a site stands along the depth: the embedding before block 0, the final norm apart."""
+    if site.kind == "final_norm":
+        return norm_place(last)
+    return EMBEDDING if site.layer is None else site.layer
+
+
+def _depth_axis(figure: Sketch, last: int) -> None:
+    """The depth, with the final norm on a ground of its own."""
+    ticks, place = depth_ticks(last, embedded=True), norm_place(last)
+    figure.xaxis(
+        tickmode="array", tickvals=[*ticks["tickvals"], place], ticktext=[*ticks["ticktext"], NORM],
+        range=[-1.8, (3 * place - last) / 2], tickangle=0, zeroline=False, showgrid=False,
+    )  # fmt: skip
+    figure.rectangle(
+        x0=(place + last) / 2, x1=(3 * place - last) / 2, y0=0, y1=1, yref="paper",
+        fillcolor=faint(MUTED, 0.08),
+    )  # fmt: skip
+
+
 def angles(block: GeometryBlock) -> Sketch | None:
-    """Principal angles between the leading subspaces, by depth."""
+    """Principal angles between the leading subspaces, by depth; the final norm apart."""
     sites = [site for site in stream(block) if site.angles]
     if not sites:
         return None
-    depth = max(len(site.angles) for site in sites)
-    grid = [
-        [site.angles[row] if row < len(site.angles) else None for site in sites]
-        for row in range(depth)
-    ]
-    names = [label(site.label) for site in sites]
-    figure = Sketch("after block", "principal angle, smallest first")
+    last, depth = _last(stream(block)), max(len(site.angles) for site in sites)
+    columns = {_place(site, last): site for site in sites}
+    places = list(range(EMBEDDING, norm_place(last) + 1))
+    grid: list[list[float | None]] = [[None] * len(places) for _ in range(depth)]
+    for column, place in enumerate(places):
+        for row, angle in enumerate(columns[place].angles if place in columns else ()):
+            grid[row][column] = angle
+    names = [label(columns[place].label) if place in columns else "" for place in places]
+    figure = Sketch("block output (pre-norm)", "principal angle, smallest first")
     figure.add(
         "heatmap",
-        z=grid, x=list(range(len(sites))), y=list(range(1, depth + 1)), colorscale=heat_scale(),
+        z=grid, x=places, y=list(range(1, depth + 1)), colorscale=heat_scale(),
         zmin=0, zmax=90, xgap=1, colorbar={"title": {"text": "degrees"}, "len": 0.9},
         customdata=[names] * depth, hoverongaps=False,
         hovertemplate="%{customdata}<br>angle %{y}: %{z:.1f}°<extra></extra>",
     )  # fmt: skip
-    figure.xaxis(**label_ticks([site.label for site in sites]), showgrid=False, zeroline=False)
+    _depth_axis(figure, last)
     figure.yaxis(showgrid=False, zeroline=False, autorange="reversed")
+    figure.sample = _sample(block, sites)
     return figure
 
 
@@ -130,7 +159,8 @@ def more_charts(block: GeometryBlock) -> tuple[Chart, ...]:
                 Reading(
                     "Variance of the leading dimensions, largest first; solid base, dashed "
                     "fitted. A flatter curve fills more dimensions.",
-                    "Share of the total variance, per dimension or added up; logarithmic axes.",
+                    "Share of the total variance, per dimension or added up; logarithmic axes. The "
+                    "report keeps the leading dimensions only.",
                     "None: the profile above carries the intervals.",
                     "Two curves that lie on each other.",
                 ),
@@ -164,10 +194,10 @@ def more_charts(block: GeometryBlock) -> tuple[Chart, ...]:
                 "Principal angles between the leading subspaces",
                 Reading(
                     "How far the leading subspace of the fitted model has turned away from the "
-                    "base's, angle by angle.",
+                    "base's, angle by angle; the final norm (post-norm) stands apart.",
                     "Degrees: 0 is shared, 90 is orthogonal.",
                     "None.",
-                    "Light columns at the last blocks: the space would not have turned.",
+                    "Angles near 0 at the last blocks: the space would not have turned.",
                 ),
                 lambda: angles(block),
                 height=360,

@@ -5,16 +5,23 @@ from typing import Any
 
 from hyperinterp.analyses.rank_lens import LensProfile
 from hyperinterp.report.escape import clip, label, token, token_label, visible
-from hyperinterp.report.figures.chart import Chart, Choice, Numbers, Reading, label_ticks, scatter
+from hyperinterp.report.figures.axes import EMBEDDING, depth_ticks
+from hyperinterp.report.figures.chart import Chart, Choice, Numbers, Reading, scatter
 from hyperinterp.report.figures.sketch import Sketch
 from hyperinterp.report.figures.theme import BASE, CONTROL, FITTED, MUTED, SYMBOLS
-from hyperinterp.report.numbers import number
+from hyperinterp.report.numbers import count, number
+
+
+def _places(depths: Sequence[str]) -> list[int]:
+    """The embedding before block 0, then one place per block."""
+    return list(range(EMBEDDING, EMBEDDING + len(depths)))
 
 
 def _depth_axis(figure: Sketch, depths: Sequence[str]) -> None:
+    last = _places(depths)[-1]
     figure.xaxis(
-        **label_ticks(depths), title={"text": "after block"}, showgrid=False, zeroline=False,
-        range=[-0.8, len(depths) - 0.2],
+        **depth_ticks(last, embedded=True), title={"text": "after block"}, showgrid=False,
+        zeroline=False, range=[EMBEDDING - 0.8, last + 0.8],
     )  # fmt: skip
 
 
@@ -28,7 +35,7 @@ def _rank_axis(figure: Sketch) -> None:
 
 def _line(name: str, values: Numbers, colour: str, depths: Sequence[str]) -> dict[str, Any]:
     return scatter(
-        x=list(range(len(values))), y=list(values), name=name, mode="lines+markers",
+        x=_places(depths), y=list(values), name=name, mode="lines+markers",
         line={"color": colour, "width": 2, "dash": "dot" if colour == CONTROL else "solid"},
         marker={"color": colour, "size": 5.5, "symbol": SYMBOLS.get(colour, "circle")},
         customdata=[
@@ -47,20 +54,25 @@ def medians(lens: LensProfile) -> Sketch:
     )
     _depth_axis(figure, lens.depths)
     _rank_axis(figure)
+    figure.sample = _sample(lens)
     return figure
+
+
+def _sample(lens: LensProfile) -> str:
+    return f"n = {count(lens.n_contexts)} overridden decisions"
 
 
 def overtake(lens: LensProfile) -> Sketch:
     """At which depth the fitted choice passes the base's choice for good."""
     figure = Sketch("", "decisions")
-    count = len(lens.overtake)
     figure.add("bar", 
-        x=list(range(count)), y=list(lens.overtake), width=0.8, showlegend=False,
-        marker={"color": [MUTED] * (count - 1) + [FITTED]},
+        x=_places(lens.depths), y=list(lens.overtake), width=0.8, showlegend=False,
+        marker={"color": [MUTED] * (len(lens.overtake) - 1) + [FITTED]},
         customdata=[label(depth) for depth in lens.depths],
         hovertemplate="%{customdata}: %{y}<extra></extra>",
     )  # fmt: skip
     _depth_axis(figure, lens.depths)
+    figure.sample = _sample(lens)
     return figure
 
 
@@ -78,6 +90,7 @@ def trajectory(lens: LensProfile, index: str) -> Sketch:
         figure.data.append(_line(name, values, colour, lens.depths))
     _depth_axis(figure, lens.depths)
     _rank_axis(figure)
+    figure.sample = "n = 1 decision"
     return figure
 
 

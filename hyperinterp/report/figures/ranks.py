@@ -1,18 +1,48 @@
 """C4: whose token wins, from which base rank, and what that does to the ordering."""
 
 import math
+from typing import Any
 
 from hyperinterp.analyses.ranks import ContextRanks, RanksBlock, TokenShift
 from hyperinterp.analyses.results import Measured
-from hyperinterp.report.escape import label, token_label
+from hyperinterp.report.escape import label, token_label, visible
 from hyperinterp.report.figures.chart import Chart, Choice, Reading, dots
 from hyperinterp.report.figures.lens import lens_charts
 from hyperinterp.report.figures.sketch import Sketch
+from hyperinterp.report.figures.subtitle import behind
 from hyperinterp.report.figures.theme import BASE, FITTED, MUTED, faint, heat_scale
 from hyperinterp.report.numbers import count, number
+from hyperinterp.verdicts import RULES
+from probes import RANK_BUCKETS, bucket_label
 
-BUCKETS = ("1", "2-10", "11-100", "101-1000", ">1000")
-_BUCKET_LABELS = ("1", "2–10", "11–100", "101–1000", "&gt;1000")
+_PLACES = list(range(len(RANK_BUCKETS)))
+_CLASSES = (
+    "Classes count how often a token occurs in {}: top are the most frequent tokens, which make up "
+    "half of that text; frequent, mid and rare those up to 80 %, 95 % and all of it; unseen never "
+    "occur there."
+)
+
+
+def _bucket_ticks(*, narrow: bool) -> dict[str, Any]:
+    """The rank buckets as ticks; long ones on two lines where they stand side by side."""
+    texts = [label(bucket_label(place)).replace("-", "–") for place in _PLACES]
+    if narrow:
+        texts = [text.replace("–", "–<br>") if len(text) > 4 else text for text in texts]
+    return {
+        "tickmode": "array", "tickvals": _PLACES, "ticktext": texts, "tickangle": 0,
+        "showgrid": False, "zeroline": False,
+    }  # fmt: skip
+
+
+def _sample(item: ContextRanks, *, orderings: bool = False) -> str:
+    decisions = f"{count(item.n_contexts)} decisions"
+    if orderings:
+        decisions = f"{count(item.flow_contexts)} of {decisions}, whole vocabulary"
+    return behind([item.override_rate], decisions)
+
+
+def _overridden(item: ContextRanks) -> str:
+    return behind([item.override_rate], f"{count(sum(item.buckets[1:]))} overridden decisions")
 
 
 def contexts(block: RanksBlock) -> dict[str, ContextRanks]:
@@ -35,11 +65,9 @@ def buckets(item: ContextRanks) -> Sketch:
         cliponaxis=False, customdata=[count(value) for value in item.buckets],
         hovertemplate="%{customdata} decisions<extra></extra>",
     )  # fmt: skip
-    figure.xaxis(
-        tickmode="array", tickvals=list(range(5)), ticktext=list(_BUCKET_LABELS), showgrid=False,
-        zeroline=False,
-    )  # fmt: skip
+    figure.xaxis(**_bucket_ticks(narrow=True))
     figure.yaxis(tickformat=".0%", range=[0, 1.12 * max(shares, default=1) or 1])
+    figure.sample = _sample(item)
     return figure
 
 
@@ -56,37 +84,44 @@ def flow(item: ContextRanks, form: str) -> Sketch | None:
     ]
     figure = Sketch("rank bucket in the fitted model", "rank bucket in the base")
     figure.add("heatmap", 
-        z=z, x=list(range(5)), y=list(range(5)), colorscale=heat_scale(), showscale=False,
+        z=z, x=_PLACES, y=_PLACES, colorscale=heat_scale(), showscale=False,
         text=text, texttemplate="%{text}", textfont={"size": 12}, xgap=2, ygap=2,
         customdata=[[count(cell) for cell in row] for row in item.flow],
         hovertemplate="%{customdata} token places<br>%{text}<extra></extra>",
         zmin=0, zmax=1 if share else None,
     )  # fmt: skip
-    ticks = {"tickmode": "array", "tickvals": list(range(5)), "ticktext": list(_BUCKET_LABELS)}
-    figure.xaxis(**ticks, showgrid=False, zeroline=False)
-    figure.yaxis(**ticks, showgrid=False, zeroline=False, autorange="reversed")
+    figure.xaxis(**_bucket_ticks(narrow=True))
+    figure.yaxis(**_bucket_ticks(narrow=False), autorange="reversed")
+    figure.sample = _sample(item, orderings=True)
     return figure
 
 
 def shares(item: ContextRanks) -> Sketch:
     """Override rates and the similarity of the two orderings."""
-    rows: list[tuple[str, Measured, str]] = [
-        ("decisions overridden", item.override_rate, FITTED),
-        ("beyond any static shift", item.after_static, FITTED),
-        ("first half of the prompts", item.halves[0], MUTED),
-        ("second half of the prompts", item.halves[1], MUTED),
-        ("overrides from base rank > 10", item.deep_share, FITTED),
-        ("Spearman correlation of ranks", item.spearman, BASE),
-        ("rank-biased overlap", item.rbo, BASE),
+    needed = {criterion.key: criterion.threshold for criterion in RULES["C4"].criteria}
+    rows: list[tuple[str, Measured, str, float | None]] = [
+        ("decisions overridden", item.override_rate, FITTED, None),
+        (_AFTER, item.after_static, FITTED, needed["after_static"]),
+        ("first half of the prompts", item.halves[0], MUTED, needed["halves"]),
+        ("second half of the prompts", item.halves[1], MUTED, needed["halves"]),
+        ("overrides from base rank &gt; 10", item.deep_share, FITTED, needed["deep"]),
+        ("Spearman correlation of ranks", item.spearman, BASE, None),
+        ("rank-biased overlap", item.rbo, BASE, None),
     ]
-    rows += [(f"shared top {k} (Jaccard)", value, BASE) for k, value in item.jaccard.items()]
+    rows += [(f"shared top {k} (Jaccard)", value, BASE, None) for k, value in item.jaccard.items()]
     figure = Sketch("share, or correlation")
-    for row, (name, value, colour) in enumerate(rows):
-        figure.data.append(dots([row], [value], label(name), colour, [""], showlegend=False))
-    figure.level(0.05, "0.05", vertical=True)
-    figure.rows([label(name) for name, _, _ in rows])
-    figure.xaxis(range=[min([0.0, *(v.lo or 0.0 for _, v, _ in rows)]) - 0.02, 1.02])
+    for row, (name, value, colour, threshold) in enumerate(rows):
+        figure.data.append(dots([row], [value], name, colour, [""], showlegend=False))
+        if threshold is not None:
+            figure.mark(threshold, row)
+    figure.rows([name for name, *_ in rows])
+    figure.xaxis(range=[min([0.0, *(v.lo or 0.0 for _, v, _, _ in rows)]) - 0.02, 1.02])
+    orderings = f"{count(item.flow_contexts)} for the orderings"
+    figure.sample = f"{_sample(item)}, {orderings}"
     return figure
+
+
+_AFTER = "also after the best<br>context-free scale and shift"
 
 
 def classes(item: ContextRanks) -> Sketch | None:
@@ -106,6 +141,7 @@ def classes(item: ContextRanks) -> Sketch | None:
             hovertemplate="%{fullData.name}: %{x:,}<extra></extra>",
         )  # fmt: skip
     figure.rows([label(name) for name in names])
+    figure.sample = _overridden(item)
     return figure
 
 
@@ -114,7 +150,9 @@ def tokens(item: ContextRanks, side: str) -> Sketch | None:
     found: tuple[TokenShift, ...] = (item.promoted if side == "promoted" else item.demoted)[:15]
     if not found:
         return None
+    other = "base" if side == "promoted" else "fitted model"
     figure = Sketch("decisions")
+    figure.sample = _overridden(item)
     figure.add("bar", 
         x=[shift.count for shift in found], y=list(range(len(found))), orientation="h", width=0.66,
         marker={"color": FITTED if side == "promoted" else BASE}, showlegend=False,
@@ -122,7 +160,7 @@ def tokens(item: ContextRanks, side: str) -> Sketch | None:
             [
                 token_label(shift.token, 60),
                 f"id {shift.token_id}, {label(shift.frequency_class)}",
-                f"median rank {number(shift.median_rank)} in the other model",
+                f"median rank {number(shift.median_rank)} there in the {other}",
                 label("…" + shift.example[-60:], 64),
             ]
             for shift in found
@@ -141,7 +179,10 @@ def charts(block: RanksBlock) -> tuple[Chart, ...]:
     where = Choice("contexts", "Contexts", tuple((key, words[key]) for key in known))
     sides = Choice("side", "Tokens", (("promoted", "promoted"), ("demoted", "demoted")))
     forms = Choice("form", "Cells", (("share", "share of row"), ("counts", "counts (log colour)")))
-    interval = "Bars: intervals over prompts; without a bar: a single figure."
+    interval = (
+        "Bars: intervals over prompts. The halves have none here; the interval of the lower one is "
+        "among the conditions of the claim."
+    )
     longest = max(
         [len(i.promoted) for i in known.values()] + [len(i.demoted) for i in known.values()]
     )
@@ -161,10 +202,10 @@ def charts(block: RanksBlock) -> tuple[Chart, ...]:
             "shares", "How often, and how different the orderings are",
             Reading(
                 "Overrides with their controls (vermilion, grey) and the similarity of the two "
-                "orderings of the vocabulary (blue).",
+                "orderings of the vocabulary (blue). Dotted: what the claim needs of that row.",
                 "Shares of decisions; correlation or overlap between 0 and 1.", interval,
-                "Overrides beyond a static shift that touch 0.05, or that only one half of the "
-                "prompts shows.",
+                "Overrides that vanish after a context-free scale and shift, or that only one "
+                "half of the prompts shows.",
             ),
             lambda key: shares(known[key]), (where,), height=420,
         ),
@@ -173,7 +214,9 @@ def charts(block: RanksBlock) -> tuple[Chart, ...]:
             Reading(
                 "Each row is one bucket of base ranks; the cells say where its tokens are in the "
                 "fitted ordering. The diagonal stays, below the diagonal is promoted.",
-                "Share of the row, or token places summed over contexts.",
+                "Share of the row, or token places summed over contexts. Whole orderings are "
+                "compared on a part of the decisions, so the first row differs a little from the "
+                "bars above.",
                 "None: sums over contexts.",
                 "All weight on the diagonal.",
             ),
@@ -183,7 +226,8 @@ def charts(block: RanksBlock) -> tuple[Chart, ...]:
             "classes", "How frequent the promoted tokens are",
             Reading(
                 "Tokens that overrides promote to the top and demote from it, by their frequency "
-                "class.", "Number of decisions.", "None: counts.",
+                "class. " + _CLASSES.format(visible(block.frequency_source)),
+                "Number of decisions.", "None: counts.",
                 "The same mix of classes in both.",
             ),
             lambda key: classes(known[key]), (where,), height=300,
@@ -192,7 +236,9 @@ def charts(block: RanksBlock) -> tuple[Chart, ...]:
             "tokens", "Tokens most often promoted and demoted",
             Reading(
                 "Tokens by the number of decisions in which they rise to the top or fall from "
-                "it. ␣ is a space; U+… are characters without a picture.",
+                "it. ␣ is a space; U+… are characters without a picture. On hover: the median rank "
+                "that the base gives a promoted token, or the fitted model a demoted one, in these "
+                "decisions.",
                 "Number of decisions.", "None: counts.",
                 "The same few function words everywhere: a static shift would do that.",
             ),

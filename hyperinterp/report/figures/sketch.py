@@ -1,11 +1,15 @@
 """A figure as plain plotly data: quick to build by the hundred, validated when it is drawn."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import plotly.graph_objects as go
 
-from hyperinterp.report.figures.theme import MUTED, template
+from hyperinterp.report.figures.subtitle import lines
+from hyperinterp.report.figures.theme import CLEAR, MUTED, PAPER, template
+
+_NARROW, _WIDE = 52, 96  # characters in a line of the subtitle, on a phone and in a notebook
+_LINE = 16
 
 
 def merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
@@ -22,11 +26,17 @@ class Sketch:
 
     plotly's `go.Figure` checks every property at every step, which costs seconds over a whole
     report; a sketch is checked once, when `figure()` turns it into one.
+
+    Attributes:
+        data: traces.
+        layout: plotly's layout, without title and template.
+        sample: what the figure was measured on, for the subtitle, e.g. "n = 24 prompts".
     """
 
     def __init__(self, x_title: str = "", y_title: str = "") -> None:
         self.data: list[dict[str, Any]] = []
         self.layout: dict[str, Any] = {"shapes": [], "annotations": []}
+        self.sample = ""
         self.xaxis(title={"text": x_title})
         self.yaxis(title={"text": y_title})
 
@@ -53,7 +63,7 @@ class Sketch:
         along, across = ("x", "y") if vertical else ("y", "x")
         ends = {f"{along}0": value, f"{along}1": value, f"{along}ref": along}
         ends |= {f"{across}0": 0, f"{across}1": 1, f"{across}ref": f"{across} domain"}
-        self.layout["shapes"].append({"type": "line", "line": look, "layer": "below", **ends})
+        self.layout["shapes"].append({"type": "line", "line": look, "layer": "above", **ends})
         if not text:
             return
         place: dict[str, Any] = {along: value, f"{along}ref": along, across: 1}
@@ -61,6 +71,12 @@ class Sketch:
         place["xanchor"] = "center" if vertical else "right"
         place |= {"text": text, "font": {"size": 11, "color": MUTED}}
         self.layout["annotations"].append(place)
+
+    def mark(self, value: float, row: int) -> None:
+        """A dotted threshold across one row only."""
+        line = {"dash": "dot", "width": 1.4, "color": MUTED}
+        ends = {"x0": value, "x1": value, "y0": row - 0.4, "y1": row + 0.4}
+        self.layout["shapes"].append({"type": "line", "line": line, "layer": "above", **ends})
 
     def rows(self, labels: list[str]) -> None:
         """Numeric row positions from top to bottom with (already escaped) labels.
@@ -73,14 +89,55 @@ class Sketch:
             range=[len(labels) - 0.5, -0.5], zeroline=False, title={"text": ""},
         )  # fmt: skip
 
-    def spec(self, height: int) -> dict[str, Any]:
-        """The plain figure without title and template, as the page embeds it."""
-        return {"data": self.data, "layout": {**self.layout, "height": height}}
+    def shows(self) -> bool:
+        """Whether any trace has a point to draw."""
+        return any(_points(trace) for trace in self.data)
 
-    def figure(self, title: str, height: int) -> go.Figure:
-        """A checked plotly figure with title and the common look."""
+    def spec(self, height: int, subtitle: Iterable[str]) -> dict[str, Any]:
+        """The plain figure without title and template, as the page embeds it.
+
+        The subtitle is the title of the legend, since that makes its own room at every width;
+        a figure without a legend gets an empty entry.
+        """
+        rows = lines(subtitle, _NARROW)
+        legend = {"title": {"text": "<br>".join(rows)}, "y": self._legend_foot(height)}
+        keyed = any(trace.get("name") and trace.get("showlegend", True) for trace in self.data)
+        data = self.data if keyed else [*self.data, _NO_ENTRY]
+        return {
+            "data": data,
+            "layout": {
+                **self.layout, "legend": legend, "showlegend": True,
+                "height": height + _LINE * (len(rows) + 1 - keyed),
+            },
+        }  # fmt: skip
+
+    def _legend_foot(self, height: int) -> float:
+        """Where the legend starts: above the plot, and above the words of vertical levels."""
+        above = any(item.get("yref") == "y domain" for item in self.layout["annotations"])
+        return 1.02 + above * _LINE / max(height - 110, 60)
+
+    def figure(self, title: str, height: int, subtitle: Iterable[str]) -> go.Figure:
+        """A checked plotly figure with title, subtitle and the common look, on paper."""
+        rows = lines(subtitle, _WIDE)
+        top = 84 + _LINE * len(rows)
         figure = go.Figure(data=self.data, layout=self.layout)
+        words = {"text": title, "subtitle": {"text": "<br>".join(rows)}}
+        place = {"y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}}
         figure.update_layout(
-            template=template(), height=height + 60, title={"text": title}, margin={"t": 84}
-        )
+            template=template(), height=height + top - 24, title=words | place,
+            margin={"t": top}, paper_bgcolor=PAPER, legend={"y": self._legend_foot(height)},
+        )  # fmt: skip
         return figure
+
+
+_NO_ENTRY = {
+    "type": "scatter", "x": [None], "y": [None], "mode": "markers", "name": " ",
+    "marker": {"color": CLEAR}, "hoverinfo": "skip",
+}  # fmt: skip
+
+
+def _points(trace: Mapping[str, Any]) -> bool:
+    if trace["type"] == "heatmap":
+        return any(cell is not None for row in trace["z"] for cell in row)
+    pairs = zip(trace["x"], trace["y"], strict=True)
+    return any(x is not None and y is not None for x, y in pairs)

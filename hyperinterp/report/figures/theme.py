@@ -97,6 +97,7 @@ def template(*, dark: bool = False) -> dict[str, Any]:
             "legend": {
                 "orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom",
                 "font": {"size": 12}, "bgcolor": CLEAR,
+                "title": {"side": "top", "font": {"size": 11, "color": pick(MUTED)}},
             },
             "hoverlabel": {
                 "bgcolor": pick(PAPER), "bordercolor": pick(LINE), "namelength": -1,
@@ -105,7 +106,10 @@ def template(*, dark: bool = False) -> dict[str, Any]:
             "hovermode": "closest",
             "coloraxis": {"colorbar": bar},
             "annotationdefaults": {"font": {"size": 12, "color": pick(MUTED)}},
-            "title": {"font": {"size": 15}, "x": 0, "xref": "paper", "xanchor": "left"},
+            "title": {
+                "font": {"size": 15}, "x": 0, "xref": "paper", "xanchor": "left",
+                "subtitle": {"font": {"size": 12, "color": pick(MUTED)}},
+            },
             "uniformtext": {"minsize": 9, "mode": "hide"},
         },
         "data": {"heatmap": [{"colorbar": bar}], "bar": [{"marker": {"line": {"width": 0}}}]},

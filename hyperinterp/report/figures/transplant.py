@@ -1,23 +1,24 @@
 """C6: what moving one block's function, or several, does to predictions and to text."""
 
+from hyperinterp.analyses.exchanges import INTO_BASE, INTO_FITTED
 from hyperinterp.analyses.results import Measured
 from hyperinterp.analyses.transplant import Transplant, TransplantBlock
 from hyperinterp.report.escape import label
+from hyperinterp.report.figures.axes import depth_ticks
 from hyperinterp.report.figures.chart import (
     Chart,
     Choice,
     Reading,
     bars,
     curve,
-    depth_ticks,
-    dots,
     ribbon,
 )
+from hyperinterp.report.figures.hybrids import hybrid_charts
 from hyperinterp.report.figures.sketch import Sketch
+from hyperinterp.report.figures.subtitle import behind
 from hyperinterp.report.figures.theme import BASE, FITTED, MUTED, faint
-from hyperinterp.report.numbers import hover
+from hyperinterp.report.numbers import count, hover
 
-INTO_BASE, INTO_FITTED = "fitted into base", "base into fitted"
 DIRECTIONS = ((INTO_BASE, FITTED, -0.19), (INTO_FITTED, BASE, 0.19))
 METRICS = {
     "recovered_kl": "share of KL recovered",
@@ -25,7 +26,7 @@ METRICS = {
     "agreement": "top-1 agreement with the donor",
 }
 PARTS = {"block": "whole block", "attention": "attention", "MLP": "MLP"}
-ENDS = ("final norm", "unembedding")
+ENDS = {"final norm": "norm", "unembedding": "<br>unemb."}  # one above the other on a phone
 
 
 def _pick(block: TransplantBlock, kind: str, direction: str) -> list[Transplant]:
@@ -48,28 +49,45 @@ def single(block: TransplantBlock, metric: str, kind: str) -> Sketch | None:
     last = max(layers)
     if metric == "recovered_kl" and kind == "block":
         _null_band(figure, block)
-    ends = [name for name in ENDS if any(item.kind == name for item in block.transplants)]
-    for index, name in enumerate(ends):
+    _ends(figure, block, metric, min(layers), last)
+    _reference(figure, block, metric)
+    figure.layout["barmode"] = "overlay"
+    figure.sample = _sample(block, metric)
+    return figure
+
+
+def _ends(figure: Sketch, block: TransplantBlock, metric: str, first: int, last: int) -> None:
+    """Final norm and unembedding on a ground of their own, and the ticks of all."""
+    kinds = [name for name in ENDS if any(item.kind == name for item in block.transplants)]
+    apart = max(1.6, 0.12 * (last - first + 1))
+    places = [last + apart * (index + 1) for index in range(len(kinds))]
+    for name, place in zip(kinds, places, strict=True):
         for direction, colour, shift in DIRECTIONS:
             items = _pick(block, name, direction)
-            x = [last + 2 + 1.6 * index + shift] * len(items)
+            x = [place + shift] * len(items)
             _add_bars(figure, items, x, metric, direction, colour, legend=False)
-    ticks = depth_ticks(last)
+    ticks, edge = depth_ticks(last), last + 0.5 + (len(kinds) + 0.25) * apart * bool(kinds)
     figure.xaxis(
-        tickmode="array", showgrid=False, zeroline=False,
-        tickvals=ticks["tickvals"] + [last + 2 + 1.6 * i for i in range(len(ends))],
-        ticktext=ticks["ticktext"] + ["norm" if n == "final norm" else "unemb." for n in ends],
-        range=[min(layers) - 0.8, last + 1 + 1.8 * len(ends)],
+        tickmode="array", showgrid=False, zeroline=False, tickangle=0, ticklabeloverflow="allow",
+        tickvals=ticks["tickvals"] + places, range=[first - 0.8, edge],
+        ticktext=ticks["ticktext"] + [ENDS[name] for name in kinds],
     )  # fmt: skip
-    if ends:
+    if kinds:
         figure.rectangle(
-            x0=last + 1.1, x1=last + 1.1 + 1.8 * len(ends), y0=0, y1=1, yref="paper",
-            fillcolor=faint(MUTED, 0.08),
-        )  # fmt: skip
+            x0=last + apart / 2, x1=edge, y0=0, y1=1, yref="paper", fillcolor=faint(MUTED, 0.08)
+        )
+
+
+def _reference(figure: Sketch, block: TransplantBlock, metric: str) -> None:
     if metric == "recovered_kl":
         figure.level(0.5, "half of the change")
-    figure.layout["barmode"] = "overlay"
-    return figure
+    if metric == "agreement" and block.agreement.value is not None:
+        figure.level(block.agreement.value, "without any exchange")
+
+
+def _sample(block: TransplantBlock, metric: str) -> str:
+    figures = (getattr(item, metric) for item in block.transplants)
+    return behind(figures, f"{count(block.n_contexts)} decisions")
 
 
 def _add_bars(
@@ -104,8 +122,9 @@ def _null_band(figure: Sketch, block: TransplantBlock) -> None:
     figure.add(
         "scatter",
         x=x, y=[item.value for item in figures], mode="markers" if len(nulls) == 1 else "lines",
-        name=f"random changes of the same norm ({draws} draws)",
-        line={"color": MUTED, "width": 1.5, "dash": "dash"}, marker={"color": MUTED, "symbol": "x"},
+        name=f"random, same norm ({draws} draws)",
+        line={"color": MUTED, "width": 1.5, "dash": "dash"},
+        marker={"color": MUTED, "symbol": "x", "size": 8},
         error_y=bars(figures if len(nulls) == 1 else [], MUTED, 1.0),
         customdata=[hover(item) for item in figures],
         hovertemplate="null: %{customdata}<extra></extra>",
@@ -129,29 +148,21 @@ def cumulative(block: TransplantBlock, metric: str) -> Sketch | None:
             drawn += len(items)
     if not drawn:
         return None
-    if metric == "recovered_kl":
-        figure.level(0.5, "half of the change")
+    _reference(figure, block, metric)
+    figure.sample = _sample(block, metric)
     return figure
 
 
-def hybrids(block: TransplantBlock, measure: str) -> Sketch | None:
-    """Diversity of the text that each hybrid writes."""
-    if not block.hybrids:
-        return None
-    words = {
-        "ttr": "type-token ratio",
-        "rep_4": "repeated 4-grams",
-        "gain_share": "share of the diversity gain",
-    }
-    figure = Sketch(words[measure])
-    names = [label(item.label, 40) for item in block.hybrids]
-    for direction, colour, _ in DIRECTIONS:
-        rows = [row for row, item in enumerate(block.hybrids) if item.direction == direction]
-        figures = [getattr(block.hybrids[row], measure) for row in rows]
-        labels = [names[row] for row in rows]
-        figure.data.append(dots(rows, figures, direction, colour, labels))
-    figure.rows(names)
-    return figure
+def _null_words(block: TransplantBlock) -> str:
+    if not block.nulls:
+        return "No random changes of the same norm were drawn."
+    draws = f"{block.nulls[0].draws} random weight changes of the same norm"
+    if len(block.nulls) == 1:
+        return (
+            f"The grey cross is the mean of {draws} at block {block.nulls[0].layer}, its bar goes "
+            "from the smallest to the largest."
+        )
+    return f"The grey line is the mean of {draws}, its band goes from the smallest to the largest."
 
 
 def charts(block: TransplantBlock) -> tuple[Chart, ...]:
@@ -159,11 +170,6 @@ def charts(block: TransplantBlock) -> tuple[Chart, ...]:
     kinds = {item.kind for item in block.transplants}
     metric = Choice("metric", "Effect", tuple(METRICS.items()))
     part = Choice("part", "Part", tuple((k, w) for k, w in PARTS.items() if k in kinds))
-    measures = (
-        ("ttr", "type-token ratio"),
-        ("rep_4", "repeated 4-grams"),
-        ("gain_share", "share of gain"),
-    )
     found = []
     if part.options:
         found.append(
@@ -171,12 +177,14 @@ def charts(block: TransplantBlock) -> tuple[Chart, ...]:
                 "single", "One block at a time",
                 Reading(
                     "Each block's function is taken from the donor and run on the recipient's "
-                    "own stream, in both directions; the grey band are random weight changes of "
-                    "the same norm. Final norm and unembedding stand apart.",
+                    f"own stream, in both directions. {_null_words(block)} Final norm and "
+                    "unembedding stand apart.",
                     "Share of KL(donor || recipient) that the exchange removes (1 is all, below 0 "
-                    "is worse than nothing); or the chosen effect.",
-                    "Thin bars: intervals over prompts. Band: smallest to largest null draw.",
-                    "A last block below one half, below another block, or inside the band.",
+                    "is worse than nothing); or the chosen effect. The random changes are drawn "
+                    "with the share of KL of whole blocks only.",
+                    "Thin bars: intervals over prompts.",
+                    "A last block below one half, below another block, or no better than the "
+                    "random changes.",
                 ),
                 lambda name, kind: single(block, name, kind), (metric, part), height=430,
             )
@@ -192,16 +200,5 @@ def charts(block: TransplantBlock) -> tuple[Chart, ...]:
             ),
             lambda name: cumulative(block, name), (metric,), height=400,
         ),
-        Chart(
-            "hybrids", "What the hybrids write",
-            Reading(
-                "Diversity of greedy text written by models with exchanged blocks.",
-                "The chosen measure; share of gain: 0 is the base, 1 is the fitted model.",
-                "Bars: intervals over prompts.",
-                "The hybrid with the last block alone as repetitive as the base.",
-            ),
-            lambda measure: hybrids(block, measure), (Choice("measure", "Measure", measures),),
-            height=90 + 36 * len(block.hybrids),
-        ),
     ]  # fmt: skip
-    return tuple(found)
+    return (*found, *hybrid_charts(block))

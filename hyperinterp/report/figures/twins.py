@@ -10,6 +10,7 @@ from hyperinterp.report.escape import label
 from hyperinterp.report.figures.chart import Chart, Choice, Reading, bars, dots
 from hyperinterp.report.figures.diversity import measure_name
 from hyperinterp.report.figures.sketch import Sketch
+from hyperinterp.report.figures.subtitle import behind
 from hyperinterp.report.figures.theme import (
     BASE,
     CONTROL,
@@ -21,6 +22,7 @@ from hyperinterp.report.figures.theme import (
     SYMBOLS,
 )
 from hyperinterp.report.numbers import hover
+from hyperinterp.verdicts import RULES
 
 TWIN_MEASURES = (
     ("ttr", "type-token ratio"),
@@ -49,6 +51,7 @@ def twins(block: SufficiencyBlock, measure: str) -> Sketch:
         labels = [names[row] for row in rows]
         figure.data.append(dots(rows, figures, label(role), _ROLES.get(role, MUTED), labels))
     figure.rows(names)
+    figure.sample = behind(getattr(twin, measure) for twin in block.twins)
     return figure
 
 
@@ -87,6 +90,7 @@ def over_blocks(block: SufficiencyBlock, measure: str) -> Sketch | None:
     if block.twins[0].role == "base" and isinstance(base, Measured) and base.value is not None:
         figure.level(base.value, "base")
     figure.xaxis(rangemode="tozero", tickmode="array", tickvals=ks, zeroline=False)
+    figure.sample = behind((item for _, item in known), f"{len(known)} checkpoints")
     return figure
 
 
@@ -111,6 +115,7 @@ def apart(block: SufficiencyBlock) -> Sketch | None:
             "<br>diversity %{customdata[1]}<extra></extra>",
         )  # fmt: skip
     figure.yaxis(rangemode="tozero")
+    figure.sample = behind((twin.ttr for twin in known), f"{len(known)} checkpoints")
     return figure
 
 
@@ -127,9 +132,18 @@ def copying(block: QuotationBlock, quantity: str) -> Sketch:
         rows.append(("held-out text itself", block.heldout_share, MUTED))
     figure = Sketch(words[quantity])
     for row, (name, item, colour) in enumerate(rows):
-        figure.data.append(dots([row], [item], name, colour, [""], showlegend=False))
+        drawn = dots([row], [item], name, colour, [""], showlegend=False)
+        below = drawn["error_x"]["arrayminus"]
+        drawn["error_x"]["arrayminus"] = [w and min(w, max(item.value or 0.0, 0.0)) for w in below]
+        figure.data.append(drawn)
+    most = max([0.0, *(item.hi or item.value or 0.0 for _, item, _ in rows)])
+    if quantity == "copied_share" and pair.base.value is not None:
+        needed = pair.base.value + RULES["C8"].criteria[0].threshold
+        most = max(most, needed)
+        figure.level(needed, f"base + {RULES['C8'].criteria[0].threshold:g}", vertical=True)
     figure.rows([name for name, _, _ in rows])
-    figure.xaxis(rangemode="tozero")
+    figure.xaxis(range=[-0.02 * most, 1.12 * most], zeroline=False)
+    figure.sample = behind(item for _, item, _ in rows)
     return figure
 
 
@@ -138,9 +152,11 @@ def control(block: ControlBlock, quantity: str) -> Sketch:
     if quantity == "gain_gap":
         figure = Sketch("type-token ratio, fitted minus control")
         figure.data.append(dots([0], [block.gain_gap], "gap", FITTED, [""], showlegend=False))
-        figure.level(0.05, "0.05", vertical=True)
+        needed = RULES["C9"].criteria[0].threshold
+        figure.level(needed, f"{needed:g}", vertical=True)
         figure.rows(["fitted − control"])
         figure.xaxis(rangemode="tozero")
+        figure.sample = behind([block.gain_gap])
         return figure
     pair = block.scores[quantity]
     figure = Sketch(measure_name(quantity))
@@ -150,6 +166,7 @@ def control(block: ControlBlock, quantity: str) -> Sketch:
         figure.data.append(dots([row], [item], name, colour, [""], showlegend=False))
     figure.rows(["base", "control"])
     figure.xaxis(rangemode="tozero")
+    figure.sample = behind([pair.base, pair.fitted])
     return figure
 
 
@@ -213,10 +230,12 @@ def quotation_charts(block: QuotationBlock) -> tuple[Chart, ...]:
             "copying", "Copying from the training text",
             Reading(
                 f"How much of the generated text occurs in the {block.training_passages} training "
-                "passages, beside the base and the true held-out text.",
-                "The chosen quantity.", "Bars: intervals over prompts.",
-                "A fitted share well above the base's; diversity that vanishes without the "
-                "copying continuations.",
+                "passages, beside the base and the true held-out text. Dotted: where the claim "
+                "falls, at the base's own share and the threshold together.",
+                "The chosen quantity.",
+                "Bars: intervals over prompts, cut at 0, below which no share can lie.",
+                "A fitted interval that reaches the dotted line; diversity that vanishes without "
+                "the copying continuations.",
             ),
             lambda key: copying(block, key), (Choice("quantity", "Quantity", options),), height=210,
         ),

@@ -13,6 +13,7 @@ from hyperinterp.analyses.temperature import Arm, TemperatureBlock
 from hyperinterp.analyses.transplant import TransplantBlock
 from hyperinterp.course import Course
 from hyperinterp.report.tables.table import Table, Value, figures, spread, spread_pair, table
+from probes import RANK_BUCKETS, bucket_label
 
 
 def diversity(block: DiversityBlock) -> tuple[Table, ...]:
@@ -114,7 +115,7 @@ def _rank_rows(item: ContextRanks) -> list[dict[str, Value]]:
 
 
 def _flow(item: ContextRanks) -> list[dict[str, Value]]:
-    names = ("1", "2-10", "11-100", "101-1000", ">1000")
+    names = [bucket_label(place) for place in range(len(RANK_BUCKETS))]
     return [
         {"contexts": item.contexts, "base_bucket": row, "fitted_bucket": column, "tokens": cell}
         for row, cells in zip(names, item.flow, strict=False)

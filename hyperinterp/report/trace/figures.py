@@ -5,17 +5,18 @@ from collections.abc import Sequence
 from hyperinterp.analyses.results import Measured
 from hyperinterp.report.escape import label
 from hyperinterp.report.figures import course
+from hyperinterp.report.figures.axes import NORM, depth_ticks, log_ticks
 from hyperinterp.report.figures.chart import (
     Chart,
     Choice,
     Reading,
     bars,
     curve,
-    depth_ticks,
     ribbon,
 )
-from hyperinterp.report.figures.geometry import metric_name
+from hyperinterp.report.figures.geometry_words import metric_name
 from hyperinterp.report.figures.sketch import Sketch
+from hyperinterp.report.figures.subtitle import behind
 from hyperinterp.report.figures.theme import BASE, CONTROL, DELTA, EXTRA, FITTED, MUTED, SKY
 from hyperinterp.report.trace.schema import Trace, TracePoint
 
@@ -51,14 +52,9 @@ def _axis(figure: Sketch, along: str, places: Sequence[float]) -> None:
     if along == "epoch":
         figure.xaxis(rangemode="tozero", zeroline=False)
         return
-    shown = [v for v in _LEVELS if min(places) * 0.8 <= v <= max(places) * 1.25]
-    figure.xaxis(
-        type="log", autorange="reversed", tickmode="array", tickvals=shown,
-        ticktext=[f"{v:g}" for v in shown], zeroline=False,
-    )  # fmt: skip
+    figure.xaxis(**log_ticks(places), autorange="reversed", zeroline=False)
 
 
-_LEVELS = (10, 5, 3, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
 _TITLES = {
     "loss": "training loss, nats per token (log; training goes to the right)",
     "epoch": "epoch",
@@ -94,6 +90,7 @@ def measures(trace: Trace, measure: str, along: str, kind: str) -> Sketch | None
         figure.level(own.value, "base")
         figure.yaxis(rangemode="tozero")
     _axis(figure, along, x)
+    figure.sample = behind(figures, f"{len(found)} checkpoints")
     return figure
 
 
@@ -119,6 +116,9 @@ def growth(trace: Trace, along: str) -> Sketch | None:
         figure.data.append(curve(x, figures, name, colour, labels))
     figure.level(0, "base")
     _axis(figure, along, x)
+    growths = (point.observed.growth for _, point in found)
+    figures = [item.last_block for item in growths if item is not None]
+    figure.sample = behind(figures, f"{len(found)} checkpoints")
     return figure
 
 
@@ -130,7 +130,7 @@ def profile(trace: Trace, measure: str, kind: str) -> Sketch | None:
     points = [p for p in trace.points if kind == "value" or p.observed.growth is not None]
     if not points:
         return None
-    last = 0
+    last, seen = 0, []
     for index, point in enumerate(points):
         colour = _SHADES[min(round(index * (len(_SHADES) - 1) / max(len(points) - 1, 1)), 5)]
         stream, norm = [], []
@@ -142,6 +142,7 @@ def profile(trace: Trace, measure: str, kind: str) -> Sketch | None:
                 last = max(last, site.layer or 0)
         name = _words(point)
         rows = list(zip(*stream, strict=True))
+        seen += rows[2]
         figure.data.append(
             curve(rows[0], rows[2], name, colour, [label(text) for text in rows[1]])
             | {"line": {"color": colour, "width": 2, "shape": "linear"}}
@@ -150,15 +151,16 @@ def profile(trace: Trace, measure: str, kind: str) -> Sketch | None:
             mark = curve([0], [item], name, colour, [label(text)], showlegend=False, xaxis="x2")
             figure.data.append(mark | {"mode": "markers", "error_y": bars([item], colour, 2.0)})
     figure.xaxis(
-        **depth_ticks(last, embedded=True), domain=[0, 0.86], range=[-1.8, last + 0.8],
+        **depth_ticks(last, embedded=True), domain=[0, 0.84], range=[-1.8, last + 0.8],
         zeroline=False, showgrid=False,
     )  # fmt: skip
     figure.xaxis(
-        "xaxis2", domain=[0.89, 1], range=[-1, 1], tickmode="array", tickvals=[0],
-        ticktext=["final norm<br>(post-norm)"], showgrid=False, zeroline=False, anchor="y",
+        "xaxis2", domain=[0.87, 1], range=[-1, 1], tickmode="array", tickvals=[0],
+        ticktext=[NORM], tickangle=0, showgrid=False, zeroline=False, anchor="y",
     )  # fmt: skip
     if kind == "change":
         figure.level(0, "", color=MUTED)
+    figure.sample = behind(seen, f"{len(points)} checkpoints")
     return figure
 
 

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from hyperinterp.analyses.results import Measured
 from hyperinterp.analyses.trace import Observed
+from hyperinterp.block import Brief
 from hyperinterp.course import Course
 from hyperinterp.errors import InputRefused
 from hyperinterp.report.schema import Provenance, document, parsed
@@ -16,7 +17,7 @@ TRACE_VERSION = "1.0"
 
 
 @dataclass(frozen=True)
-class TracePoint:
+class TracePoint(Brief):
     """One checkpoint of the run.
 
     Attributes:
@@ -40,7 +41,7 @@ class TracePoint:
 
 
 @dataclass(frozen=True)
-class Trace:
+class Trace(Brief):
     """The measures of the report along a training run.
 
     Attributes:

@@ -5,6 +5,7 @@ import torch
 
 from hyperinterp.analyses import static_bias
 from hyperinterp.analyses.bias_fit import (
+    PATIENCE,
     _parts,
     centred_shift,
     fit_bias,
@@ -87,6 +88,17 @@ def test_fitted_bias_reaches_the_minimum_that_lbfgs_finds(tiny_pair, make_study,
     found = fit_bias(study, study.contexts, mean_shift(study, study.contexts), 300)
     assert min(found.losses) == pytest.approx(loss().item(), abs=2e-3)
     assert min(found.losses) < found.losses[0]
+    assert found.held_losses == ()
+
+
+def test_the_step_that_is_best_on_the_prompts_kept_aside_is_taken(tiny_pair, make_study):
+    study = make_study(tiny_pair)
+    _, held = _parts(study, study.contexts)
+    found = fit_bias(study, study.contexts, mean_shift(study, study.contexts), 60)
+    assert len(found.held_losses) == len(found.losses)
+    assert found.held_losses[found.chosen] == pytest.approx(min(found.held_losses), abs=2e-6)
+    assert found.held_losses[found.chosen] == pytest.approx(held.loss(found.bias)[0], abs=1e-6)
+    assert len(found.losses) - 1 in (60, found.chosen + PATIENCE)
 
 
 def test_fitted_bias_is_at_least_as_good_as_no_bias_and_the_mean_shift(tiny_pair, make_study):

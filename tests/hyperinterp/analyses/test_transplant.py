@@ -141,6 +141,13 @@ def test_supported_when_the_last_block_moves_predictions_and_text(
     assert block.hybrids[0].label == "base + fitted block 2"
     assert block.hybrids[1].label == "fitted + base block 2"
     assert block.hybrids[1].gain_share.value == pytest.approx(0.0, abs=1e-12)
+    own = {item.label: item for item in block.unchanged}
+    assert [(name, item.gain_share.value) for name, item in own.items()] == [
+        ("base", 0.0),
+        ("fitted", 1.0),
+    ]
+    assert own["fitted"].ttr == block.hybrids[0].ttr  # the last block is all that differs
+    assert own["base"].ttr == block.hybrids[1].ttr
 
 
 # -- oracles -----------------------------------------------------------------------------------
@@ -188,6 +195,8 @@ def test_equals_full_forwards_of_models_with_swapped_weights(
         ]
         share = (gaps[0] - gaps[1]) / (gaps[2] - gaps[1])
         assert item.recovered_logit.value == pytest.approx(share, abs=1e-4)
+        before = float((~apart).float().mean())
+        assert block.agreement.value == pytest.approx(before, abs=1e-6)
 
 
 def test_the_unembedding_of_a_tied_model_moves_alone(make_tiny, make_study, no_text):

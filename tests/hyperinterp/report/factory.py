@@ -147,7 +147,12 @@ def static_bias(make: Maker) -> StaticBiasBlock:
         "mean shift": 0.06, "top rank gainers": -0.05, "shuffled mean shift": 0.01,
         "fitted bias": 0.1,
     }  # fmt: skip
-    arms = []
+    arms = [
+        BiasArm(
+            "none", 0.0, make.measured(0.44, 0.02), make.measured(0.224, 0.02),
+            make.measured(0.636, 0.03),
+        )
+    ]  # fmt: skip
     for bias, slope in slopes.items():
         for alpha in (0.1, 0.25, 0.5, 1.0, 2.0):
             generated = bias != "shuffled mean shift" or alpha in (0.5, 1.0)
@@ -166,11 +171,12 @@ def static_bias(make: Maker) -> StaticBiasBlock:
         tuple(2.4 + 0.6 * math.exp(-step / 25) for step in range(200)), tuple(arms),
         make.measured(0.58, 0.03), make.measured(0.224, 0.02), make.measured(0.29, 0.05),
         "fitted bias, alpha 2",
+        tuple(2.5 + 0.3 * math.exp(-step / 9) + 0.001 * step for step in range(200)), 40,
     )  # fmt: skip
 
 
 def _shift(make: Maker, index: int, text: str) -> TokenShift:
-    classes = ("top 100", "101-1000", "1001-10000", "rarer")
+    classes = ("top", "frequent", "mid", "unseen")
     return TokenShift(
         text, 100 + index, 60 - 3 * index, 3.0 + 14 * index, classes[index % 4],
         "".join(make.text(18, False)) + (HOSTILE[index] if index < len(HOSTILE) else ""),
@@ -191,8 +197,7 @@ def _contexts(make: Maker, kind: str, rate: float) -> ContextRanks:
         {str(k): make.measured(0.3 + 0.02 * i, 0.02) for i, k in enumerate((1, 10, 100, 1000))},
         (make.measured(rate + 0.012, 0.03), make.measured(rate - 0.009, 0.03)),
         3, 11, make.measured(-1.4, 0.2),
-        {"top 100": (520, 760), "101-1000": (430, 380), "1001-10000": (310, 200),
-         "rarer <b>": (138, 58)},
+        {"top": (520, 760), "frequent": (430, 380), "mid": (310, 200), "unseen <b>": (138, 58)},
         tuple(_shift(make, i, text) for i, text in enumerate(HOSTILE)),
         tuple(_shift(make, i, " " + text) for i, text in enumerate(WORDS[:14])),
     )  # fmt: skip
@@ -232,6 +237,11 @@ def ranks(make: Maker) -> RanksBlock:
     )  # fmt: skip
 
 
+def _once(base: float, fitted: float) -> Pair:
+    """Figures that are computed once, without intervals."""
+    return Pair(Measured(base), Measured(fitted), Measured(fitted - base))
+
+
 def _site(make: Maker, site: Site) -> SiteGeometry:
     depth = {SiteKind.EMBED: 0, SiteKind.FINAL_NORM: LAYERS}.get(site.kind, (site.layer or 0) + 1)
     where = depth / LAYERS
@@ -253,8 +263,10 @@ def _site(make: Maker, site: Site) -> SiteGeometry:
                 min(base * factor * bend, 540.0), min((base + grow) * factor * bend, 560.0),
                 2.0 + 0.05 * grow,
             )  # fmt: skip
-        if metric != "d95":
-            metrics[metric + "@with_outliers"] = make.pair(1.2 + where, 1.3 + 1.4 * where, 0.3)
+        if metric.startswith("d"):
+            metrics[metric + "@integer"] = _once(base * factor, (base + grow) * factor)
+    metrics["pr@with_first"] = _once(1.2 + where, 1.3 + 1.4 * where - (depth >= LAYERS))
+    metrics["pr@without_outliers"] = _once(0.93 * base, 0.93 * (base + grow))
     if site.layer == 7 and site.kind is SiteKind.RESID:
         none = missing("fewer than 8 prompts with outliers")
         metrics["pr"] = Pair(none, none, none)
@@ -285,8 +297,8 @@ def geometry(make: Maker) -> GeometryBlock:
     return GeometryBlock(
         sites, "pr_corrected", f"resid.{LAYERS - 1}", f"resid.{LAYERS - 1}",
         make.measured(102.5, 12.0), make.measured(20.8, 9.5), variants,
-        make.measured(-36.2, 8.0), "all but position 0; norm outliers left out",
-        "paired delete-one-prompt jackknife, 95 %",
+        make.measured(-36.2, 8.0), "positions 1 and later; norm outliers kept",
+        "paired delete-one-prompt jackknife, 95 %", 576,
     )  # fmt: skip
 
 
@@ -347,6 +359,14 @@ def transplant(make: Maker) -> TransplantBlock:
         576, tuple(rows), nulls, hybrids, 18, make.measured(0.069, 0.02),
         make.measured(-0.021, 0.02), make.measured(0.063, 0.02), make.measured(-0.02, 0.07),
         {"executed": 3210, "naive": 6600},
+        tuple(
+            HybridText(
+                name, (), "", make.measured(ttr, 0.03), make.measured(0.9 - 1.45 * ttr),
+                Measured(share), "".join(make.text(20, share == 0)),
+            )
+            for name, ttr, share in (("base", 0.224, 0.0), ("fitted", 0.582, 1.0))
+        ),
+        make.measured(0.43, 0.02),
     )  # fmt: skip
 
 

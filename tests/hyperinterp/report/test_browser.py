@@ -113,7 +113,7 @@ def test_buttons_and_menus_redraw(wide: Watched) -> None:
     figure.locator("input[value=attn]").check(force=True)
     assert figure.get_attribute("data-drawn") == "d90|raw|attn"
     figure.locator("input[value=d95]").check(force=True)
-    figure.locator("input[value=with_outliers]").check(force=True)
+    figure.locator("input[value=with_first]").check(force=True)
     assert figure.locator(".not-computed").is_visible()
     figure.locator("input[value=raw]").check(force=True)
     assert figure.locator(".plot").is_visible()

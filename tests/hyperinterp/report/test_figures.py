@@ -5,10 +5,13 @@ from dataclasses import replace
 import plotly.graph_objects as go
 import pytest
 
-from hyperinterp.analyses.results import Measured, Pair
+from hyperinterp.analyses.results import Measured, Pair, missing
 from hyperinterp.errors import InputRefused
 from hyperinterp.report.figures import Chart, charts
-from hyperinterp.report.figures.theme import swaps, template
+from hyperinterp.report.figures.axes import depth_ticks, log_ticks
+from hyperinterp.report.figures.subtitle import behind, lines
+from hyperinterp.report.figures.theme import PAPER, swaps, template
+from hyperinterp.report.numbers import number
 from hyperinterp.report.schema import BLOCKS, Report
 
 
@@ -98,7 +101,7 @@ def test_unknown_choices_are_refused(complete: Report) -> None:
     with pytest.raises(InputRefused, match="expected a choice"):
         chart.figure(nonsense="pr")
     with pytest.raises(InputRefused, match="not computed"):
-        chart.figure(measure="d95", rows="with_outliers")
+        chart.figure(measure="d95", rows="with_first")
     with pytest.raises(TypeError, match="expected a block"):
         charts(object())
 
@@ -154,3 +157,228 @@ def test_every_measure_is_drawn_against_the_number_of_trained_blocks(complete: R
         assert drawn == expected
         line = next(trace for trace in figure.data if trace.mode == "lines")
         assert list(line.x) == sorted({twin.trained_layers for twin in twins})
+
+
+def chart_of(block: object, name: str) -> Chart:
+    return next(chart for chart in charts(block) if chart.name == name)
+
+
+def subtitle(figure: go.Figure) -> str:
+    return figure.layout.title.subtitle.text
+
+
+def test_every_figure_says_how_much_stands_behind_it(complete: Report) -> None:
+    for name, chart in all_charts(complete):
+        for keys, spec in chart.variants():
+            told = spec["layout"]["legend"]["title"]["text"].replace("<br>", " ")
+            assert "n = " in told, (name, chart.name, keys)
+
+
+def test_the_subtitle_names_every_choice(complete: Report) -> None:
+    figure = complete.plot("geometry", "spectrum", site="resid.3", form="cumulative")
+    assert subtitle(figure) == (
+        "site: block 3 · form: cumulative · n = 24 prompts, 3,024 token positions"
+    )
+    hostile = complete.plot("ranks", "trajectory", decision="0")
+    assert "&lt;script&gt;" in subtitle(hostile)
+    assert "<script" not in subtitle(hostile)
+
+
+def test_lines_are_broken_between_parts_and_never_too_long() -> None:
+    parts = ("measure: type-token ratio", "", "rows: raw", "n = 24 prompts", "x" * 70)
+    found = lines(parts, 40)
+    assert found[:2] == ["measure: type-token ratio · rows: raw", "n = 24 prompts"]
+    assert "".join(found[2:]) == "x" * 70
+    assert max(map(len, found)) <= 40
+
+
+def test_what_is_behind_a_figure_tells_ranges_and_skips_what_is_missing() -> None:
+    one, many = Measured(1.0, n=1, unit="prompt"), Measured(1.0, n=24, unit="prompt")
+    assert behind([one]) == "n = 1 prompt"
+    assert behind([many, one, missing("none")], "9 decisions") == "n = 1 to 24 prompts, 9 decisions"
+    assert behind([missing("none")]) == ""
+
+
+def test_figures_lie_on_paper(complete: Report) -> None:
+    for name in BLOCKS:
+        assert complete.plot(name).layout.paper_bgcolor == PAPER
+
+
+def test_a_chart_without_a_finite_figure_is_not_drawn(complete: Report) -> None:
+    assert complete.transplant is not None
+    none = missing("no gain to share")
+    rows = tuple(replace(item, gain_share=none) for item in complete.transplant.hybrids)
+    choices = chart_of(replace(complete.transplant, hybrids=rows), "hybrids").choices
+    assert choices[0].keys == ("ttr", "rep_4")
+    assert complete.sufficiency is not None
+    twins = tuple(replace(item, entropy=none) for item in complete.sufficiency.twins)
+    chart = chart_of(replace(complete.sufficiency, twins=twins), "twins")
+    assert "entropy" not in dict(chart.variants())
+    with pytest.raises(InputRefused, match="not computed"):
+        chart.figure(measure="entropy")
+
+
+def test_rows_with_position_0_and_without_outliers_are_drawn(complete: Report) -> None:
+    block = complete.geometry
+    assert block is not None
+    keys = block.names()["profile"]["rows"]
+    assert set(keys) == {
+        "raw", "with_first", "without_outliers", "standardised", "unit_norm", "integer"
+    }  # fmt: skip
+    last = next(site for site in block.sites if site.key == block.last_block)
+    pair = last.metrics["pr@with_first"]
+    figure = block.plot("rows")
+    names = figure.layout.yaxis.ticktext
+    row = next(index for index, text in enumerate(names) if "with position 0" in text)
+    drawn = {t.name: t.x[row] for t in figure.data if t.name in ("base", "fitted")}
+    assert drawn == {"base": pair.base.value, "fitted": pair.fitted.value}
+    assert pair.delta.value is not None
+    assert pair.delta.value < 0  # the growth that the other rows show is gone
+    assert f"({number(pair.delta.value)})" in names[row]
+
+
+def test_the_contrast_holds_measures_without_an_interval(complete: Report) -> None:
+    block = complete.geometry
+    assert block is not None
+    growth = {
+        site.key: site.metrics["pr@with_first"].delta.value
+        for site in block.sites
+        if site.kind == "resid"
+    }
+    last = growth.pop(block.last_block)
+    figure = block.plot("contrast")
+    mark = next(t for t in figure.data if t.name == "participation ratio, naive, with position 0")
+    assert mark.x[0] == pytest.approx(last - max(growth.values()))
+    assert mark.marker.symbol == "circle-open"
+    assert mark.error_x.array[0] is None
+
+
+def test_thresholds_stand_only_on_the_rows_they_are_for(complete: Report) -> None:
+    assert complete.ranks is not None
+    figure = complete.ranks.plot("shares")
+    names = figure.layout.yaxis.ticktext
+    marked = [names[round((shape.y0 + shape.y1) / 2)] for shape in figure.layout.shapes]
+    assert len(marked) == 4
+    assert not any("Spearman" in name or "overlap" in name or "top" in name for name in marked)
+
+
+def test_every_bias_starts_at_the_base(complete: Report) -> None:
+    block = complete.static_bias
+    assert block is not None
+    base = next(arm for arm in block.arms if arm.bias == "none")
+    for measure in ("ttr", "rep_4", "agreement"):
+        lines_of = [t for t in block.plot("alpha", measure=measure).data if t.name]
+        assert len(lines_of) == 5
+        for trace in lines_of:
+            assert (trace.x[0], trace.y[0]) == (0, getattr(base, measure).value)
+
+
+def test_lone_points_have_bars_and_no_band(complete: Report) -> None:
+    assert complete.temperature is not None
+    two = replace(complete.temperature, sweep=complete.temperature.sweep[:2])
+    for block, bands in ((complete.temperature, 1), (two, 0)):
+        figure = block.plot("sweep")
+        assert sum(trace.fill == "toself" for trace in figure.data) == bands
+        line = next(trace for trace in figure.data if trace.name == "base sampled, T varied")
+        assert (line.error_y.array is None) == bool(bands)
+
+
+def test_points_of_the_sweep_are_named(complete: Report) -> None:
+    assert complete.temperature is not None
+    texts = [item.text for item in complete.temperature.plot("sweep").layout.annotations]
+    assert {"T = 0.6", "greedy at T*", "greedy", "sampled &lt;s&gt;"} <= set(texts)
+    assert len(texts) == 8 + 6
+
+
+def test_the_fit_shows_the_step_that_was_taken(complete: Report) -> None:
+    block = complete.static_bias
+    assert block is not None
+    figure = block.plot("convergence")
+    assert [trace.name for trace in figure.data] == [
+        "prompts it is fitted to",
+        "prompts kept aside",
+    ]
+    assert figure.layout.shapes[0].x0 == block.bias_chosen == 40
+    older = replace(block, bias_held_loss=(), bias_chosen=None)
+    assert len(older.plot("convergence").data) == 1
+    assert "not recorded" in chart_of(older, "convergence").reading.shows
+
+
+def test_the_words_on_random_changes_say_what_is_drawn(complete: Report) -> None:
+    block = complete.transplant
+    assert block is not None
+    assert "grey line" in chart_of(block, "single").reading.shows
+    one = replace(block, nulls=block.nulls[-1:])
+    assert "grey cross" in chart_of(one, "single").reading.shows
+    assert "at block 29" in chart_of(one, "single").reading.shows
+    assert "No random changes" in chart_of(replace(block, nulls=()), "single").reading.shows
+
+
+def test_agreement_without_any_exchange_is_a_level(complete: Report) -> None:
+    assert complete.transplant is not None
+    for name in ("single", "cumulative"):
+        figure = complete.transplant.plot(name, metric="agreement")
+        level = next(shape for shape in figure.layout.shapes if shape.type == "line")
+        assert level.y0 == complete.transplant.agreement.value
+
+
+def test_a_share_is_never_drawn_below_zero_and_has_its_threshold(complete: Report) -> None:
+    block = complete.quotation
+    assert block is not None
+    wide = replace(block.copied_share.fitted, lo=-0.01)
+    pair = replace(block.copied_share, fitted=wide)
+    figure = replace(block, copied_share=pair).plot("copying")
+    mark = next(trace for trace in figure.data if trace.name == "fitted")
+    assert mark.x[0] - mark.error_x.arrayminus[0] == 0
+    assert figure.layout.shapes[0].x0 == pytest.approx(pair.base.value + 0.05)
+
+
+def test_base_and_fitted_stand_apart_where_they_meet(complete: Report) -> None:
+    assert complete.diversity is not None
+    near = Pair(Measured(0.3, 0.2, 0.4), Measured(0.35, 0.25, 0.45), Measured(0.05, 0.0, 0.1))
+    scores = {"ttr": near, "rep_4": complete.diversity.scores["rep_4"]}
+    figure = replace(complete.diversity, scores=scores).plot("scores")
+    base, fitted = (next(t for t in figure.data if t.name == n) for n in ("base", "fitted"))
+    assert base.y[0] < 0 < fitted.y[0]
+    assert base.y[1] == fitted.y[1] == 1
+
+
+def test_complements_are_drawn_once(complete: Report) -> None:
+    assert complete.diversity is not None
+    names = complete.diversity.plot("scores").layout.yaxis.ticktext
+    assert "repeated 2-grams" in names
+    assert not any("distinct" in name for name in names)
+    assert "self-BLEU<br>(no interval)" in names
+
+
+def test_ticks_are_round_numbers() -> None:
+    ticks = log_ticks([0.047, 4.5])
+    assert ticks["ticktext"] == ["0.05", "0.1", "0.2", "0.5", "1", "2", "5"]
+    assert log_ticks([1.0, 50000.0])["ticktext"] == ["1", "10", "100", "1,000", "10,000"]
+    assert depth_ticks(29, embedded=True)["ticktext"] == ["emb", "5", "10", "15", "20", "25", "29"]
+
+
+def test_the_lens_counts_blocks_from_0(complete: Report) -> None:
+    assert complete.ranks is not None
+    figure = complete.ranks.plot("lens")
+    assert list(figure.data[0].x) == list(range(-1, 30))
+    assert list(figure.layout.xaxis.ticktext) == ["emb", "5", "10", "15", "20", "25", "29"]
+
+
+def test_the_final_norm_has_a_column_of_its_own_in_every_figure_by_depth(complete: Report) -> None:
+    assert complete.geometry is not None
+    for name in ("angles", "change", "profile"):
+        figure = complete.geometry.plot(name)
+        axes = figure.select_xaxes()
+        assert any("final<br>norm" in text for axis in axes for text in axis.ticktext or ())
+    heat = complete.geometry.plot("angles").data[0]
+    empty = [x for x, cell in zip(heat.x, heat.z[0], strict=True) if cell is None]
+    assert empty == [30, 31, 32]
+
+
+def test_buckets_are_those_of_the_probes(complete: Report) -> None:
+    assert complete.ranks is not None
+    names = [
+        text.replace("<br>", "") for text in complete.ranks.plot("buckets").layout.xaxis.ticktext
+    ]
+    assert names == ["1", "2–10", "11–100", "101–1000", "&gt;1000"]

@@ -1,10 +1,12 @@
 import importlib.util
+from types import ModuleType
 
 import plotly.graph_objects as go
 import pytest
 
 from hyperinterp import block as blocks
 from hyperinterp import report as package
+from hyperinterp.analyses.results import Measured, Pair, missing
 from hyperinterp.errors import InputRefused
 from hyperinterp.report import view
 from hyperinterp.report.schema import BLOCKS, Report
@@ -13,16 +15,20 @@ from hyperinterp.report.schema import BLOCKS, Report
 def test_plot_and_frame_of_every_block(complete: Report) -> None:
     for name in BLOCKS:
         assert isinstance(complete.plot(name), go.Figure)
-        frame = complete.frame(name)
+        frame = complete.to_frame(name)
         assert len(frame) > 0
         assert "<table>" in complete.view(name)._repr_html_()
-    assert list(complete.frame("claims")["claim"]) == list(complete.claims)
+    assert list(complete.to_frame()["claim"]) == list(complete.claims)
+    assert list(complete.to_frame()["verdict"]) == [
+        str(c.verdict) for c in complete.claims.values()
+    ]
+    assert len(complete.to_frame("conditions")) > len(complete.claims)
 
 
 def test_choices_reach_the_figure(complete: Report) -> None:
     figure = complete.plot("geometry", "profile", measure="d90", site="attn")
     assert figure.layout.yaxis.title.text == "PCA dimension 90 %"
-    assert len(complete.frame("geometry", "sites")) == 92
+    assert len(complete.to_frame("geometry", "sites")) == 92
 
 
 def test_a_block_alone_has_the_same_view(complete: Report) -> None:
@@ -41,7 +47,7 @@ def test_errors_say_what_there_is(complete: Report, sparse: Report) -> None:
     with pytest.raises(InputRefused, match="'profile'"):
         complete.plot("geometry", "nonsense")
     with pytest.raises(InputRefused, match="'sites'"):
-        complete.frame("geometry", "nonsense")
+        complete.to_frame("geometry", "nonsense")
     with pytest.raises(TypeError, match="expected a block"):
         view("geometry")
 
@@ -49,7 +55,7 @@ def test_errors_say_what_there_is(complete: Report, sparse: Report) -> None:
 def test_frames_need_pandas(complete: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputRefused, match=r"hyperinterp\[frames\]"):
-        complete.frame("geometry")
+        complete.to_frame("geometry")
 
 
 def test_repr_html_is_escaped_and_complete(complete: Report) -> None:
@@ -69,7 +75,7 @@ def test_every_block_draws_itself(complete: Report) -> None:
     for name in BLOCKS:
         block = getattr(complete, name)
         assert block.plot().to_json() == complete.plot(name).to_json()
-        assert block.to_frame().equals(complete.frame(name))
+        assert block.to_frame().equals(complete.to_frame(name))
         assert block._repr_html_() == complete.view(name)._repr_html_()
         figures = block.names()
         assert list(figures) == [chart.name for chart in complete.view(name).charts]
@@ -90,3 +96,36 @@ def test_a_block_without_a_viewer_says_what_to_import(
     monkeypatch.setattr(blocks, "_VIEWERS", [])
     with pytest.raises(RuntimeError, match=r"hyperinterp\.report"):
         complete.geometry.plot()
+
+
+def test_reprs_are_a_line_or_two_and_change_nothing_else(
+    complete: Report, factory: ModuleType
+) -> None:
+    again = Report.from_json(complete.to_json())
+    assert again == complete
+    assert hash(complete.claims["C1"]) == hash(again.claims["C1"])
+    assert complete != factory.complete(seed=1)
+    things: list[object] = [complete, complete.provenance, *complete.claims.values()]
+    things += [getattr(complete, name) for name in BLOCKS]
+    assert complete.ranks is not None
+    assert complete.geometry is not None
+    things += [complete.ranks.teacher_forced, complete.ranks.lens, complete.geometry.sites[0]]
+    for item in things:
+        shown = repr(item)
+        assert shown.startswith(type(item).__name__)
+        assert len(shown) < 400
+        assert shown.count("\n") < 2
+    assert all(
+        f"{claim.id} {claim.verdict}" in repr(complete) for claim in complete.claims.values()
+    )
+    assert "n = 24" in repr(complete)
+
+
+def test_reprs_of_figures_are_rounded() -> None:
+    third = Measured(1 / 3, 0.25, 0.5, 24, "prompt", "jackknife")
+    assert repr(third) == "Measured(0.3333 [0.25, 0.5], n = 24 prompts)"
+    assert repr(missing("too short")) == "Measured(None: too short)"
+    assert repr(Pair(third, third, Measured(0.0))) == (
+        "Pair(base=0.3333 [0.25, 0.5], fitted=0.3333 [0.25, 0.5], delta=0)"
+    )
+    assert third.value == 1 / 3
