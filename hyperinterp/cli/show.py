@@ -12,6 +12,9 @@ from rich.text import Text
 
 from hyperinterp.analyses.results import Claim, Verdict
 from hyperinterp.report import Report
+from hyperinterp.report.claims import asked, bound, decided, effect_words, left_out
+from hyperinterp.report.escape import visible
+from hyperinterp.report.nulls import caveat
 from hyperinterp.report.numbers import number, words
 from hyperinterp.report.trace.schema import Trace
 
@@ -29,36 +32,36 @@ def _console() -> Console:
 
 
 def show_claims(report: Report) -> None:
-    """The claims table, with the effect, its interval and what it was held against."""
+    """The claims table: the effect, its threshold, what decided it, and what favours it."""
     console = _console()
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for heading in ("", "claim", "verdict", "effect [95 %]", "threshold", "n"):
         left = heading in ("", "claim", "verdict")
         table.add_column(heading, justify="left" if left else "right", no_wrap=heading != "claim")
-    for claim in report.claims.values():
+    for claim in asked(report.claims):
+        tested = claim.effect is not None
         table.add_row(
             claim.id,
             Text(claim.statement),
             Text(claim.verdict.value, style=_STYLES[claim.verdict]),
-            _effect(claim),
-            "-" if claim.effect is None else f"{_sign(claim)} {claim.threshold:g}",
+            effect_words(claim) if tested else "-",
+            bound(claim) if tested else "-",
             str(claim.n) if claim.n else "-",
         )
     console.print(table)
+    for claim in asked(report.claims):
+        for told in (_deciding(claim), caveat(report, claim)):
+            if told:
+                console.print(Text(f"{claim.id}: {visible(told)}"))
+    if left_out(report.claims):
+        console.print(Text(f"not asked for (--claims): {left_out(report.claims)}"))
     for warning in report.provenance.warnings:
         console.print(Text(f"note: {warning}"))
 
 
-def _sign(claim: Claim) -> str:
-    return ">" if not claim.conditions or claim.conditions[0].above else "<"
-
-
-def _effect(claim: Claim) -> str:
-    if claim.effect is None:
-        return "-"
-    if claim.interval is None:
-        return f"{claim.effect:.3g}"
-    return f"{claim.effect:.3g} [{claim.interval[0]:.3g}, {claim.interval[1]:.3g}]"
+def _deciding(claim: Claim) -> str:
+    """What decided a verdict; nothing where every condition holds."""
+    return "" if claim.verdict is Verdict.SUPPORTED else decided(claim)
 
 
 def _pairs(title: str, values: dict[str, Any]) -> None:
