@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+import textwrap
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -50,13 +51,20 @@ def show_claims(report: Report) -> None:
         )
     console.print(table)
     for claim in asked(report.claims):
-        for told in (_deciding(claim), caveat(report, claim)):
-            if told:
-                console.print(Text(f"{claim.id}: {visible(told)}"))
+        if told := _deciding(claim):
+            _line(console, claim.id, visible(told))
+        if warned := caveat(report, claim):
+            _line(console, f"{claim.id}, but", warned)
     if left_out(report.claims):
-        console.print(Text(f"not asked for (--claims): {left_out(report.claims)}"))
+        _line(console, "not asked for (--claims)", left_out(report.claims))
     for warning in report.provenance.warnings:
-        console.print(Text(f"note: {warning}"))
+        _line(console, "note", warning)
+
+
+def _line(console: Console, label: str, text: str) -> None:
+    """A labelled remark; lines after the first are indented."""
+    filled = textwrap.fill(f"{label}: {text}", console.width, subsequent_indent="    ")
+    console.print(Text(filled))
 
 
 def _deciding(claim: Claim) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from hyperinterp.analyses.results import Claim, Condition, Verdict
-from hyperinterp.report.numbers import DASH, number, words
+from hyperinterp.report.numbers import DASH, MINUS, number, words
 from hyperinterp.verdicts import RULES
 
 NOT_ASKED = "not asked for"
@@ -77,8 +77,13 @@ def decided(claim: Claim) -> str:
     if deciding:
         told = "; ".join(sentence(claim, item) for item in deciding)
     else:
-        told = f"with all claims of this report together (Holm) p = {claim.p_adjusted or 0:.2g}"
+        told = f"with all claims of this report together (Holm) p = {p_words(claim.p_adjusted)}"
     return f"{_DECIDES[claim.verdict]}: {told}"
+
+
+def p_words(value: float | None) -> str:
+    """A p value: two significant digits, with an exponent when it is tiny."""
+    return DASH if value is None else f"{value:.2g}".replace("-", MINUS)
 
 
 def unasked(claim: Claim) -> bool:

@@ -177,7 +177,7 @@ def _environment() -> Environment:
         count=numbers.count, compact=numbers.compact, seconds=numbers.seconds,
         marked=passages.marked, chart_data=_chart_data, measured=measured,
         effect_words=claims.effect_words, bound=claims.bound, decided=claims.decided,
-        sentence=claims.sentence, verdict_class=pictures.css_class,
+        sentence=claims.sentence, p_words=claims.p_words, verdict_class=pictures.css_class,
         in_words=provenance.plain, named=provenance.named, recipe=provenance.recipe,
     )  # fmt: skip
     environment.globals.update(
