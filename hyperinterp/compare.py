@@ -19,6 +19,7 @@ from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
 from hyperinterp.models import HookedModel, devices_of, load
+from hyperinterp.report.claims import NOT_ASKED
 from hyperinterp.report.schema import (
     SCHEMA_VERSION,
     CheckpointFacts,
@@ -263,7 +264,7 @@ def _run(
     for claim, (block, module) in ANALYSES.items():
         reason = lacking.get(claim)
         if claim not in wanted:
-            reason = f"not asked for (--claims); needs {RULES[claim].needs}."
+            reason = f"{NOT_ASKED} (--claims); needs {RULES[claim].needs}."
         if reason is None:
             tested[claim] = importlib.import_module(module)
         else:

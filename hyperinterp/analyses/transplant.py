@@ -256,5 +256,5 @@ def _remark(study: Study, found: Sweep) -> None:
     if equal:
         study.warnings.append(
             f"{len(equal)} of {study.base.n_layers} blocks have equal weights in both models: "
-            "exchanging them changes nothing, and C6 has no random change of their size to make."
+            "exchanging them changes nothing, so C6 draws no random changes for them."
         )

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+import textwrap
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -12,6 +13,9 @@ from rich.text import Text
 
 from hyperinterp.analyses.results import Claim, Verdict
 from hyperinterp.report import Report
+from hyperinterp.report.claims import asked, bound, decided, effect_words, left_out
+from hyperinterp.report.escape import visible
+from hyperinterp.report.nulls import caveat
 from hyperinterp.report.numbers import number, words
 from hyperinterp.report.trace.schema import Trace
 
@@ -29,36 +33,43 @@ def _console() -> Console:
 
 
 def show_claims(report: Report) -> None:
-    """The claims table, with the effect, its interval and what it was held against."""
+    """The claims table: the effect, its threshold, what decided it, and what favours it."""
     console = _console()
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for heading in ("", "claim", "verdict", "effect [95 %]", "threshold", "n"):
         left = heading in ("", "claim", "verdict")
         table.add_column(heading, justify="left" if left else "right", no_wrap=heading != "claim")
-    for claim in report.claims.values():
+    for claim in asked(report.claims):
+        tested = claim.effect is not None
         table.add_row(
             claim.id,
             Text(claim.statement),
             Text(claim.verdict.value, style=_STYLES[claim.verdict]),
-            _effect(claim),
-            "-" if claim.effect is None else f"{_sign(claim)} {claim.threshold:g}",
+            effect_words(claim) if tested else "-",
+            bound(claim) if tested else "-",
             str(claim.n) if claim.n else "-",
         )
     console.print(table)
+    for claim in asked(report.claims):
+        if told := _deciding(claim):
+            _line(console, claim.id, visible(told))
+        if warned := caveat(report, claim):
+            _line(console, f"{claim.id}, but", warned)
+    if left_out(report.claims):
+        _line(console, "not asked for (--claims)", left_out(report.claims))
     for warning in report.provenance.warnings:
-        console.print(Text(f"note: {warning}"))
+        _line(console, "note", warning)
 
 
-def _sign(claim: Claim) -> str:
-    return ">" if not claim.conditions or claim.conditions[0].above else "<"
+def _line(console: Console, label: str, text: str) -> None:
+    """A labelled remark; lines after the first are indented."""
+    filled = textwrap.fill(f"{label}: {text}", console.width, subsequent_indent="    ")
+    console.print(Text(filled))
 
 
-def _effect(claim: Claim) -> str:
-    if claim.effect is None:
-        return "-"
-    if claim.interval is None:
-        return f"{claim.effect:.3g}"
-    return f"{claim.effect:.3g} [{claim.interval[0]:.3g}, {claim.interval[1]:.3g}]"
+def _deciding(claim: Claim) -> str:
+    """What decided a verdict; nothing where every condition holds."""
+    return "" if claim.verdict is Verdict.SUPPORTED else decided(claim)
 
 
 def _pairs(title: str, values: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from hyperinterp.analyses.results import Measured
-from hyperinterp.report import numbers, passages, pictures, summary
+from hyperinterp.report import claims, nulls, numbers, passages, pictures, provenance, summary
 from hyperinterp.report.escape import bdi, html_text, visible
 from hyperinterp.report.figures.chart import Chart
 from hyperinterp.report.figures.theme import swaps, template
@@ -35,7 +35,10 @@ def render(report: Report) -> str:
         files=("report.json", "tables/"),
         base=summary.checkpoint(report, "base"),
         names=(summary.name_of(report, "fitted"), summary.name_of(report, "base")),
+        counts=summary.counts(report),
+        headline=summary.headline(report),
         sentences=summary.sentences(report),
+        notes=summary.notes(report),
     )
 
 
@@ -74,7 +77,6 @@ def page(
         sections=found,
         title=visible(title),
         files=files,
-        slowest=max(report.provenance.wall_seconds.values(), default=0.0) or 1.0,
         **more,
     )
 
@@ -118,19 +120,25 @@ def _rounded(data: Any) -> Any:
 
 
 def _chart_data(chart: Chart) -> Markup:
-    return embed({"height": chart.height, "variants": dict(chart.variants())})
+    return embed({"variants": dict(chart.variants())})
 
 
 def _chart_id(section: Section, chart: Chart) -> str:
     return f"{section.id}-{chart.name}"
 
 
-def cell(value: object) -> Markup:
-    """Any value of a table cell."""
+def cell(value: object, reasons: Sequence[str] = ()) -> Markup:
+    """Any value of a table cell.
+
+    Args:
+        value: a figure, a number, a text or None.
+        reasons: why figures of this table are missing; a missing one then names its reason by
+            number instead of spelling it out.
+    """
     if value is None or value == numbers.DASH:
-        return Markup('<span class="none" title="not there">{}</span>').format(numbers.DASH)
+        return Markup('<span class="none">{}</span>').format(numbers.DASH)
     if isinstance(value, Measured):
-        return measured(value)
+        return measured(value, reasons)
     if isinstance(value, float):
         return Markup("{}").format(numbers.number(value))
     if isinstance(value, int):
@@ -138,12 +146,15 @@ def cell(value: object) -> Markup:
     return bdi(str(value))
 
 
-def measured(figure: Measured) -> Markup:
+def measured(figure: Measured, reasons: Sequence[str] = ()) -> Markup:
     """A figure with its interval; without one a dash that says why."""
     if figure.value is None:
-        return Markup(
-            '<span class="none" tabindex="0" title="{0}" aria-label="missing: {0}">{1}</span>'
-        ).format(visible(figure.reason), numbers.DASH)
+        if figure.reason in reasons:
+            place = reasons.index(figure.reason) + 1
+            return Markup('<span class="none">{}<sup>{}</sup></span>').format(numbers.DASH, place)
+        return Markup('<span class="none">{} ({})</span>').format(
+            numbers.DASH, html_text(figure.reason)
+        )
     ends = numbers.interval(figure.lo, figure.hi)
     return Markup('<span class="figure" title="{}">{}{}</span>').format(
         visible(f"n = {figure.n} {figure.unit}; {figure.method}") if ends else "",
@@ -164,12 +175,16 @@ def _environment() -> Environment:
     environment.filters.update(
         bdi=bdi, plain=html_text, visible=visible, cell=cell, number=numbers.number,
         count=numbers.count, compact=numbers.compact, seconds=numbers.seconds,
-        marked=passages.marked, chart_data=_chart_data, effect_words=summary.effect_words,
-        required=summary.required, measured=measured, verdict_class=pictures.css_class,
+        marked=passages.marked, chart_data=_chart_data, measured=measured,
+        effect_words=claims.effect_words, bound=claims.bound, decided=claims.decided,
+        sentence=claims.sentence, p_words=claims.p_words, verdict_class=pictures.css_class,
+        in_words=provenance.plain, named=provenance.named, recipe=provenance.recipe,
     )  # fmt: skip
     environment.globals.update(
+        asked=claims.asked, left_out=claims.left_out, unasked=claims.unasked,
+        nulls=nulls.nulls, caveat=nulls.caveat,
         effect=pictures.effect, condition=pictures.condition, bar=pictures.bar,
-        share=passages.share, chart_id=_chart_id, icons=summary.ICONS,
+        flat=provenance.flat, cost=provenance.cost, chart_id=_chart_id, icons=summary.ICONS,
     )  # fmt: skip
     return environment
 

@@ -1,6 +1,9 @@
 """The claims as a LaTeX table (booktabs), ready for `input`."""
 
+import re
+
 from hyperinterp.analyses.results import Claim
+from hyperinterp.report.claims import asked, bound, decided, left_out
 from hyperinterp.report.escape import latex
 from hyperinterp.report.numbers import DASH, MINUS, interval, number
 from hyperinterp.report.schema import Report
@@ -10,9 +13,9 @@ _HEAD = r"""% Written by hyperinterp; needs \usepackage{booktabs,textcomp} and [
 \centering\small
 \caption{CAPTION}
 \label{tab:hyperinterp-claims}
-\begin{tabular}{@{}llp{0.40\linewidth}rrl@{}}
+\begin{tabular}{@{}llp{0.40\linewidth}rrlr@{}}
 \toprule
- & Verdict & Claim & Effect & 95\,\% interval & Threshold \\
+ & Verdict & Claim & Effect & 95\,\% interval & Threshold & $n$ \\
 \midrule"""
 _FOOT = r"""\bottomrule
 \end{tabular}
@@ -20,35 +23,42 @@ _FOOT = r"""\bottomrule
 
 
 def _math(text: str) -> str:
-    """A number: in maths mode, so that its minus is one; a dash when there is none."""
+    """A number or an interval: in maths mode, so that its minus is one; a dash for none."""
     if not text or text == DASH:
         return "--"
-    return f"${text.replace(MINUS, '-').replace(',', '{,}').replace(']', ']')}$"
+    grouped = re.sub(r",(?=\d)", "{,}", text).replace(", ", r",\ ")
+    return f"${grouped.replace(MINUS, '-')}$"
 
 
 def _row(claim: Claim) -> str:
-    ends = claim.interval or (None, None)
-    above = claim.conditions[0].above if claim.conditions else True
-    sign = ">" if above else "<"
-    threshold = "--" if claim.threshold is None else f"${sign}{claim.threshold:g}$"
-    bounds = interval(*ends).replace(", ", ",\\ ").replace(MINUS, "-")
+    told = decided(claim)
+    under = rf" \newline {{\footnotesize {_prose(told)}}}" if told else ""
     cells = (
         latex(claim.id),
         latex(str(claim.verdict)),
-        latex(claim.statement),
+        latex(claim.statement) + under,
         _math(number(claim.effect)),
-        f"${bounds}$" if bounds else "--",
-        threshold,
+        _math(interval(*(claim.interval or (None, None)))),
+        _math(bound(claim).replace(" ", "")),
+        str(claim.n) if claim.n else "--",
     )
     return " & ".join(cells) + r" \\"
 
 
+def _prose(text: str) -> str:
+    """Words with numbers and options among them."""
+    plain = latex(text).replace("--", "-{}-").replace("\u00a0", "~")
+    return plain.replace(MINUS, "$-$").replace(DASH, "--")
+
+
 def claims_table(report: Report) -> str:
-    """A complete `table` environment with one row per claim."""
+    """A complete `table` environment with one row per claim that was asked for."""
     names = {item.role: item.name for item in report.provenance.checkpoints}
     caption = (
         f"{latex(names.get('fitted', 'fitted'))} against {latex(names.get('base', 'base'))}: "
-        f"verdicts over {report.provenance.prompts.used} held-out prompts."
+        f"verdicts. Of {report.provenance.prompts.used} held-out prompts, $n$ are behind an effect."
     )
-    rows = [_row(claim) for claim in report.claims.values()]
+    if left_out(report.claims):
+        caption += f" Not asked for: {left_out(report.claims)}."
+    rows = [_row(claim) for claim in asked(report.claims)]
     return "\n".join([_HEAD.replace("CAPTION", caption), *rows, _FOOT]) + "\n"

@@ -13,9 +13,11 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from hyperinterp.errors import InputRefused
-from hyperinterp.report import html, summary
+from hyperinterp.report import claims, html, summary
 from hyperinterp.report.escape import bdi, html_text
 from hyperinterp.report.figures import Chart, charts
+from hyperinterp.report.nulls import caveat
+from hyperinterp.report.numbers import DASH
 from hyperinterp.report.schema import BLOCKS, Report
 from hyperinterp.report.tables import block_tables, claim_tables
 from hyperinterp.report.tables.table import Table
@@ -132,17 +134,22 @@ def report_html(report: Report) -> str:
             claim.id,
             f"{summary.ICONS[claim.verdict]} {claim.verdict}",
             html_text(claim.statement),
-            summary.effect_words(claim),
-            summary.required(claim),
+            claims.effect_words(claim),
+            claims.required(claim),
+            claim.n or DASH,
+            html_text(" ".join((claims.decided(claim), caveat(report, claim))).strip()),
         )
-        for claim in report.claims.values()
+        for claim in claims.asked(report.claims)
     ]
     head = Markup("<p><b>{} against {}</b></p><p>{}</p>").format(
         bdi(summary.name_of(report, "fitted")),
         bdi(summary.name_of(report, "base")),
-        " ".join(summary.sentences(report)),
+        summary.headline(report),
     )
-    return str(head + _table(("", "verdict", "claim", "effect", "required"), rows))
+    columns = ("", "verdict", "claim", "effect", "required", "n", "")
+    left_out = claims.left_out(report.claims)
+    foot = Markup("<p>Not asked for (--claims): {}</p>").format(left_out) if left_out else ""
+    return str(head + _table(columns, rows) + foot)
 
 
 def _grid(item: View) -> Markup:
@@ -152,8 +159,8 @@ def _grid(item: View) -> Markup:
     )
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
-    def line(tag: str, cells: Sequence[str]) -> Markup:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Markup:
+    def line(tag: str, cells: Sequence[object]) -> Markup:
         cell = Markup('<{0} style="{1}">{2}</{0}>')
         inner = Markup("").join(cell.format(Markup(tag), CELL, value) for value in cells)
         return Markup("<tr>{}</tr>").format(inner)

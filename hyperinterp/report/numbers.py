@@ -1,5 +1,7 @@
 """Figures as words: one way of writing numbers, intervals, counts and times everywhere."""
 
+import math
+
 from hyperinterp.analyses.results import Measured
 
 MINUS = "−"
@@ -7,27 +9,30 @@ DASH = "–"
 
 
 def number(value: float | int | None, digits: int = 3) -> str:
-    """About three significant digits, without exponents between 0.001 and a million."""
+    """Significant digits, or as many decimals below 1; at least two significant digits.
+
+    The size is that of the rounded figure, so 0.9999 is written like 1. Exponents stand only
+    below 0.00001 and from a million on.
+    """
     if value is None:
         return DASH
-    size = abs(value)
+    size = abs(float(f"{value:.{digits}g}"))
     if size == 0:
         return "0"
     if size >= 1e6 or size < 1e-5:
         text = f"{value:.1e}"
-    elif size < 10**-digits:
-        text = f"{value:.5f}".rstrip("0")
-    elif size >= 1000:
-        text = f"{value:,.0f}"
-    elif size >= 100:
-        text = f"{value:.{max(digits - 3, 0)}f}"
-    elif size >= 10:
-        text = f"{value:.{digits - 2}f}"
-    elif size >= 1:
-        text = f"{value:.{digits - 1}f}"
     else:
-        text = f"{value:.{digits}f}"
+        power = math.floor(math.log10(size))
+        decimals = max(digits - 1 - power, 0) if power >= 0 else max(digits, 1 - power)
+        text = f"{value:,.{decimals}f}"
     return text.replace("-", MINUS)
+
+
+def rank(value: float | int | None) -> str:
+    """A rank or its median: whole, or with a half."""
+    if value is None:
+        return DASH
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 
 def signed(value: float | int | None) -> str:

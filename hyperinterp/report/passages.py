@@ -38,10 +38,3 @@ def marked(item: Continuation) -> Markup:
             text = Markup('<mark class="{}" title="{}">{}</mark>').format(kind, _TITLES[kind], text)
         parts.append(text)
     return Markup("").join(parts)
-
-
-def share(item: Continuation, which: str) -> float:
-    """Share of the tokens inside repeated or copied spans."""
-    spans = item.repeated if which == "repeated" else item.copied
-    flags = _inside(len(item.pieces), spans)
-    return sum(flags) / max(len(flags), 1)

@@ -1,10 +1,14 @@
-"""Small inline SVG pictures: an effect with its interval and threshold, and share bars."""
+"""Small inline SVG pictures: an effect with its interval, threshold and nulls, and share bars."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from hyperinterp.analyses.results import Claim, Condition, Measured, Verdict
+from hyperinterp.report.claims import above, side
+from hyperinterp.report.escape import visible
+from hyperinterp.report.nulls import Null
 from hyperinterp.report.numbers import DASH, number, words
 
 _WIDTH, _HEIGHT, _AXIS = 230.0, 46.0, 27.0
@@ -29,28 +33,35 @@ def _anchor(x: float) -> str:
     return "start" if x < 45 else "end" if x > _WIDTH - 45 else "middle"
 
 
-def effect(claim: Claim) -> Markup:
-    """The claim's effect; a dash when it was not tested."""
+def effect(claim: Claim, nulls: Sequence[Null] = ()) -> Markup:
+    """The claim's effect in the colour of its verdict; a dash when it was not tested."""
     if claim.effect is None:
         return Markup('<span class="none">{}</span>').format(DASH)
     lo, hi = claim.interval or (None, None)
-    above = claim.conditions[0].above if claim.conditions else True
     figure = Measured(claim.effect, lo, hi, claim.n)
-    outcome = claim.conditions[0].outcome if claim.conditions else claim.verdict
-    return draw(figure, claim.threshold, outcome, above=above)
+    marks = [item for item in nulls if item.condition == 0]
+    return draw(figure, claim.threshold, claim.verdict, above=above(claim), marks=marks)
 
 
-def condition(item: Condition) -> Markup:
-    """One condition of a claim."""
+def condition(item: Condition, nulls: Sequence[Null] = ()) -> Markup:
+    """One condition of a claim, with the nulls on its scale; nothing without a figure."""
     if item.measured.value is None:
-        return Markup('<span class="none" title="{}">{}</span>').format(item.measured.reason, DASH)
-    return draw(item.measured, item.threshold, item.outcome, above=item.above)
+        return Markup("")
+    return draw(item.measured, item.threshold, item.outcome, above=item.above, marks=nulls)
 
 
-def draw(figure: Measured, threshold: float | None, outcome: Verdict, *, above: bool) -> Markup:
-    """Dot and interval on an axis; the side that supports the claim is shaded."""
+def draw(
+    figure: Measured,
+    threshold: float | None,
+    outcome: Verdict,
+    *,
+    above: bool,
+    marks: Sequence[Null] = (),
+) -> Markup:
+    """Dot and interval on an axis; the side that supports the claim is shaded, nulls are grey."""
     value = figure.value or 0.0
-    known = [v for v in (value, figure.lo, figure.hi, threshold, 0.0) if v is not None]
+    places = [item.figure.value for item in marks]
+    known = [v for v in (value, figure.lo, figure.hi, threshold, 0.0, *places) if v is not None]
     scale = _scale(known)
     parts: list[Markup] = []
     if threshold is not None:
@@ -61,32 +72,30 @@ def draw(figure: Measured, threshold: float | None, outcome: Verdict, *, above: 
     parts.append(
         Markup('<line class="axis" x1="2" x2="{:.0f}" y1="40" y2="40"/>').format(_WIDTH - 2)
     )
-    if threshold is None or abs(scale.x(0.0) - scale.x(threshold)) > 1:
-        close = threshold is not None and abs(scale.x(0.0) - scale.x(threshold)) < 34
+    parts += _ticks(scale, threshold, above=above)
+    parts += [_mark(scale, item) for item in marks]
+    parts += _span(scale, figure)
+    parts.append(
+        Markup('<circle class="dot" cx="{:.1f}" cy="{}" r="4.5"/>').format(scale.x(value), _AXIS)
+    )
+    spoken = f"{words(figure)}; required {side(above)} {number(threshold)}"
+    spoken += "".join(f"; grey: {visible(m.words)} {number(m.figure.value)}" for m in marks)
+    return Markup(
+        '<svg class="effect {}" viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="{}">{}</svg>'
+    ).format(css_class(outcome), _WIDTH, _HEIGHT, spoken, Markup("").join(parts))
+
+
+def _ticks(scale: _Scale, threshold: float | None, *, above: bool) -> list[Markup]:
+    """Zero, and the threshold; the label of zero gives way to that of the threshold."""
+    parts = []
+    apart = None if threshold is None else abs(scale.x(0.0) - scale.x(threshold))
+    if apart is None or apart > 1:
+        close = apart is not None and apart < 34
         parts.append(_tick(scale.x(0.0), "" if close else "0", "zero", 12.0))
     if threshold is not None:
         sign = ">" if above else "<"
         parts.append(_tick(scale.x(threshold), f"{sign} {threshold:g}", "need", 10.0))
-    if figure.lo is not None and figure.hi is not None:
-        lo, hi = scale.x(figure.lo), scale.x(figure.hi)
-        parts.append(
-            Markup('<line class="span" x1="{:.1f}" x2="{:.1f}" y1="{a}" y2="{a}"/>').format(
-                lo, hi, a=_AXIS
-            )
-        )
-        for end in (lo, hi):
-            parts.append(
-                Markup('<line class="span" x1="{x:.1f}" x2="{x:.1f}" y1="22" y2="32"/>').format(
-                    x=end
-                )
-            )
-    parts.append(
-        Markup('<circle class="dot" cx="{:.1f}" cy="{}" r="4.5"/>').format(scale.x(value), _AXIS)
-    )
-    spoken = f"{words(figure)}; required {'above' if above else 'below'} {number(threshold)}"
-    return Markup(
-        '<svg class="effect {}" viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="{}">{}</svg>'
-    ).format(css_class(outcome), _WIDTH, _HEIGHT, spoken, Markup("").join(parts))
+    return parts
 
 
 def _tick(x: float, text: str, kind: str, top: float) -> Markup:
@@ -97,6 +106,29 @@ def _tick(x: float, text: str, kind: str, top: float) -> Markup:
         return line
     label = Markup('<text x="{:.1f}" y="9" text-anchor="{}">{}</text>').format(x, _anchor(x), text)
     return line + label
+
+
+def _mark(scale: _Scale, item: Null) -> Markup:
+    """A grey diamond where a null lies, named when it is pointed at."""
+    x = scale.x(item.figure.value or 0.0)
+    corners = f"{x:.1f},{_AXIS - 5} {x + 5:.1f},{_AXIS} {x:.1f},{_AXIS + 5} {x - 5:.1f},{_AXIS}"
+    told = f"{visible(item.words)}: {words(item.figure)}"
+    return Markup('<polygon class="null" points="{}"><title>{}</title></polygon>').format(
+        corners, told
+    )
+
+
+def _span(scale: _Scale, figure: Measured) -> list[Markup]:
+    """The interval as a line with ends; nothing without one."""
+    if figure.lo is None or figure.hi is None:
+        return []
+    lo, hi = scale.x(figure.lo), scale.x(figure.hi)
+    line = Markup('<line class="span" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>')
+    return [
+        line.format(lo, hi, _AXIS, _AXIS),
+        line.format(lo, lo, 22, 32),
+        line.format(hi, hi, 22, 32),
+    ]
 
 
 def css_class(verdict: Verdict) -> str:

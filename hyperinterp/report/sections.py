@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hyperinterp.analyses.results import Claim
+from hyperinterp.report.claims import unasked
 from hyperinterp.report.figures import Chart, charts
 from hyperinterp.report.schema import Report
 from hyperinterp.report.summary import BLOCK_CLAIMS
@@ -69,7 +70,7 @@ def _parts(report: Report, name: str, block: str) -> tuple[tuple[Chart, ...], tu
     drawn = charts(found)
     if block == "ranks":
         drawn = tuple(chart for chart in drawn if (chart.name in _LENS) == (name == "lens"))
-    return drawn, () if name == "lens" else tuple(VIEWS[block](found))
+    return drawn, () if name == "lens" else tuple(view for view in VIEWS[block](found) if view.rows)
 
 
 def _missing(report: Report, name: str, block: str) -> str:
@@ -81,11 +82,14 @@ def _missing(report: Report, name: str, block: str) -> str:
 
 
 def sections(report: Report) -> list[Section]:
-    """Every section between the claims and the provenance."""
+    """Every section between the claims and the provenance, but of what was not asked for."""
     found: list[Section] = []
     for name, title, block, question in _PLAN:
+        judged = report.claims.get(BLOCK_CLAIMS.get(block, ""))
+        if judged is not None and unasked(judged):
+            continue
         drawn, views = _parts(report, name, block)
-        claim = report.claims.get(BLOCK_CLAIMS.get(block, "")) if name == block else None
+        claim = judged if name == block else None
         missing = _missing(report, name, block)
         found.append(Section(name, title, question, block, claim, missing, drawn, views))
     return found

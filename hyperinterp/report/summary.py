@@ -1,7 +1,7 @@
-"""The report in plain words: title, one paragraph, and what the page must not hide."""
+"""The report in plain words: title, the verdicts counted and told, and what must not be hidden."""
 
 from hyperinterp.analyses.results import Claim, Verdict
-from hyperinterp.report.numbers import number
+from hyperinterp.report.claims import left_out, unasked
 from hyperinterp.report.schema import CheckpointFacts, Report
 
 ICONS = {
@@ -22,9 +22,9 @@ BLOCK_CLAIMS = {
     "control": "C9",
 }
 _OPENINGS = {
-    Verdict.SUPPORTED: "The figures support that ",
-    Verdict.NOT_SUPPORTED: "They do not support that ",
-    Verdict.INCONCLUSIVE: "They leave open whether ",
+    Verdict.SUPPORTED: "Supported",
+    Verdict.NOT_SUPPORTED: "Not supported",
+    Verdict.INCONCLUSIVE: "Left open",
 }
 
 
@@ -45,53 +45,53 @@ def title(report: Report) -> str:
     return f"{name_of(report, 'fitted')} against {name_of(report, 'base')}"
 
 
-def _clause(claim: Claim) -> str:
-    words = claim.statement.rstrip(".")
-    return f"{words[:1].lower()}{words[1:]} ({claim.id})"
+def counts(report: Report) -> list[tuple[Verdict, int]]:
+    """How many of the claims that were asked for have each verdict; no zeros."""
+    verdicts = [claim.verdict for claim in report.claims.values() if not unasked(claim)]
+    return [(verdict, verdicts.count(verdict)) for verdict in Verdict if verdict in verdicts]
 
 
-def _join(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else "; ".join(parts[:-1]) + "; and that " + parts[-1]
+def headline(report: Report) -> str:
+    """The verdicts counted, in one sentence."""
+    found = counts(report)
+    if not found:
+        return "No claim was asked for."
+    parts = [f"{count} {verdict}" for verdict, count in found]
+    total = sum(count for _, count in found)
+    return f"Of {total} claim{'s' if total > 1 else ''}: {', '.join(parts)}."
 
 
 def sentences(report: Report) -> list[str]:
-    """The summary paragraph, sentence by sentence, without the models' names."""
+    """Every claim under its verdict, a sentence for each verdict."""
     groups: dict[Verdict, list[Claim]] = {verdict: [] for verdict in Verdict}
     for claim in report.claims.values():
-        groups[claim.verdict].append(claim)
-    found = [_count(groups)]
+        if not unasked(claim):
+            groups[claim.verdict].append(claim)
+    found = []
     for verdict, opening in _OPENINGS.items():
-        parts = [_clause(claim) for claim in groups[verdict]]
-        if not parts:
-            continue
-        text = _join(parts)
-        if verdict is Verdict.INCONCLUSIVE:
-            text = text.replace("; and that ", "; and whether ")
-        if len(found) == 1:
-            opening = opening.replace("They", "The figures")
-        found.append(f"{opening}{text}.")
+        parts = [f"{_clause(claim)} ({claim.id})" for claim in groups[verdict]]
+        if parts:
+            found.append(f"{opening}: {'; '.join(parts)}.")
     untested = [claim.id for claim in groups[Verdict.NOT_TESTED]]
     if untested:
         found.append(f"Not tested with what was given: {', '.join(untested)}.")
-    return found + _remarks(report)
+    if left_out(report.claims):
+        found.append(f"Not asked for: {left_out(report.claims)}.")
+    return found
 
 
-def _count(groups: dict[Verdict, list[Claim]]) -> str:
-    words = {
-        Verdict.SUPPORTED: "supported",
-        Verdict.NOT_SUPPORTED: "not supported",
-        Verdict.INCONCLUSIVE: "inconclusive",
-        Verdict.NOT_TESTED: "not tested",
-    }
-    parts = [f"{len(groups[v])} {text}" for v, text in words.items() if groups[v]]
-    total = sum(map(len, groups.values()))
-    return f"Of {total} claims: {', '.join(parts)}." if parts else "No claim was asked for."
+def _clause(claim: Claim) -> str:
+    words = claim.statement.rstrip(".")
+    return f"{words[:1].lower()}{words[1:]}"
 
 
-def _remarks(report: Report) -> list[str]:
-    """What two verdicts say together."""
+def notes(report: Report) -> list[str]:
+    """What a reader of the verdicts has to know: the warnings, and what two verdicts say together.
+
+    The first ones are the warnings of the report, word for word.
+    """
     verdict = {name: claim.verdict for name, claim in report.claims.items()}
-    found: list[str] = []
+    found = list(report.provenance.warnings)
     second = checkpoint(report, "fitted")
     if second is not None and second.trained.get("kind") != "hyperfitted":
         found.append(
@@ -110,24 +110,3 @@ def _remarks(report: Report) -> list[str]:
             "read them as descriptions of the change, whatever it is."
         )
     return found
-
-
-def effect_words(claim: Claim) -> str:
-    """The effect with its interval, e.g. `0.358 [0.31, 0.40]`."""
-    if claim.effect is None:
-        return "–"
-    if claim.interval is None:
-        return number(claim.effect)
-    lo, hi = claim.interval
-    return f"{number(claim.effect)} [{number(lo)}, {number(hi)}]"
-
-
-def required(claim: Claim) -> str:
-    """The declared threshold, e.g. `above 0.05`."""
-    if claim.threshold is None:
-        return "–"
-    above = claim.conditions[0].above if claim.conditions else claim.id not in _BELOW
-    return f"{'above' if above else 'below'} {claim.threshold:g}"
-
-
-_BELOW = {"C8"}

@@ -88,7 +88,7 @@ def test_a_twin_that_says_how_it_was_made_gets_no_such_remark():
     base, fitted = pair("a later step")
     fitted.provenance["kind"] = "hyperfitted"
     report = compare(base, fitted, prompts=letters(9), claims="C5", sizes=SIZES)
-    assert "only the name" not in " ".join(summary.sentences(report))
+    assert "only the name" not in " ".join(summary.notes(report))
 
 
 def test_no_rule_speaks_of_hyperfitting():

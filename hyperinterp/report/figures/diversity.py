@@ -11,7 +11,6 @@ from hyperinterp.report.numbers import number, signed
 
 MEASURES = {
     "ttr": "type-token ratio",
-    "ttr_equal_length": "type-token ratio, equal length",
     "distinct_2": "distinct 2-grams",
     "distinct_3": "distinct 3-grams",
     "rep_2": "repeated 2-grams",

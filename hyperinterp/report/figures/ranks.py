@@ -179,10 +179,7 @@ def charts(block: RanksBlock) -> tuple[Chart, ...]:
     where = Choice("contexts", "Contexts", tuple((key, words[key]) for key in known))
     sides = Choice("side", "Tokens", (("promoted", "promoted"), ("demoted", "demoted")))
     forms = Choice("form", "Cells", (("share", "share of row"), ("counts", "counts (log colour)")))
-    interval = (
-        "Bars: intervals over prompts. The halves have none here; the interval of the lower one is "
-        "among the conditions of the claim."
-    )
+    interval = "Bars: intervals over prompts."
     longest = max(
         [len(i.promoted) for i in known.values()] + [len(i.demoted) for i in known.values()]
     )

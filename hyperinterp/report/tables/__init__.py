@@ -14,7 +14,7 @@ from hyperinterp.analyses.temperature import TemperatureBlock
 from hyperinterp.analyses.transplant import TransplantBlock
 from hyperinterp.course import Course
 from hyperinterp.report.schema import BLOCKS, Report
-from hyperinterp.report.tables import blocks
+from hyperinterp.report.tables import blocks, inside
 from hyperinterp.report.tables.table import Table, spread, table
 
 __all__ = ["Table", "block_tables", "claim_tables", "tables"]
@@ -23,9 +23,9 @@ _TABLES: dict[type, Any] = {
     DiversityBlock: blocks.diversity,
     TemperatureBlock: blocks.temperature,
     StaticBiasBlock: blocks.static_bias,
-    RanksBlock: blocks.ranks,
-    GeometryBlock: blocks.geometry,
-    TransplantBlock: blocks.transplant,
+    RanksBlock: inside.ranks,
+    GeometryBlock: inside.geometry,
+    TransplantBlock: inside.transplant,
     SufficiencyBlock: blocks.sufficiency,
     QuotationBlock: blocks.quotation,
     ControlBlock: blocks.control,

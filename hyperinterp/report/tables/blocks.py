@@ -1,19 +1,15 @@
-"""Tables of every block: all figures of the report that are not free text."""
+"""Tables of what the models write and predict: C1, C2, C3, C7, C8, C9 and the training."""
 
 from dataclasses import asdict
 
 from hyperinterp.analyses.control import ControlBlock
 from hyperinterp.analyses.diversity import DiversityBlock
-from hyperinterp.analyses.geometry import GeometryBlock
 from hyperinterp.analyses.quotation import QuotationBlock
-from hyperinterp.analyses.ranks import ContextRanks, RanksBlock
 from hyperinterp.analyses.static_bias import StaticBiasBlock
 from hyperinterp.analyses.sufficiency import SufficiencyBlock
 from hyperinterp.analyses.temperature import Arm, TemperatureBlock
-from hyperinterp.analyses.transplant import TransplantBlock
 from hyperinterp.course import Course
 from hyperinterp.report.tables.table import Table, Value, figures, spread, spread_pair, table
-from probes import RANK_BUCKETS, bucket_label
 
 
 def diversity(block: DiversityBlock) -> tuple[Table, ...]:
@@ -69,7 +65,7 @@ def temperature(block: TemperatureBlock) -> tuple[Table, ...]:
 
 
 def static_bias(block: StaticBiasBlock) -> tuple[Table, ...]:
-    """Arms and single figures."""
+    """Arms, single figures, and how the fitted bias converged."""
     return (
         table(
             "static_bias_arms", "Static biases by strength",
@@ -94,158 +90,9 @@ def static_bias(block: StaticBiasBlock) -> tuple[Table, ...]:
                 "fitted minus the best static arm": block.best_gap,
             },
         ),
-    )  # fmt: skip
-
-
-def _rank_rows(item: ContextRanks) -> list[dict[str, Value]]:
-    rows: list[dict[str, Value]] = []
-    named = {
-        "override rate": item.override_rate, "after static shift": item.after_static,
-        "share from base rank > 10": item.deep_share, "Spearman": item.spearman,
-        "rank-biased overlap": item.rbo, "log2 frequency shift": item.frequency_shift,
-        **{f"Jaccard, top {k}": value for k, value in item.jaccard.items()},
-        **{f"override rate, half {i}": value for i, value in enumerate(item.halves, 1)},
-    }  # fmt: skip
-    for key, value in named.items():
-        rows.append({"contexts": item.contexts, "figure": key, **spread("value", value)})
-    for name, number in (("decisions", item.n_contexts), ("exact ties", item.tied),
-                         ("near ties", item.near_ties)):  # fmt: skip
-        rows.append({"contexts": item.contexts, "figure": name, "value": number})
-    return rows
-
-
-def _flow(item: ContextRanks) -> list[dict[str, Value]]:
-    names = [bucket_label(place) for place in range(len(RANK_BUCKETS))]
-    return [
-        {"contexts": item.contexts, "base_bucket": row, "fitted_bucket": column, "tokens": cell}
-        for row, cells in zip(names, item.flow, strict=False)
-        for column, cell in zip(names, cells, strict=False)
-    ]
-
-
-def _tokens(item: ContextRanks) -> list[dict[str, Value]]:
-    return [
-        {
-            "contexts": item.contexts, "side": side, "token": shift.token,
-            "token_id": shift.token_id, "count": shift.count, "median_rank": shift.median_rank,
-            "frequency_class": shift.frequency_class, "example": shift.example,
-        }
-        for side, found in (("promoted", item.promoted), ("demoted", item.demoted))
-        for shift in found
-    ]  # fmt: skip
-
-
-def ranks(block: RanksBlock) -> tuple[Table, ...]:
-    """Figures, flow and tokens of both kinds of context; the lens by depth."""
-    both = [item for item in (block.teacher_forced, block.on_policy) if item is not None]
-    found = [
-        table("ranks_figures", "Rank statistics", (r for item in both for r in _rank_rows(item))),
-        table("ranks_flow", "Rank flow", (r for item in both for r in _flow(item))),
-        table("ranks_tokens", "Promoted and demoted tokens", (r for i in both for r in _tokens(i))),
-    ]
-    lens = block.lens
-    if lens is not None:
-        found.append(
-            table(
-                "ranks_lens", "Logit lens by depth",
-                (
-                    {
-                        "depth": depth, "base_median_rank": base, "fitted_median_rank": fitted,
-                        "overtake": overtake,
-                    }
-                    for depth, base, fitted, overtake in zip(
-                        lens.depths, lens.base_median_rank, lens.fitted_median_rank,
-                        lens.overtake, strict=True,
-                    )
-                ),
-            )
-        )  # fmt: skip
-    return tuple(found)
-
-
-def geometry(block: GeometryBlock) -> tuple[Table, ...]:
-    """Every measure of every site, the comparison of the two models by site, the contrasts."""
-    return (
         table(
-            "geometry_sites", "Sites",
-            (
-                {
-                    "site": site.key, "kind": site.kind, "layer": site.layer,
-                    "pre_norm": site.pre_norm, "rows": site.n_rows, "drift": site.drift,
-                    "cosine": site.cosine, "cka": site.cka, "overlap": site.overlap,
-                    **{f"outside_{key}": value for key, value in site.outside.items()},
-                    **{f"outliers_{key}": value for key, value in site.outliers.items()},
-                    **{
-                        f"rogue_{key}": " ".join(map(str, value))
-                        for key, value in site.rogue.items()
-                    },
-                }
-                for site in block.sites
-            ),
-        ),
-        table(
-            "geometry_measures", "Measures by site",
-            (
-                {
-                    "site": site.key, "pre_norm": site.pre_norm, "measure": key,
-                    **spread_pair(pair),
-                }
-                for site in block.sites
-                for key, pair in site.metrics.items()
-            ),
-        ),
-        figures(
-            "geometry_contrasts", "The last block against the others",
-            {
-                f"{block.primary}: contrast": block.contrast,
-                f"{block.primary}: growth of the last block": block.last_delta,
-                **{f"{key}: contrast": item for key, item in block.contrast_variants.items()},
-                "final norm's growth minus the last block's": block.final_norm_gain,
-            },
-        ),
-    )  # fmt: skip
-
-
-def transplant(block: TransplantBlock) -> tuple[Table, ...]:
-    """Exchanges, null bands and hybrids."""
-    return (
-        table(
-            "transplant_exchanges", "Exchanges",
-            (
-                {
-                    "label": item.label, "kind": item.kind, "direction": item.direction,
-                    "layers": " ".join(map(str, item.layers)),
-                    **spread("recovered_kl", item.recovered_kl),
-                    **spread("recovered_logit", item.recovered_logit),
-                    **spread("agreement", item.agreement),
-                    **spread("kl_to_donor", item.kl_to_donor),
-                    **spread("kl_to_recipient", item.kl_to_recipient),
-                }
-                for item in block.transplants
-            ),
-        ),
-        table(
-            "transplant_nulls", "Random changes of the same norm",
-            (
-                {
-                    "layer": item.layer, "draws": item.draws, "smallest": item.recovered_kl[0],
-                    "mean": item.recovered_kl[1], "largest": item.recovered_kl[2],
-                    "kl_to_recipient": item.kl_to_recipient,
-                }
-                for item in block.nulls
-            ),
-        ),
-        table(
-            "transplant_hybrids", "Text of the hybrids",
-            (
-                {
-                    "label": item.label, "direction": item.direction,
-                    "layers": " ".join(map(str, item.layers)), **spread("ttr", item.ttr),
-                    **spread("rep_4", item.rep_4), **spread("gain_share", item.gain_share),
-                    "example": item.example,
-                }
-                for item in block.hybrids
-            ),
+            "static_bias_loss", "Calibration KL of the fitted bias by optimiser step",
+            ({"step": step, "kl": value} for step, value in enumerate(block.bias_loss)),
         ),
     )  # fmt: skip
 

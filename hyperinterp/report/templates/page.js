@@ -33,16 +33,32 @@
     layout.yaxis.showticklabels = false;
     layout.yaxis.ticks = "";
     layout.yaxis.range = [rows.length - 0.5, -0.75];
-    layout.height += 18 * rows.length;
     layout.margin.l = 8;
+    layout.yaxis.tickvals = rows.map((_, row) => row + 0.12);
     rows.forEach((text, row) => layout.annotations.push({
       x: 0, xref: "paper", xanchor: "left", y: row - 0.2, yanchor: "bottom", showarrow: false,
       text: text.replaceAll("<br>", " "), font: { size: 11.5 },
     }));
   }
 
+  const narrow = (width) => width < 520;
+
+  function height(layout, width) {
+    if (printing) return Math.max(200, 0.7 * layout.height);
+    const rows = layout.meta && layout.meta.rows ? layout.yaxis.ticktext.length : 0;
+    return narrow(width) ? layout.height + 40 + 18 * rows : layout.height;
+  }
+
+  const chosen = (chart) => chart.switches.map((part) => (part.select || part.inputs.find((input) => input.checked)).value);
+
+  // The place of a figure is kept before it is drawn, so that nothing below it moves.
+  function reserve(chart) {
+    const spec = chart.data.variants[chosen(chart).join("|")];
+    if (spec) chart.plot.style.minHeight = `${height(spec.layout, chart.plot.clientWidth)}px`;
+  }
+
   function draw(chart) {
-    const keys = chart.switches.map((part) => (part.select || part.inputs.find((input) => input.checked)).value);
+    const keys = chosen(chart);
     const spec = chart.data.variants[keys.join("|")];
     chart.none.hidden = Boolean(spec);
     chart.plot.hidden = !spec;
@@ -54,10 +70,10 @@
     layout.template = themes[night ? "dark" : "light"];
     layout.width = printing ? 660 : chart.plot.clientWidth;
     layout.dragmode = hovers ? "zoom" : false;
-    const narrow = layout.width < 520;
-    if (narrow) {
-      layout.height += 40;
-      layout.margin = { l: 44, r: 8, t: 12, b: 44 };
+    layout.height = height(spec.layout, layout.width);
+    chart.plot.style.minHeight = `${layout.height}px`;
+    if (narrow(layout.width)) {
+      layout.margin = { l: 44, r: 8, t: 26, b: 44 };
       if (layout.meta && layout.meta.rows) labelsAbove(data, layout);
     }
     const more = { displaylogo: false, typesetMath: false, showTips: false, modeBarButtons: [["toImage", "resetScale2d"]] };
@@ -81,6 +97,7 @@
     };
     figure.addEventListener("change", () => { if (chart.drawn) draw(chart); });
     charts.set(figure, chart);
+    reserve(chart);
   }
 
   function show(chart) {
@@ -124,10 +141,25 @@
   window.addEventListener("resize", () => {
     if (printing) return;
     clearTimeout(timer);
-    timer = setTimeout(() => charts.forEach((chart) => {
-      if (chart.drawn && chart.width !== chart.plot.clientWidth) draw(chart);
-    }), 150);
+    timer = setTimeout(() => {
+      charts.forEach((chart) => {
+        if (!chart.drawn) reserve(chart);
+        else if (chart.width !== chart.plot.clientWidth) draw(chart);
+      });
+      stops();
+    }, 150);
   });
+
+  // Only what scrolls is a stop for the keyboard.
+  function stops() {
+    document.querySelectorAll(".text, .scroll").forEach((part) => {
+      const scrolls = part.scrollHeight > part.clientHeight + 1 || part.scrollWidth > part.clientWidth + 1;
+      if (scrolls) part.tabIndex = 0;
+      else part.removeAttribute("tabindex");
+    });
+  }
+  document.addEventListener("toggle", stops, true);
+  stops();
 
   const folded = [];
   window.addEventListener("beforeprint", () => {
@@ -142,13 +174,20 @@
   });
 
   const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
+  function follow(link) {
+    const nav = link.closest("nav");
+    links.forEach((other) => other.removeAttribute("aria-current"));
+    link.setAttribute("aria-current", "true");
+    nav.scrollLeft = link.offsetLeft - (nav.clientWidth - link.offsetWidth) / 2;
+    nav.scrollTop = link.offsetTop - (nav.clientHeight - link.offsetHeight) / 2;
+  }
   const here = new IntersectionObserver((entries) => {
     for (const entry of entries) {
-      if (!entry.isIntersecting) continue;
-      links.forEach((link) => link.removeAttribute("aria-current"));
-      const link = links.get(entry.target.id);
-      if (link) link.setAttribute("aria-current", "true");
+      if (entry.isIntersecting && links.has(entry.target.id)) follow(links.get(entry.target.id));
     }
   }, { rootMargin: "-15% 0px -75% 0px" });
   document.querySelectorAll("main > section").forEach((section) => here.observe(section));
+
+  const target = document.getElementById(location.hash.slice(1));
+  if (target) target.scrollIntoView();  // the places of figures were not kept yet when it was found
 })();

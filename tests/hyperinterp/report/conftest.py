@@ -3,11 +3,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from hyperinterp.report import html
 from hyperinterp.report.schema import Report
+from hyperinterp.sizes import Sizes
 from tests.hyperinterp.report.watching import CHROMIUM, browser
 
 
@@ -54,6 +56,38 @@ def complete_file(complete_html: str, tmp_path_factory: pytest.TempPathFactory) 
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(complete_html, encoding="utf-8")
     return path
+
+
+SMALL = Sizes(
+    prompts=8, prompt_tokens=16, new_tokens=16, window=16, context_tokens=24,
+    contexts_per_prompt=4, order_contexts=16, lens_contexts=8, parts=False, variants=(),
+    control_prompts=2, seeds=1, sweep=(), alphas=(1.0,), bias_steps=4, transplant_prompts=2,
+    null_draws=1, null_blocks=1, hybrids=1,
+)  # fmt: skip
+"""Every analysis, on so little text that it takes half a minute."""
+
+
+@pytest.fixture(scope="session")
+def real_file(smollm2: Any, twin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The saved page of a comparison of the real model with a twin trained for a few steps."""
+    from hyperinterp.compare import compare
+    from hyperinterp.models import load
+    from hyperinterp.text import builtin_passages
+
+    fitted = load(twin, base="smollm2", device="cpu")
+    report = compare(
+        smollm2, fitted, control=smollm2, late_stage=[fitted], sizes=SMALL,
+        prompts=builtin_passages("heldout").head(8),
+    )  # fmt: skip
+    assert not report.absent
+    return report.save(tmp_path_factory.mktemp("real") / "report")["report.html"]
+
+
+@pytest.fixture(scope="session", params=["made up", pytest.param("real", marks=pytest.mark.real)])
+def any_file(request: pytest.FixtureRequest) -> Path:
+    """A made-up page full of hostile text, then a real one."""
+    name = "real_file" if request.param == "real" else "complete_file"
+    return request.getfixturevalue(name)
 
 
 @pytest.fixture(scope="session")

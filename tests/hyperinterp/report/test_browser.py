@@ -1,4 +1,7 @@
-"""The page in real Chromium. `playwright` objects are typed loosely: it is a test dependency."""
+"""The made-up page in Chromium: hostile text, buttons, themes.
+
+`playwright` objects are typed loosely: it is a test dependency.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +14,9 @@ from markupsafe import Markup
 from hyperinterp.report import html
 from hyperinterp.report.escape import label, token, visible
 from hyperinterp.report.schema import Report
-from tests.hyperinterp.report.watching import WAITING, Watched, page_control, page_row
+from tests.hyperinterp.report.watching import Watched, page_control, page_row
 
 pytestmark = pytest.mark.browser
-SHOTS = Path(__file__).parents[3] / "build" / "screenshots"
 
 
 @pytest.fixture(scope="module")
@@ -23,18 +25,6 @@ def wide(chromium: Any, complete_file: Path) -> Iterator[Watched]:
     watched.draw_all()
     yield watched
     watched.context.close()
-
-
-def test_every_figure_is_drawn_and_nothing_is_logged_or_requested(wide: Watched) -> None:
-    drawn = wide.page.evaluate(
-        "[...document.querySelectorAll('figure.chart')].map(f => [f.id,"
-        " f.dataset.drawn !== 'none' && f.querySelectorAll('.main-svg').length > 0,"
-        " f.querySelectorAll('.point, .js-line, .heatmaplayer image').length])"
-    )
-    assert len(drawn) >= 28
-    assert [name for name, there, marks in drawn if not there or not marks] == []
-    assert wide.noise == []
-    assert len(wide.requests) == 1
 
 
 def test_hostile_strings_stay_text(wide: Watched, factory: ModuleType) -> None:
@@ -144,70 +134,3 @@ def test_theme_button_recolours_page_and_figures(wide: Watched) -> None:
     page.click("[data-set-theme='']")
     assert page.evaluate(f"getComputedStyle(document.querySelector('{path}')).fill") == light
     assert wide.noise == []
-
-
-def test_dark_is_followed_from_the_system(chromium: Any, complete_file: Path) -> None:
-    watched = Watched(chromium, complete_file, 1440, "dark")
-    page = watched.page
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 25, 29)"
-    page.locator("#fig-diversity-scores").scroll_into_view_if_needed()
-    page.wait_for_selector("#fig-diversity-scores .point")
-    fill = page.evaluate(
-        "getComputedStyle(document.querySelector('#fig-diversity-scores .point')).fill"
-    )
-    assert fill == "rgb(86, 180, 233)"
-    assert watched.noise == []
-    watched.context.close()
-
-
-def test_phone_has_no_horizontal_scroll(chromium: Any, complete_file: Path) -> None:
-    watched = Watched(chromium, complete_file, 390)
-    watched.draw_all()
-    watched.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-    assert watched.page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert watched.noise == []
-    watched.context.close()
-
-
-def test_first_paint_is_quick_and_figures_wait(chromium: Any, complete_file: Path) -> None:
-    watched = Watched(chromium, complete_file, 1440)
-    paint = watched.page.evaluate(
-        "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-    )
-    waiting = watched.page.evaluate(WAITING)
-    watched.context.close()
-    assert paint < 2000
-    assert waiting > 20
-
-
-def test_printing_draws_everything_and_opens_the_notes(chromium: Any, complete_file: Path) -> None:
-    watched = Watched(chromium, complete_file, 1440, "dark")
-    page = watched.page
-    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert page.evaluate(WAITING) == 0
-    assert page.evaluate("document.querySelectorAll('details:not([open], .fold)').length") == 0
-    widths = page.evaluate(
-        "[...document.querySelectorAll('.plot .main-svg')].map(s => s.clientWidth)"
-    )
-    assert max(widths) <= 660
-    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
-    assert page.evaluate("document.querySelectorAll('details[open]').length") == 0
-    watched.context.close()
-
-
-@pytest.mark.full
-@pytest.mark.parametrize(
-    ("name", "width", "scheme"),
-    [("light", 1440, "light"), ("dark", 1440, "dark"), ("phone", 390, "light")],
-)
-def test_screenshots(
-    chromium: Any, complete_file: Path, name: str, width: int, scheme: str
-) -> None:
-    watched = Watched(chromium, complete_file, width, scheme)
-    watched.draw_all()
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    for section in watched.page.query_selector_all("main > header, main > section"):
-        stem = section.get_attribute("id") or "top"
-        section.screenshot(path=str(SHOTS / f"{name}-{stem}.png"), timeout=120_000)
-    watched.context.close()
-    assert len(list(SHOTS.glob(f"{name}-*.png"))) >= 14

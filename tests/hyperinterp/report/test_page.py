@@ -57,7 +57,8 @@ def test_absent_blocks_show_one_line_with_their_reason(sparse: Report, sparse_ht
 
 
 def test_missing_figures_are_a_dash_with_the_reason(complete_html: str) -> None:
-    assert 'title="fewer than 2 complete continuations"' in complete_html
+    assert complete_html.count("<li>fewer than 2 complete continuations</li>") == 1
+    assert re.search(r'<span class="none">–<sup>1</sup></span>', complete_html)
     assert "the hybrid wrote nothing &lt;s&gt;" in complete_html
 
 
@@ -66,6 +67,21 @@ def test_embedded_json_cannot_end_its_script() -> None:
     assert "<" not in made
     assert "&" not in made
     assert "1.23457" in made
+
+
+def test_without_scripts_the_page_says_what_is_missing(complete_html: str) -> None:
+    assert "<noscript>" in complete_html
+    assert not [a for _, a in parsed(complete_html) if "tabindex" in a]
+
+
+def test_the_sample_of_texts_is_called_a_sample(complete_html: str) -> None:
+    assert "the first 4 of 24 prompts" in complete_html
+
+
+def test_settings_of_a_checkpoint_are_folded_words(complete_html: str) -> None:
+    assert "{&#39;" not in complete_html
+    assert "[0.1, 0.25" not in complete_html
+    assert "0.1, 0.25, 0.5, 1, 2" in complete_html
 
 
 def test_page_is_the_same_twice(sparse: Report, sparse_html: str) -> None:

@@ -39,9 +39,21 @@ def browser() -> Iterator[Any]:
 class Watched:
     """A page with everything it logged and asked for."""
 
-    def __init__(self, browser: Any, file: Path, width: int, scheme: str = "light") -> None:
+    def __init__(
+        self,
+        browser: Any,
+        file: Path,
+        width: int,
+        scheme: str = "light",
+        *,
+        touch: bool = False,
+        part: str = "",
+    ) -> None:
         self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            has_touch=touch,
+            is_mobile=touch,
         )
         self.page = self.context.new_page()
         self.noise: list[str] = []
@@ -49,7 +61,7 @@ class Watched:
         self.page.on("console", lambda m: self.noise.append(f"{m.type}: {m.text}"))
         self.page.on("pageerror", lambda e: self.noise.append(f"error: {e}"))
         self.page.on("request", lambda r: self.requests.append(r.url))
-        self.page.goto(file.as_uri(), timeout=120_000)
+        self.page.goto(file.as_uri() + (part and f"#{part}"), timeout=120_000)
 
     def draw_all(self) -> None:
         """Scroll past every figure and wait until each is drawn."""

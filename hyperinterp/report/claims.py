@@ -1,0 +1,102 @@
+"""One claim in words: its side, its effect, what decided it, and what it lacks."""
+
+from collections.abc import Mapping
+
+from hyperinterp.analyses.results import Claim, Condition, Verdict
+from hyperinterp.report.numbers import DASH, MINUS, number, words
+from hyperinterp.verdicts import RULES
+
+NOT_ASKED = "not asked for"
+"""How the reason of a claim begins that was left out with `--claims`."""
+
+_NOT_TESTED = "Not tested: "
+_DECIDES = {
+    Verdict.NOT_SUPPORTED: "fails",
+    Verdict.INCONCLUSIVE: "undecided",
+}
+
+
+def above(claim: Claim) -> bool:
+    """Whether the effect has to lie above its threshold: as judged, else as declared."""
+    if claim.conditions:
+        return claim.conditions[0].above
+    return RULES[claim.id].criteria[0].above
+
+
+def side(above: bool) -> str:
+    """Above or below, in words."""
+    return "above" if above else "below"
+
+
+def required(claim: Claim) -> str:
+    """The declared threshold, e.g. `above 0.05`."""
+    return DASH if claim.threshold is None else f"{side(above(claim))} {claim.threshold:g}"
+
+
+def bound(claim: Claim) -> str:
+    """The declared threshold as a sign and a number, e.g. `> 0.05`."""
+    return (
+        DASH if claim.threshold is None else f"{'>' if above(claim) else '<'} {claim.threshold:g}"
+    )
+
+
+def effect_words(claim: Claim) -> str:
+    """The effect with its interval, e.g. `0.358 [0.310, 0.400]`."""
+    if claim.effect is None or claim.interval is None:
+        return number(claim.effect)
+    lo, hi = claim.interval
+    return f"{number(claim.effect)} [{number(lo)}, {number(hi)}]"
+
+
+def condition_words(claim: Claim, item: Condition) -> str:
+    """A condition's words, readable without those of the first one."""
+    if not item.words.startswith("that ") or item is claim.conditions[0]:
+        return item.words
+    return claim.conditions[0].words + item.words.removeprefix("that")
+
+
+def sentence(claim: Claim, item: Condition) -> str:
+    """A condition with its figure, what it needs, and how much is behind it."""
+    figure, told = item.measured, condition_words(claim, item)
+    if figure.value is None:
+        return f"{told}: no figure ({figure.reason})"
+    told += ":" if told[-1].isdigit() else ""
+    count = f", n\u00a0=\u00a0{figure.n}" if figure.n else ""
+    return f"{told} {words(figure)}, has to be {side(item.above)}\u00a0{item.threshold:g}{count}"
+
+
+def decided(claim: Claim) -> str:
+    """What decided the verdict, in one line; what was lacking for a claim not tested."""
+    if claim.verdict is Verdict.NOT_TESTED:
+        return claim.why.removeprefix(_NOT_TESTED)
+    if claim.verdict is Verdict.SUPPORTED:
+        count = len(claim.conditions)
+        known = {0: "", 1: "", 2: "both conditions hold"}
+        return known.get(count, f"all {count} conditions hold")
+    deciding = [item for item in claim.conditions if item.outcome is claim.verdict]
+    if deciding:
+        told = "; ".join(sentence(claim, item) for item in deciding)
+    else:
+        told = f"with all claims of this report together (Holm) p = {p_words(claim.p_adjusted)}"
+    return f"{_DECIDES[claim.verdict]}: {told}"
+
+
+def p_words(value: float | None) -> str:
+    """A p value: two significant digits, with an exponent when it is tiny."""
+    return DASH if value is None else f"{value:.2g}".replace("-", MINUS)
+
+
+def unasked(claim: Claim) -> bool:
+    """Whether a claim was left out on purpose."""
+    told = claim.why.removeprefix(_NOT_TESTED)
+    return claim.verdict is Verdict.NOT_TESTED and told.startswith(NOT_ASKED)
+
+
+def asked(claims: Mapping[str, Claim]) -> list[Claim]:
+    """The claims that a reader asked for; all others are named in one line."""
+    return [claim for claim in claims.values() if not unasked(claim)]
+
+
+def left_out(claims: Mapping[str, Claim]) -> str:
+    """The ids of the claims that were not asked for, or nothing."""
+    return ", ".join(claim.id for claim in claims.values() if unasked(claim))

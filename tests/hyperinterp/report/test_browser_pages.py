@@ -1,0 +1,232 @@
+"""What must hold for any page in Chromium: a made-up one, and that of a real comparison."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hyperinterp.report.watching import WAITING, Watched
+
+pytestmark = pytest.mark.browser
+SHOTS = Path(__file__).parents[3] / "artefacts" / "screenshots"
+
+OFFSET = """id => {
+  const part = document.getElementById(id);
+  const pad = parseFloat(getComputedStyle(document.documentElement).scrollPaddingTop);
+  const end = document.documentElement.scrollHeight - innerHeight - scrollY < 2;
+  return [part.getBoundingClientRect().top - pad, end];
+}"""
+SWITCHES = """() => {
+  const wrong = [];
+  let count = 0;
+  const check = (figure, what) => {
+    count += 1;
+    const drawn = figure.dataset.drawn !== "none";
+    const shown = !figure.querySelector(".plot").hidden;
+    const told = !figure.querySelector(".not-computed").hidden;
+    const keys = [...figure.querySelectorAll("[data-choice]")].map(part =>
+      (part.querySelector("select") || part.querySelector("input:checked")).value);
+    const right = drawn ? figure.dataset.drawn === keys.join("|") : !shown;
+    if (!right || shown === told) wrong.push([figure.id, what]);
+  };
+  for (const figure of document.querySelectorAll("figure.chart")) {
+    for (const input of figure.querySelectorAll("input")) {
+      input.click();
+      check(figure, input.value);
+    }
+    for (const select of figure.querySelectorAll("select")) {
+      for (const option of select.options) {
+        select.value = option.value;
+        select.dispatchEvent(new Event("change", { bubbles: true }));
+        check(figure, option.value);
+      }
+    }
+  }
+  return [count, wrong];
+}"""
+CLIPPED = """() => [...document.querySelectorAll(".plot")].flatMap(plot => {
+  const frame = plot.getBoundingClientRect();
+  return [...plot.querySelectorAll(".annotation-text, .xtick text, .ytick text, .legendtext")]
+    .filter(text => {
+      const box = text.getBoundingClientRect();
+      return box.width && (box.top < frame.top - 1 || box.left < frame.left - 1
+        || box.right > frame.right + 1 || box.bottom > frame.bottom + 1);
+    }).map(text => [plot.parentElement.id, text.textContent]);
+})"""
+SCROLLS = """() => [...document.querySelectorAll(".text, .scroll")].filter(part =>
+  (part.scrollHeight > part.clientHeight + 1 || part.scrollWidth > part.clientWidth + 1)
+    !== (part.tabIndex === 0)).length"""
+SMALL = """() =>
+  [...document.querySelectorAll("nav a, .themes button, summary, fieldset label span, select")]
+    .filter(part => part.offsetParent && part.getBoundingClientRect().height < 44)
+    .map(part => part.textContent)"""
+
+
+@pytest.fixture(scope="module")
+def opened(chromium: Any, any_file: Path) -> Iterator[Watched]:
+    watched = Watched(chromium, any_file, 1440)
+    watched.draw_all()
+    yield watched
+    watched.context.close()
+
+
+@pytest.fixture
+def phone(chromium: Any, any_file: Path) -> Iterator[Watched]:
+    watched = Watched(chromium, any_file, 390, touch=True)
+    yield watched
+    watched.context.close()
+
+
+def test_every_figure_is_drawn_and_nothing_is_logged_or_requested(opened: Watched) -> None:
+    drawn = opened.page.evaluate(
+        "[...document.querySelectorAll('figure.chart')].map(f => [f.id,"
+        " f.dataset.drawn !== 'none' && f.querySelectorAll('.main-svg').length > 0,"
+        " f.querySelectorAll('.point, .js-line, .heatmaplayer image').length])"
+    )
+    assert len(drawn) >= 28
+    assert [name for name, there, marks in drawn if not there or not marks] == []
+    assert opened.noise == []
+    assert len(opened.requests) == 1
+
+
+def test_every_button_and_menu_works(opened: Watched) -> None:
+    count, wrong = opened.page.evaluate(SWITCHES)
+    assert count > 60
+    assert wrong == []
+    assert opened.noise == []
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_links_of_the_navigation_land_on_their_section(
+    chromium: Any, any_file: Path, width: int
+) -> None:
+    watched = Watched(chromium, any_file, width)
+    page = watched.page
+    names = page.evaluate("[...document.querySelectorAll('nav a')].map(a => a.hash.slice(1))")
+    assert len(names) >= 14
+    for name in [*reversed(names), *names]:
+        page.evaluate("name => document.querySelector(`nav a[href='#${name}']`).click()", name)
+        page.wait_for_timeout(250)  # figures near the section are drawn meanwhile
+        offset, end = page.evaluate(OFFSET, name)
+        assert abs(offset) <= 2 or (end and offset > 0), (name, offset)
+        current = page.evaluate("document.querySelector('nav a[aria-current]').hash")
+        assert end or current == f"#{name}"
+        box = page.locator("nav a[aria-current]").bounding_box()
+        assert 0 <= box["x"] <= box["x"] + box["width"] <= width, name
+    watched.context.close()
+
+
+def test_a_link_from_outside_lands_too(chromium: Any, any_file: Path) -> None:
+    watched = Watched(chromium, any_file, 1440, part="temperature")
+    watched.page.wait_for_timeout(500)
+    offset, _ = watched.page.evaluate(OFFSET, "temperature")
+    assert abs(offset) <= 2
+    watched.context.close()
+
+
+def test_figures_keep_their_place(chromium: Any, any_file: Path) -> None:
+    for width in (1440, 390):
+        watched = Watched(chromium, any_file, width)
+        before = watched.page.evaluate("document.documentElement.scrollHeight")
+        watched.draw_all()
+        assert watched.page.evaluate("document.documentElement.scrollHeight") == before
+        watched.context.close()
+
+
+def test_phone_has_no_horizontal_scroll_and_nothing_is_cut(phone: Watched) -> None:
+    phone.draw_all()
+    assert phone.page.evaluate(CLIPPED) == []
+    phone.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert phone.noise == []
+
+
+def test_fingers_find_what_they_touch(phone: Watched) -> None:
+    assert phone.page.evaluate("matchMedia('(pointer: coarse)').matches")
+    phone.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert phone.page.evaluate(SMALL) == []
+
+
+def test_only_what_scrolls_stops_the_keyboard(phone: Watched) -> None:
+    page = phone.page
+    assert page.evaluate("document.querySelectorAll('[tabindex]').length") > 0
+    assert page.evaluate(SCROLLS) == 0
+    page.evaluate("document.querySelectorAll('details.fold').forEach(d => d.open = true)")
+    page.wait_for_timeout(200)
+    assert page.evaluate(SCROLLS) == 0
+
+
+def test_the_claims_are_seen_first(chromium: Any, any_file: Path) -> None:
+    watched = Watched(chromium, any_file, 1440)
+    top = watched.page.evaluate("document.querySelector('.claims').getBoundingClientRect().top")
+    watched.context.close()
+    assert top < 450
+
+
+def test_first_paint_is_quick_and_figures_wait(chromium: Any, any_file: Path) -> None:
+    watched = Watched(chromium, any_file, 1440)
+    paint = watched.page.evaluate(
+        "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+    )
+    waiting = watched.page.evaluate(WAITING)
+    watched.context.close()
+    assert paint < 2000
+    assert waiting > 20
+
+
+def test_dark_is_followed_from_the_system(chromium: Any, any_file: Path) -> None:
+    watched = Watched(chromium, any_file, 1440, "dark")
+    page = watched.page
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 25, 29)"
+    page.locator("#fig-diversity-scores").scroll_into_view_if_needed()
+    page.wait_for_selector("#fig-diversity-scores .point")
+    fill = page.evaluate(
+        "getComputedStyle(document.querySelector('#fig-diversity-scores .point')).fill"
+    )
+    assert fill == "rgb(86, 180, 233)"
+    assert watched.noise == []
+    watched.context.close()
+
+
+def test_printing_draws_everything_and_says_what_it_leaves_out(
+    chromium: Any, any_file: Path
+) -> None:
+    watched = Watched(chromium, any_file, 1440, "dark")
+    page = watched.page
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(WAITING) == 0
+    assert page.evaluate("document.querySelectorAll('details:not([open], .fold)').length") == 0
+    widths = page.evaluate(
+        "[...document.querySelectorAll('.plot .main-svg')].map(s => s.clientWidth)"
+    )
+    assert max(widths) <= 660
+    told = page.evaluate(
+        "[...document.querySelectorAll('.fold:not([open]) > summary')].map(s =>"
+        " [s.offsetHeight > 0, getComputedStyle(s, '::after').content])"
+    )
+    assert all(shown and "not printed" in text for shown, text in told)
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.querySelectorAll('details[open]').length") == 0
+    watched.context.close()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"),
+    [("light", 1440, "light"), ("dark", 1440, "dark"), ("phone", 390, "light")],
+)
+def test_screenshots_of_the_real_page_are_kept(
+    chromium: Any, real_file: Path, name: str, width: int, scheme: str
+) -> None:
+    watched = Watched(chromium, real_file, width, scheme)
+    watched.draw_all()
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page = watched.page
+    page.evaluate("document.querySelector('nav').style.position = 'static'")
+    for section in page.query_selector_all("main > header, main > section"):
+        stem = section.get_attribute("id") or "top"
+        section.screenshot(path=str(SHOTS / f"{name}-{stem}.png"), timeout=120_000)
+    watched.context.close()
+    assert len(list(SHOTS.glob(f"{name}-*.png"))) >= 14
