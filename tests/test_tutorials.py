@@ -128,5 +128,5 @@ def test_sources_are_percent_scripts():
 
 def test_captions_are_short_whatever_the_value(shared):
     assert shared._short("resid.29") == "'resid.29'"
-    assert len(shared._short("it's \"said\" " * 40)) <= 50
+    assert len(shared._short('it\'s "said" ' * 40)) <= 50
     assert len(shared._short(tuple(range(100)))) <= 40
