@@ -18,6 +18,7 @@ from hyperinterp.sizes import PRESETS, Sizes
 from hyperinterp.verdicts import RULES
 
 MARK = re.compile(r"<!-- ([a-z]+)(?:: (?!begin -->|end -->)([\w .-]+))? -->")
+FORMULA = re.compile(r"^```math\n(.+?)\n```$", flags=re.MULTILINE | re.DOTALL)
 SCHEMA_PATH = "reference/report.schema.json"
 
 
@@ -172,9 +173,19 @@ def filled(markdown: str) -> str:
     return MARK.sub(lambda mark: MADE[mark[1]](mark[2] or ""), markdown)
 
 
+def formulas(markdown: str) -> str:
+    """A page with its LaTeX (fences of `math`) as MathML, which browsers draw without a script."""
+    from latex2mathml.converter import convert
+
+    def drawn(found: re.Match[str]) -> str:
+        return f"<p>{convert(found[1], display='block')}</p>"
+
+    return FORMULA.sub(drawn, markdown)
+
+
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Called by mkdocs for every page."""
-    return filled(markdown)
+    return formulas(filled(markdown))
 
 
 def on_files(files: Any, config: Any) -> Any:

@@ -21,15 +21,20 @@ PUBLIC = [(package, name) for package in (hyperinterp, probes) for name in packa
 NAMES = [f"{package.__name__}.{name}" for package, name in PUBLIC]
 
 
-@pytest.fixture(scope="module")
-def made():
-    """The module that fills the pages."""
-    spec = importlib.util.spec_from_file_location("generate", DOCS / "_generate.py")
+def loaded(name):
+    """A script of the pages as a module."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"_{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def made():
+    """The module that fills the pages."""
+    return loaded("generate")
 
 
 def marked(page, wanted):
@@ -162,3 +167,26 @@ def test_generated_tables_hold_every_option_and_every_field(made):
     assert "### Verdict" in schema
     presets = made.presets("")
     assert "| `new_tokens` | tokens generated at most. | 64 | 96 | 96 |" in presets
+
+
+def test_formulas_become_mathml_and_nothing_else_does(made):
+    page = "a\n\n```math\n\\frac{a}{b}\n```\n\n```text\nx = y\n```\n"
+    found = made.formulas(page)
+    assert "<mfrac>" in found
+    assert "```math" not in found
+    assert "```text\nx = y\n```" in found
+    formulas = [math for page in PAGES for math in made.FORMULA.findall(page.read_text("utf-8"))]
+    assert len(formulas) > 8
+    assert not any("\\" in made.formulas(f"```math\n{math}\n```") for math in formulas)
+
+
+def test_pictures_are_what_their_command_draws():
+    pictures = loaded("pictures")
+    assert {path.name for path in pictures.HERE.iterdir()} == set(pictures.PICTURES)
+    for name, draw in pictures.PICTURES.items():
+        kept, drawn = (pictures.HERE / name).read_text(encoding="utf-8"), draw()
+        words = re.compile(r"<text .*?</text>")
+        assert words.findall(kept) == words.findall(drawn)
+        assert kept.count("<") == drawn.count("<")
+        assert "http" not in kept.replace("http://www.w3.org/2000/svg", "")
+        assert any(f"pictures/{name}" in page.read_text(encoding="utf-8") for page in PAGES)
