@@ -137,7 +137,7 @@ def report_html(report: Report) -> str:
             claims.effect_words(claim),
             claims.required(claim),
             claim.n or DASH,
-            html_text(" ".join((claims.decided(claim), caveat(report, claim))).strip()),
+            html_text(claims.decided(claim)) + _but(caveat(report, claim)),
         )
         for claim in claims.asked(report.claims)
     ]
@@ -150,6 +150,10 @@ def report_html(report: Report) -> str:
     left_out = claims.left_out(report.claims)
     foot = Markup("<p>Not asked for (--claims): {}</p>").format(left_out) if left_out else ""
     return str(head + _table(columns, rows) + foot)
+
+
+def _but(warned: str) -> Markup:
+    return Markup("<br>But: {}").format(warned) if warned else Markup("")
 
 
 def _grid(item: View) -> Markup:
