@@ -146,7 +146,7 @@ def alone(base: Side) -> Observed:
     """The base's own figures."""
     row = base.run.row
     keep = together(base.scores)
-    never = Measured(0.0, n=len(row), method="the base agrees with itself")
+    never = Measured(0.0, n=len(row.unique()), method="the base agrees with itself")
     figures = {name: mean_of(values(base.scores, name, keep)) for name in SCORES}
     figures["entropy"] = context_mean(base.reading.entropy, row)
     figures["heldout_loss"] = context_mean(base.reading.loss, row)
