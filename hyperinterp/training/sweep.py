@@ -10,11 +10,12 @@ from typing import Any
 
 from hyperinterp.checkpoints import write_file
 from hyperinterp.checkpoints.files import translate_io_errors
+from hyperinterp.distributed import launched
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel, load
 from hyperinterp.text import Passages
 from hyperinterp.training.config import TrainConfig
-from hyperinterp.training.launcher import alone, place
+from hyperinterp.training.launcher import alone
 from hyperinterp.training.lock import exclusive
 from hyperinterp.training.result import RESULT_NAME, TrainResult
 from hyperinterp.training.run import train
@@ -136,7 +137,7 @@ def sweep(
     if not cells:
         raise InputRefused("sweep: expected at least one number of layers and a seed, found none")
     _refuse_other(out)
-    rank, world = place()
+    rank, world = launched()
     with alone(world):
         hooked = model
         if not isinstance(model, HookedModel):
