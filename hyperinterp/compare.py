@@ -232,7 +232,7 @@ def _lacking(study: Study) -> dict[str, str]:
     lacking = {}
     for claim, given in (
         ("C7", study.late_stage),
-        ("C8", study.training),
+        ("C8", study.training_rows),
         ("C9", study.control),
     ):
         if not given:

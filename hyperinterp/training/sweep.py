@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hyperinterp.checkpoints import write_file
+from hyperinterp.checkpoints import check_place, write_file
 from hyperinterp.checkpoints.files import translate_io_errors
 from hyperinterp.distributed import launched
 from hyperinterp.errors import InputRefused
@@ -170,6 +170,7 @@ def _refuse_other(out: Path) -> None:
         raise InputRefused(f"{out}: expected a directory for a sweep, found something else")
     if out.is_dir() and any(out.iterdir()) and not (out / TABLE_JSON).is_file():
         raise InputRefused(f"{out}: expected a sweep or an empty directory, found other files")
+    check_place(out / TABLE_JSON)
 
 
 def _written(out: Path, cells: dict[str, TrainConfig], n_layers: int) -> Sweep:
