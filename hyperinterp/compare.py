@@ -19,6 +19,7 @@ from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
 from hyperinterp.models import HookedModel, devices_of, load
+from hyperinterp.ranges import at_least, check_seed
 from hyperinterp.report.claims import NOT_ASKED
 from hyperinterp.report.schema import (
     SCHEMA_VERSION,
@@ -115,7 +116,7 @@ def compare(
         claims: ids such as "C1,C5"; all by default.
         preset: "quick", "default" or "full"; see `hyperinterp.sizes.PRESETS`.
         sizes: sizes of your own instead of a preset's.
-        seed: seeds splits, samples and random controls.
+        seed: seeds splits, samples and random controls; 0 to 4294967295.
         batch_size: rows per forward pass; figures do not depend on it beyond rounding.
         dtype: dtype to load with, for names.
         device: device to load on, for names.
@@ -140,7 +141,8 @@ def compare(
     start = time.perf_counter()
     wanted = parse_claims(claims)
     chosen = sizes or sizes_of(preset)
-    rows = _positive("batch size", batch_size)
+    check_seed(seed)
+    at_least("batch size", batch_size, 1)
     if device_map is not None and processes.size > 1:
         raise InputRefused(
             f"device map: expected one process, which drives all devices, found {processes.size}"
@@ -152,13 +154,13 @@ def compare(
     study = Study(
         base=first,
         fitted=second,
-        passages=prompts or builtin_passages("heldout"),
+        passages=builtin_passages("heldout") if prompts is None else prompts,
         sizes=chosen,
         seed=seed,
-        batch_size=rows,
+        batch_size=batch_size,
         control=third,
         late_stage=twins,
-        training=train_data or known_training(second),
+        training=known_training(second) if train_data is None else train_data,
         frequencies=frequencies,
         geometry="C5" in wanted,
         lens="C4" in wanted,
@@ -183,12 +185,6 @@ def compare(
         absent=absent,
         **blocks,
     )
-
-
-def _positive(name: str, number: int) -> int:
-    if number < 1:
-        raise InputRefused(f"{name}: expected at least 1, found {number}")
-    return number
 
 
 def _load_all(
@@ -224,8 +220,9 @@ def known_training(fitted: HookedModel) -> Passages | None:
     data = fitted.provenance.get("data")
     if not isinstance(data, dict):
         return None
-    passages = builtin_passages("train")
-    for count in {len(passages), int(data.get("passages", 0) or 0)}:
+    passages, said = builtin_passages("train"), data.get("passages")
+    counts = {len(passages), said if isinstance(said, int) else 0}
+    for count in counts:
         if 0 < count <= len(passages) and passages.head(count).sha256 == data.get("sha256"):
             return passages.head(count)
     return None
@@ -236,7 +233,7 @@ def _lacking(study: Study) -> dict[str, str]:
     lacking = {}
     for claim, given in (
         ("C7", study.late_stage),
-        ("C8", study.training),
+        ("C8", study.training_rows),
         ("C9", study.control),
     ):
         if not given:

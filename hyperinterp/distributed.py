@@ -7,6 +7,7 @@ whatever devices the models are on.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -115,6 +116,22 @@ class Processes:
 ALONE = Processes()
 
 
+def launched() -> tuple[int, int]:
+    """Rank and number of the processes that a launcher started; 0 and 1 without one.
+
+    Raises:
+        InputRefused: RANK and WORLD_SIZE are there but make no sense.
+    """
+    world, rank = os.environ.get("WORLD_SIZE", "1"), os.environ.get("RANK", "0")
+    whole = all(re.fullmatch("[0-9]{1,9}", number) for number in (world, rank))
+    if not whole or int(rank) >= max(1, int(world)):
+        raise InputRefused(
+            f"RANK and WORLD_SIZE: expected a rank below the number of processes, found "
+            f"{rank!r} and {world!r}"
+        )
+    return int(rank), max(1, int(world))
+
+
 def join() -> Processes:
     """The processes that a launcher (torchrun, accelerate) started this one among.
 
@@ -124,14 +141,8 @@ def join() -> Processes:
     Raises:
         InputRefused: the variables are there but make no sense, or the processes cannot meet.
     """
-    world = os.environ.get("WORLD_SIZE", "1")
-    rank = os.environ.get("RANK", "0")
-    if not world.isdigit() or not rank.isdigit() or int(rank) >= max(1, int(world)):
-        raise InputRefused(
-            f"RANK and WORLD_SIZE: expected a rank below the number of processes, found "
-            f"{rank!r} and {world!r}"
-        )
-    if int(world) <= 1:
+    rank, world = launched()
+    if world == 1:
         return ALONE
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
@@ -145,7 +156,7 @@ def join() -> Processes:
             f"processes: expected {world} started by one launcher (torchrun, accelerate), found "
             f"{' '.join(str(error).split())}"
         ) from error
-    return Processes(int(rank), int(world), group)
+    return Processes(rank, world, group)
 
 
 def leave(processes: Processes) -> None:

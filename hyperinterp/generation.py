@@ -16,6 +16,7 @@ from transformers import DynamicCache, GenerationConfig, LogitsProcessor, Logits
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel, check_logits
+from hyperinterp.ranges import check_seed
 from hyperinterp.text import TokenRows
 from probes import entropy, matched_temperature
 
@@ -278,14 +279,15 @@ def continue_text(
         texts: one prompt or several, taken whole.
         new_tokens: most tokens generated per prompt.
         temperature: sample at this temperature (above 0) instead.
-        seed: of the sampling; a text's draw depends on nothing but its number and this.
+        seed: of the sampling, 0 to 4294967295; a text's draw depends on nothing but its number
+            and this.
 
     Returns:
         One continuation per text, without the prompt.
 
     Raises:
-        InputRefused: no tokenizer, no text, a text without tokens, or a temperature or number
-            of tokens out of range.
+        InputRefused: no tokenizer, no text, a text without tokens, or a temperature, number of
+            tokens or seed out of range.
     """
     given = [texts] if isinstance(texts, str) else list(texts)
     if model.tokenizer is None:
@@ -294,6 +296,7 @@ def continue_text(
         raise InputRefused(f"temperature: expected a number above 0, found {temperature}")
     if new_tokens < 1:
         raise InputRefused(f"new_tokens: expected at least 1, found {new_tokens}")
+    check_seed(seed)
     ids = (
         [tuple(row) for row in model.tokenizer(given, verbose=False)["input_ids"]] if given else []
     )

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from hyperinterp.ranges import at_least, each, one_of, positive
+
+VARIANTS = ("standardised", "unit_norm")
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -27,6 +31,9 @@ class Sizes:
         null_draws: random weight changes per block.
         null_blocks: number of blocks that get random changes (the last one always).
         hybrids: number of hybrids that write text.
+
+    Raises:
+        InputRefused: a value outside its range; names it.
     """
 
     prompts: int | None = 48
@@ -38,7 +45,7 @@ class Sizes:
     order_contexts: int = 512
     lens_contexts: int = 96
     parts: bool = True
-    variants: tuple[str, ...] = ("standardised", "unit_norm")
+    variants: tuple[str, ...] = VARIANTS
     control_prompts: int = 16
     seeds: int = 2
     sweep: tuple[float, ...] = (0.5, 0.7, 1.15)
@@ -48,6 +55,25 @@ class Sizes:
     null_draws: int = 3
     null_blocks: int = 4
     hybrids: int = 6
+
+    def __post_init__(self) -> None:
+        for name in ("prompts", "contexts_per_prompt"):
+            if getattr(self, name) is not None:
+                at_least(name, getattr(self, name), 1)
+        for name in (
+            "prompt_tokens", "new_tokens", "window", "order_contexts", "lens_contexts",
+            "control_prompts", "seeds", "transplant_prompts", "null_draws",
+        ):  # fmt: skip
+            at_least(name, getattr(self, name), 1)
+        at_least("context_tokens", self.context_tokens, 2)  # one to predict from, one to predict
+        for name in ("bias_steps", "null_blocks", "hybrids"):
+            at_least(name, getattr(self, name), 0)
+        for variant in each("variants", self.variants, "names"):
+            one_of("variants", variant, VARIANTS)
+        for temperature in each("sweep", self.sweep):
+            positive("sweep", temperature)
+        for factor in each("alphas", self.alphas):
+            positive("alphas", factor, or_zero=True)
 
 
 PRESETS: dict[str, Sizes] = {

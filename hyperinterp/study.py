@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from hyperinterp.capture import ContextRows, Contexts, PairRun, Partial, over_logits, run_pair
+from hyperinterp.checkpoints import check_place, check_vocabulary
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.frequencies import Frequencies
@@ -50,7 +51,7 @@ def check_pair(base: HookedModel, other: HookedModel) -> None:
     """Refuse two models that cannot be compared.
 
     Raises:
-        MismatchedPair: names every field that differs: family, blocks, width, vocabulary,
+        MismatchedPair: names every field that differs: family, blocks, width, vocabulary, dtype,
             tokenizer.
     """
     fields = {
@@ -58,6 +59,7 @@ def check_pair(base: HookedModel, other: HookedModel) -> None:
         "blocks": (base.n_layers, other.n_layers),
         "width": (base.d_model, other.d_model),
         "vocabulary": (base.vocab_size, other.vocab_size),
+        "dtype": tuple(str(model.dtype).removeprefix("torch.") for model in (base, other)),
     }
     if base.tokenizer is not None and other.tokenizer is not None:
         ours, theirs = base.tokenizer.get_vocab(), other.tokenizer.get_vocab()
@@ -67,7 +69,7 @@ def check_pair(base: HookedModel, other: HookedModel) -> None:
     wrong = [f"{name} {a} and {b}" for name, (a, b) in fields.items() if a != b]
     if wrong:
         raise MismatchedPair(
-            f"{base.name} and {other.name}: expected one architecture and tokenizer, found "
+            f"{base.name} and {other.name}: expected one architecture, dtype and tokenizer, found "
             + ", ".join(wrong)
         )
 
@@ -129,6 +131,9 @@ class Study:
                 check_pair(self.base, other)
         if self.base.tokenizer is None:
             raise InputRefused(f"{self.base.name}: expected a tokenizer, found none")
+        check_vocabulary(self.base.hf, self.base.tokenizer, self.base.name)
+        if self.frequencies is not None:
+            self.frequencies.of_size(self.base.vocab_size)
         self.passages = self.passages.head(self.sizes.prompts)
         self._check_corpus()
 
@@ -144,6 +149,9 @@ class Study:
             return
         if self.corpus is None:
             raise InputRefused("partial sums: expected a corpus beside their folder, found none")
+        if self.partial.exists() and not self.partial.is_dir():
+            raise InputRefused(f"{self.partial}: expected a folder for partial sums, found a file")
+        check_place(self.partial / "sums")
         if not (self.base.fingerprint and self.fitted.fingerprint):
             raise InputRefused(
                 "partial sums: expected models with a fingerprint, so that the sums of others are "

@@ -14,6 +14,7 @@ from hyperinterp.compare import facts_of, provenance_of, rounded
 from hyperinterp.course import Course, read_course
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.models import load
+from hyperinterp.ranges import at_least, check_seed
 from hyperinterp.report.trace.schema import TRACE_VERSION, Trace, TracePoint
 from hyperinterp.sizes import Sizes
 from hyperinterp.study import Progress, Study, silent
@@ -129,7 +130,7 @@ def trace(
         count: use the first so many prompts, instead of the preset's number.
         preset: "quick" (12 prompts), "default" (24) or "full" (all).
         sizes: sizes of your own instead of a preset's.
-        seed: seeds what is random in the measures.
+        seed: seeds what is random in the measures; 0 to 4294967295.
         batch_size: rows per forward pass.
         dtype: dtype to load with.
         device: device to load on.
@@ -141,6 +142,8 @@ def trace(
         NumericalFault: a NaN or infinity; names model and site.
     """
     start = time.perf_counter()
+    check_seed(seed)
+    at_least("batch size", batch_size, 1)
     run = Path(run)
     found = kept(run)
     recorded = found[-1].facts
@@ -155,7 +158,7 @@ def trace(
     study = Study(
         base=first,
         fitted=first,
-        passages=prompts or builtin_passages("heldout"),
+        passages=builtin_passages("heldout") if prompts is None else prompts,
         sizes=chosen,
         seed=seed,
         batch_size=batch_size,

@@ -16,6 +16,7 @@ LAYERS = (
     (
         "hyperinterp.course",
         "hyperinterp.frequencies",
+        "hyperinterp.ranges",
         "hyperinterp.sites",
         "hyperinterp.sizes",
         "hyperinterp.text",

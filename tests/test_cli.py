@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from hyperinterp.cli.main import explain
+
 HYPERINTERP = str(Path(sys.executable).with_name("hyperinterp"))
 
 
@@ -50,6 +52,14 @@ def run(*arguments):
         (("train", "smollm2", "--alpha", "0", "--out", "x"), "alpha"),
         (("trace", "./nowhere"), "nowhere"),
         (("trace", "./nowhere", "--preset", "huge"), "nowhere"),
+        (("compare", "smollm2", "smollm2", "--out", "/proc/x"), "/proc/x"),
+        (("compare", "smollm2", "smollm2", "--seed", "4294967296"), "seed"),
+        (("train", "smollm2", "--out", "/proc/x"), "/proc/x"),
+        (("train", "smollm2", "--seeds", "0,1", "--out", "/proc/x"), "/proc/x"),
+        (("trace", "./nowhere", "--out", "/proc/x"), "/proc/x"),
+        (("export", "./nowhere", "/proc/x.pt"), "/proc/x"),
+        (("demo", "--out", "/proc/x"), "/proc/x"),
+        (("demo", "--seed", "-1", "--out", "x"), "seed"),
         (("inspect", "./nowhere"), "nowhere"),
         (("export", "./nowhere", "out.pt"), "nowhere"),
         (("demo", "--preset", "huge", "--out", "x"), "huge"),
@@ -79,6 +89,55 @@ def test_an_existing_output_is_refused_before_any_work(tmp_path):
         assert found.stdout == ""
     assert (tmp_path / "keep").read_text() == "mine"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_is_not_ours_is_refused_before_any_work(tmp_path):
+    (tmp_path / "keep").write_text("mine")
+    found = run("compare", "./nowhere", "./nothing", "--out", tmp_path, "--force")
+    assert found.returncode == 2
+    assert "holds more than a report" in found.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["keep"]
+
+
+@pytest.mark.parametrize("command", [("trace", "run"), ("export", "model", "x.pt"), ("demo",)])
+def test_a_command_for_one_process_refuses_a_launcher(monkeypatch, tmp_path, command):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    found = run(*command)
+    assert found.returncode == 2
+    assert f"{command[0]}: expected one process, found WORLD_SIZE=2" in found.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_fault(closed):
+    found = subprocess.run(
+        ["sh", "-c", f'"{HYPERINTERP}" --version {closed}'],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stderr == ""
+    assert (found.stdout == "") == (closed != "2>&-")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "[gloo/pair.cc:547] Connection closed by peer [127.0.0.1]:1234",
+        "connection was reset by peer",
+    ],
+)
+def test_the_end_of_another_process_is_no_bug_of_this_one(monkeypatch, told):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    line, code = explain(RuntimeError(told))
+    assert code == 2
+    assert "another process ended" in line
+    monkeypatch.delenv("WORLD_SIZE")
+    assert explain(RuntimeError(told))[1] == 1
 
 
 def test_help_is_there_for_every_command():

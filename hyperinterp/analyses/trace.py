@@ -148,7 +148,7 @@ def alone(study: Study, base: Side) -> Observed:
     row = base.run.row
     scores = window_scores(base.written, study.sizes.window)
     keep = together(scores)
-    never = Measured(0.0, n=len(row), method="the base agrees with itself")
+    never = Measured(0.0, n=len(row.unique()), method="the base agrees with itself")
     figures = {name: mean_of(values(scores, name, keep)) for name in SCORES}
     figures["entropy"] = context_mean(base.reading.entropy, row)
     figures["heldout_loss"] = context_mean(base.reading.loss, row)

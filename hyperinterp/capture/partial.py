@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -63,7 +64,7 @@ class Partial:
                 tensors = {key: found.get_tensor(key) for key in found.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise InputRefused(f"{path}: expected partial sums, found {error}") from error
-        if facts.get("key") != self._key or not facts.get("done", "").isdigit():
+        if facts.get("key") != self._key or not re.fullmatch("[0-9]{1,18}", facts.get("done", "")):
             raise InputRefused(
                 f"{path}: expected partial sums of this very comparison, found those of another "
                 "(other models, text, sizes, batch size or number of processes); remove them or "

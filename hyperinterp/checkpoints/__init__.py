@@ -1,9 +1,10 @@
 """Checkpoints: from a name to a model, from a model to files, with trusted bytes only."""
 
 from hyperinterp.checkpoints.adapters import AdapterInfo
+from hyperinterp.checkpoints.building import check_vocabulary
 from hyperinterp.checkpoints.bundle import Bundle, read_bundle
 from hyperinterp.checkpoints.export import export_bundle
-from hyperinterp.checkpoints.files import write_file
+from hyperinterp.checkpoints.files import check_place, check_target, write_file
 from hyperinterp.checkpoints.loading import Checkpoint, load_checkpoint
 from hyperinterp.checkpoints.manifest import FileEntry, Manifest, verify_directory, write_directory
 from hyperinterp.checkpoints.saving import save_adapter, save_checkpoint, weights_fingerprint
@@ -18,6 +19,9 @@ __all__ = [
     "FileEntry",
     "Manifest",
     "Source",
+    "check_place",
+    "check_target",
+    "check_vocabulary",
     "export_bundle",
     "inspect_checkpoint",
     "load_checkpoint",

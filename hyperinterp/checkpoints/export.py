@@ -16,7 +16,7 @@ from hyperinterp.checkpoints.building import (
     quiet_transformers,
 )
 from hyperinterp.checkpoints.bundle import stored_texts, write_bundle
-from hyperinterp.checkpoints.files import write_file
+from hyperinterp.checkpoints.files import check_target, write_file
 from hyperinterp.checkpoints.opening import open_source
 from hyperinterp.checkpoints.source import resolve
 from hyperinterp.checkpoints.staging import TOKENIZER_TEXTS, Stored, private_directory
@@ -51,6 +51,7 @@ def export_bundle(
     target = Path(out)
     if target.suffix != ".pt":
         raise InputRefused(f"{target}: expected a name that ends in .pt")
+    check_target(target, force=force, directory=False)
     source = resolve(name, revision)
     with open_source(source) as stored:
         tensors = {n: t for p in _shards(stored) for n, t in load_file(p).items()}

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -49,6 +50,44 @@ def write_file(
         finally:
             partial.unlink(missing_ok=True)
     return target
+
+
+def check_target(out: str | Path, *, force: bool, directory: bool) -> None:
+    """Refuse, before any work, a file or checkpoint directory that will not be written.
+
+    Raises:
+        InputRefused: something is there that may not be replaced, or `out` cannot be made.
+        OutOfResources: the disk is full.
+    """
+    _refuse_existing(Path(out), force=force, directory=directory)
+    check_place(out)
+
+
+def check_place(out: str | Path) -> None:
+    """Refuse, before any work, a path that cannot be made.
+
+    What permissions say is not believed: a hidden directory is made in the nearest directory on
+    the way to `out` that there is, and removed.
+
+    Raises:
+        InputRefused: that is no directory, or nothing can be made in it.
+        OutOfResources: the disk is full.
+    """
+    out = Path(out)
+    nearest = next(path for path in out.absolute().parents if os.path.lexists(path))
+    if not nearest.is_dir():
+        raise InputRefused(f"{out}: expected a directory at {nearest}, found something else")
+    probe = partial_name(nearest / out.name)
+    try:
+        with translate_io_errors(out):
+            probe.mkdir()
+    except OSError as error:
+        raise InputRefused(
+            f"{out}: expected a place where files can be made, found {error.strerror} in {nearest}"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.rmdir()
 
 
 def publish_directory(out: Path, fill: Callable[[Path], None], *, force: bool) -> Path:
@@ -164,7 +203,7 @@ def sweep_partials(out: Path) -> None:
     for path in out.parent.glob(".*.partial"):
         if path.name.startswith(prefix):
             pid = path.name[len(prefix) :].partition("-")[0]
-            if not pid.isdigit() or _alive(int(pid)):
+            if not re.fullmatch("[0-9]{1,9}", pid) or _alive(int(pid)):
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)

@@ -18,6 +18,7 @@ from hyperinterp.cli.options import (
     Prompts,
     Seed,
     formats,
+    refuse_launcher,
     refuse_taken,
     streamed,
 )
@@ -105,12 +106,15 @@ def compare(
         from hyperinterp.compare import parse_claims, sizes_of
         from hyperinterp.frequencies import read_frequencies
         from hyperinterp.report import export
+        from hyperinterp.report.writing import check_report
         from hyperinterp.text import read_passages, read_prompts
 
         name = "quick" if quick else preset
         sizes_of(name)
         kinds = formats(figures)
         export.check(kinds)
+        if out is not None:
+            processes.by_first(lambda: check_report(out, kinds, force=force))
         parse_claims(claims)
         limit = sizes_of(name).prompts
         held_out = read_prompts(prompts, limit) if prompts else None
@@ -166,9 +170,10 @@ def export(
     force: Force = False,
 ) -> None:
     """Write CHECKPOINT as one .pt bundle: tensors, config, tokenizer, digests; no code."""
+    refuse_launcher("export")
+    refuse_taken(out, force)
     from hyperinterp.checkpoints import export_bundle
 
-    refuse_taken(out, force)
     export_bundle(checkpoint, out, force=force)
     typer.echo(f"bundle: {out}")
 
@@ -195,10 +200,11 @@ def demo(
     force: Force = False,
 ) -> None:
     """Hyperfit smollm2 on the built-in fiction and compare: the whole job, offline."""
+    refuse_launcher("demo")
+    refuse_taken(out, force)
     from hyperinterp.cli.progress import Reporter
     from hyperinterp.cli.training import run_demo
 
-    refuse_taken(out, force)
     with Reporter() as reporter:
         report, written = run_demo(
             out, reporter, passages=passages, preset=preset, seed=seed, device=device, force=force

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import sys
+from pathlib import Path
 
 from hyperinterp.errors import HyperinterpError
 
@@ -23,6 +24,13 @@ def _memory_ran_out(error: BaseException) -> bool:
     )
 
 
+def _another_ended(error: BaseException) -> bool:
+    """Whether a process of the same launch has left, which ends every conversation with it."""
+    gone = ("closed by peer", "reset by peer", "likely closed", "remote process exited")
+    launched = os.environ.get("WORLD_SIZE", "1") != "1"
+    return launched and isinstance(error, RuntimeError) and any(p in str(error) for p in gone)
+
+
 def explain(error: BaseException) -> tuple[str, int]:
     """One line and an exit code for anything that a command may raise."""
     if isinstance(error, HyperinterpError):
@@ -37,6 +45,8 @@ def explain(error: BaseException) -> tuple[str, int]:
         return f"error: cannot write or read {str(error.filename)[:200]}: {error.strerror}", 2
     if isinstance(error, BrokenPipeError):
         return "", 0
+    if _another_ended(error):
+        return "error: stopped, because another process ended: its own message says why", 2
     name = type(error).__name__
     return f"internal error, please report it: {name}: {error} (--debug shows where)", 1
 
@@ -46,6 +56,7 @@ def main() -> None:
     debug = "--debug" in sys.argv or bool(os.environ.get("HYPERINTERP_DEBUG"))
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files need not be Unicode
             stream.reconfigure(errors="backslashreplace")
@@ -57,6 +68,16 @@ def main() -> None:
         code = _failed(error, debug)
     _close_stdout()
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Let a standard stream that was closed lead nowhere.
+
+    Python has None for it, and the next file to be opened would get its number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
 
 
 def _run(arguments: list[str]) -> None:

@@ -1,5 +1,6 @@
 """Options of the commands: one name, type and line of help each, and the parsing of lists."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -108,7 +109,7 @@ def numbers(option: str, text: str, kind: Callable[[str], N]) -> tuple[N, ...]:
 
 
 def refuse_taken(out: Path | None, force: bool) -> None:
-    """Refuse an output path that exists before any work is done.
+    """Refuse an output path that exists, before anything else is looked at.
 
     Raises:
         InputRefused: something is there, and `force` is not given.
@@ -119,6 +120,22 @@ def refuse_taken(out: Path | None, force: bool) -> None:
         raise InputRefused(
             f"{out}: expected a path that does not exist yet, found something there "
             "(--force replaces it)"
+        )
+
+
+def refuse_launcher(command: str) -> None:
+    """Refuse several processes where one does the work: each would write the same files.
+
+    Raises:
+        InputRefused: a launcher has set WORLD_SIZE to another number than 1.
+    """
+    from hyperinterp.errors import InputRefused
+
+    world = os.environ.get("WORLD_SIZE", "1")
+    if world != "1":
+        raise InputRefused(
+            f"{command}: expected one process, found WORLD_SIZE={world}: start it without torchrun "
+            "or accelerate"
         )
 
 

@@ -31,6 +31,7 @@ def trace(
     force: o.Force = False,
 ) -> None:
     """Draw every measure of the report against the training loss of RUN."""
+    o.refuse_launcher("trace")
     from hyperinterp.cli.progress import Reporter
 
     target = out or run.with_name(run.name + "-trace")

@@ -12,6 +12,7 @@ from hyperinterp.distributed import join, leave
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import load
 from hyperinterp.report import Report, save
+from hyperinterp.report.writing import check_report
 from hyperinterp.text import Passages, builtin_passages, read_passages
 from hyperinterp.training import Progress, TrainConfig, sweep, train
 
@@ -143,14 +144,16 @@ def run_demo(
 ) -> tuple[Report, dict[str, Path]]:
     """Train a late-stage twin of smollm2, compare the two, and write the report."""
     sizes_of(preset)
+    config = TrainConfig(method="late-stage", seed=seed)
     data = builtin_passages("train").head(passages)
     twin = out / "late-stage"
+    check_report(out / "report", (), force=force)
     base = load("smollm2", device=device)
     train(
         "smollm2",
         data,
         twin,
-        TrainConfig(method="late-stage", seed=seed),
+        config,
         device=device,
         force=force,
         on_progress=_shown(reporter, "training the last 5 blocks"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from hyperinterp.checkpoints.files import (
+    check_place,
     fsync_path,
     move_into_place,
     partial_name,
@@ -45,9 +46,14 @@ def save(
         OutOfResources: The disk is full. Nothing is left behind.
     """
     target = Path(out)
-    refuse(target, {*FILES, *DIRECTORIES}, "a report", force=force)
-    export.check(figures)
+    check_report(target, figures, force=force)
     return publish(target, contents(report), lambda: export.named_figures(report), figures)
+
+
+def check_report(out: Path, figures: tuple[str, ...], *, force: bool) -> None:
+    """Refuse, before any work, what `save` would refuse."""
+    refuse(out, {*FILES, *DIRECTORIES}, "a report", force=force)
+    export.check(figures)
 
 
 def publish(
@@ -96,7 +102,7 @@ def contents(report: Report) -> dict[str, bytes]:
 
 
 def refuse(target: Path, own: set[str], what: str, *, force: bool) -> None:
-    """Refuse a directory that may not be replaced.
+    """Refuse a directory that may not be replaced, or that cannot be made.
 
     Args:
         target: the directory to make.
@@ -105,10 +111,12 @@ def refuse(target: Path, own: set[str], what: str, *, force: bool) -> None:
         force: whether an earlier one may be replaced.
 
     Raises:
-        InputRefused: something else is there, or `force` is not given.
+        InputRefused: something else is there, `force` is not given, or nothing can be made there.
+        OutOfResources: the disk is full.
     """
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise InputRefused(f"{target}: expected a directory to make, found something else there")
+    check_place(target)
     if not target.is_dir() or not any(target.iterdir()):
         return
     if not force:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hyperinterp.errors import InputRefused
 from hyperinterp.text.hub import dataset_rows, is_dataset_id
-from hyperinterp.text.passages import Passages, collect
+from hyperinterp.text.passages import MAX_TEXT_BYTES, Passages, collect
 
 
 def read_passages(
@@ -71,12 +71,21 @@ def _chosen(
             yield str(number), row
             continue
         if not isinstance(row, dict) or not isinstance(row.get(column), str):
-            found = sorted(map(str, row)) if isinstance(row, dict) else type(row).__name__
             raise InputRefused(
-                f"{origin}: row {number}: expected a string field {column!r}, found {found}"
+                f"{origin}: row {number}: expected a string field {column!r}, found "
+                f"{_found(row, column)}"
             )
         if split is None or row.get("split") == split:
             yield str(row.get("id", number)), row[column]
+
+
+def _found(row: object, column: str) -> str:
+    """What a row without text in its field holds instead."""
+    if not isinstance(row, dict):
+        return type(row).__name__
+    if column in row:
+        return f"{type(row[column]).__name__} there: {row[column]!r:.60}"
+    return str(sorted(map(str, row)))
 
 
 def _parsed(path: Path, text: str, where: str) -> object:
@@ -108,6 +117,8 @@ def _rows_txt(path: Path) -> Iterator[object]:
 
 def _rows_csv(path: Path) -> Iterator[object]:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    # A limit of the whole process, lower than ours; only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_TEXT_BYTES + 1))
     with path.open(encoding="utf-8-sig", newline="") as stream:
         try:
             yield from csv.DictReader(stream, delimiter=delimiter)

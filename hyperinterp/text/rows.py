@@ -81,7 +81,8 @@ def tokenise(
     Raises:
         InputRefused: no passage has `min_length` tokens.
     """
-    encoded = tokenizer(passages.texts, truncation=False, verbose=False)["input_ids"]
+    texts = passages.texts
+    encoded = tokenizer(texts, truncation=False, verbose=False)["input_ids"] if texts else []
     rows, index, short = [], [], 0
     for number, ids in enumerate(encoded):
         if len(ids) < min_length:

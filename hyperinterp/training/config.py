@@ -1,11 +1,10 @@
 """What a training run is asked to do, and nothing that depends on a model."""
 
-import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from typing import Any
 
 from hyperinterp.errors import InputRefused
+from hyperinterp.ranges import at_least, check_seed, each, one_of, positive
 
 METHODS = ("full", "lora", "late-stage")
 SCHEDULES = ("constant", "linear", "cosine")
@@ -83,30 +82,27 @@ class TrainConfig:
     report_to: str = "none"
 
     def __post_init__(self) -> None:
-        _one_of("method", self.method, METHODS)
-        _one_of("schedule", self.schedule, SCHEDULES)
-        _one_of("dtype", self.dtype, DTYPES)
+        one_of("method", self.method, METHODS)
+        one_of("schedule", self.schedule, SCHEDULES)
+        one_of("dtype", self.dtype, DTYPES)
         for name in ("layers", "rank", "epochs", "batch_size", "grad_accum"):
-            _at_least(name, getattr(self, name), 1)
-        _at_least("seq_len", self.seq_len, 2)
-        for name in ("seed", "warmup", "prefix_budget_bytes"):
-            _at_least(name, getattr(self, name), 0)
-        if self.seed >= 2**32:
-            raise InputRefused(f"seed: expected a number below 2**32, found {self.seed}")
+            at_least(name, getattr(self, name), 1)
+        at_least("seq_len", self.seq_len, 2)
+        for name in ("warmup", "prefix_budget_bytes"):
+            at_least(name, getattr(self, name), 0)
+        check_seed(self.seed)
         for name in ("max_steps", "eval_every"):
             if getattr(self, name) is not None:
-                _at_least(name, getattr(self, name), 1)
+                at_least(name, getattr(self, name), 1)
         for name in ("alpha", "lr", "max_seconds", "target_loss"):
             if getattr(self, name) is not None:
-                _positive(name, getattr(self, name))
+                positive(name, getattr(self, name))
         for name in ("weight_decay", "resume_every", "max_grad_norm"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise InputRefused(f"{name}: expected a number of at least 0, found {value}")
-        for level in _each("save_at", self.save_at):
-            _positive("save_at", level)
-        for epoch in _each("save_epochs", self.save_epochs):
-            _at_least("save_epochs", epoch, 1)
+            positive(name, getattr(self, name), or_zero=True)
+        for level in each("save_at", self.save_at):
+            positive("save_at", level)
+        for epoch in each("save_epochs", self.save_epochs):
+            at_least("save_epochs", epoch, 1)
         if self.late_stage_weights and self.method != "late-stage":
             raise InputRefused(
                 "late_stage_weights: expected the method late-stage, found " + self.method
@@ -148,26 +144,3 @@ def differing_fields(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str
         for name in sorted({*stored, *wanted} - FREE_FIELDS)
         if stored.get(name) != wanted.get(name)
     ]
-
-
-def _each(name: str, values: Any) -> Iterable[Any]:
-    if not isinstance(values, tuple):
-        raise InputRefused(f"{name}: expected a tuple of numbers, found {values!r}")
-    return values
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise InputRefused(f"{name}: expected one of {', '.join(allowed)}, found {value!r}")
-
-
-def _at_least(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputRefused(f"{name}: expected a whole number of at least {least}, found {value!r}")
-
-
-def _positive(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, get_args(int | float)):
-        raise InputRefused(f"{name}: expected a number, found {value!r}")
-    if not (math.isfinite(value) and value > 0):
-        raise InputRefused(f"{name}: expected a number above 0, found {value}")

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from hyperinterp.checkpoints import verify_directory, write_file
+from hyperinterp.checkpoints import check_place, verify_directory, write_file
 from hyperinterp.checkpoints.files import translate_io_errors
 from hyperinterp.errors import InputRefused
 from hyperinterp.training.config import differing_fields
@@ -41,8 +41,10 @@ class RunFolder:
 
         Raises:
             InputRefused: `out` or an unfinished run is there and neither `resume` nor `force` is
-                given; or what is there is not ours to replace.
+                given; what is there is not ours to replace; or `out` cannot be made.
+            OutOfResources: the disk is full.
         """
+        check_place(self.out)
         refuse_locked(self.path)
         check_free(self)
 

@@ -6,24 +6,10 @@ from contextlib import contextmanager
 
 import torch
 
-from hyperinterp.errors import InputRefused
-
 _LAUNCHER = (
     "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR",
     "MASTER_PORT",
 )  # fmt: skip
-
-
-def place() -> tuple[int, int]:
-    """Rank and number of the processes that a launcher such as torchrun started; 0 and 1 alone.
-
-    Raises:
-        InputRefused: RANK is not below WORLD_SIZE.
-    """
-    rank, world = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
-    if not (rank.isdigit() and world.isdigit() and int(rank) < int(world)):
-        raise InputRefused(f"sweep: expected RANK below WORLD_SIZE, found {rank!r} and {world!r}")
-    return int(rank), int(world)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Resume points: complete or absent, newest that verifies, free of pickles."""
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -156,5 +157,9 @@ def _split(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]
 
 def _points(folder: Path) -> list[Path]:
     """Directories named step-N, newest first."""
-    found = [path for path in folder.glob("step-*") if path.name[5:].isdigit() and path.is_dir()]
+    found = [
+        path
+        for path in folder.glob("step-*")
+        if re.fullmatch("step-[0-9]+", path.name) and path.is_dir()
+    ]
     return sorted(found, key=lambda path: int(path.name[5:]), reverse=True)

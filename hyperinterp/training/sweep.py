@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hyperinterp.checkpoints import write_file
+from hyperinterp.checkpoints import check_place, write_file
 from hyperinterp.checkpoints.files import translate_io_errors
+from hyperinterp.distributed import launched
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel, load
 from hyperinterp.text import Passages
 from hyperinterp.training.config import TrainConfig
-from hyperinterp.training.launcher import alone, place
+from hyperinterp.training.launcher import alone
 from hyperinterp.training.lock import exclusive
 from hyperinterp.training.result import RESULT_NAME, TrainResult
 from hyperinterp.training.run import train
@@ -136,7 +137,7 @@ def sweep(
     if not cells:
         raise InputRefused("sweep: expected at least one number of layers and a seed, found none")
     _refuse_other(out)
-    rank, world = place()
+    rank, world = launched()
     with alone(world):
         hooked = model
         if not isinstance(model, HookedModel):
@@ -169,6 +170,7 @@ def _refuse_other(out: Path) -> None:
         raise InputRefused(f"{out}: expected a directory for a sweep, found something else")
     if out.is_dir() and any(out.iterdir()) and not (out / TABLE_JSON).is_file():
         raise InputRefused(f"{out}: expected a sweep or an empty directory, found other files")
+    check_place(out / TABLE_JSON)
 
 
 def _written(out: Path, cells: dict[str, TrainConfig], n_layers: int) -> Sweep:

@@ -44,7 +44,9 @@ def test_alone_without_a_launcher(monkeypatch):
     assert torch.equal(ALONE.summed(torch.ones(2)), torch.ones(2, dtype=torch.float64))
 
 
-@pytest.mark.parametrize(("rank", "world"), [("3", "2"), ("one", "2"), ("0", "many")])
+@pytest.mark.parametrize(
+    ("rank", "world"), [("3", "2"), ("one", "2"), ("0", "many"), ("0", "²"), ("0", "9" * 5000)]
+)
 def test_a_senseless_launch_is_refused(monkeypatch, rank, world):
     monkeypatch.setenv("RANK", rank)
     monkeypatch.setenv("WORLD_SIZE", world)

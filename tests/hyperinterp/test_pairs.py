@@ -13,9 +13,12 @@ from transformers import GenerationConfig
 
 from hyperinterp.checkpoints import load_checkpoint, save_checkpoint
 from hyperinterp.compare import compare
+from hyperinterp.errors import InputRefused, MismatchedPair
+from hyperinterp.frequencies import Frequencies
 from hyperinterp.models import HookedModel
 from hyperinterp.report import markdown, summary
 from hyperinterp.sizes import Sizes
+from hyperinterp.text import Passage, Passages
 from hyperinterp.verdicts import RULES
 from tests.hyperinterp.training.factory import byte_tokenizer, letters, tiny_hf
 
@@ -121,3 +124,30 @@ def test_a_pruned_copy_of_the_real_model_from_the_command_line(tmp_path):
     assert "only the name of the second checkpoint" in text
     data = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
     assert data["claims"]["C1"]["verdict"] != "supported"
+
+
+def test_models_of_two_dtypes_are_refused():
+    base, other = pair("seed")
+    other.hf.to(torch.bfloat16)
+    with pytest.raises(MismatchedPair, match="dtype float32 and bfloat16"):
+        compare(base, other, prompts=letters(9), claims="C1", sizes=SIZES)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_embedding_is_refused():
+    base, other = pair("seed")
+    for model in (base, other):
+        model.hf.resize_token_embeddings(200)
+    with pytest.raises(MismatchedPair, match=r"first: .*tokens, the embedding 200 rows"):
+        compare(base, other, prompts=letters(9), claims="C1", sizes=SIZES)
+
+
+@pytest.mark.parametrize("given", ["train_data", "frequencies"])
+def test_further_texts_and_tables_are_looked_at_before_the_work(given, monkeypatch):
+    monkeypatch.setattr("hyperinterp.study.generate", lambda *_, **__: pytest.fail("wrote"))
+    short = Passages((Passage("1", "a"), Passage("2", "b")), "two letters")
+    found = {"train_data": short, "frequencies": Frequencies({9999: 1}, "a table")}
+    with pytest.raises(InputRefused, match="expected"):
+        compare(
+            *pair("seed"), prompts=letters(9), claims="C1,C4,C8", sizes=SIZES,
+            **{given: found[given]},
+        )  # fmt: skip

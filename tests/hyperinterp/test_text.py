@@ -83,6 +83,32 @@ def test_bad_files_are_refused_in_one_line(tmp_path, name, content, message):
     assert "\n" not in str(caught.value).strip()
 
 
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('{"text": NaN}', "float there: nan"),
+        ('{"text": null}', "NoneType there: None"),
+        ('{"text": ["a"]}', r"list there: \['a'\]"),
+        ('{"txt": "a", "id": 1}', r"found \['id', 'txt'\]"),
+        ("3", "found int"),
+    ],
+)
+def test_what_stands_in_place_of_a_text_is_said(tmp_path, line, found):
+    path = tmp_path / "a.jsonl"
+    path.write_text(line)
+    with pytest.raises(InputRefused, match=f"row 1: expected a string field 'text', .*{found}"):
+        read_passages(path)
+
+
+def test_a_long_field_of_a_table_is_read(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text\n" + "a" * 200_000 + "\n")
+    assert len(read_passages(path).texts[0]) == 200_000
+    path.write_text("text\n" + "a" * 10_000_001 + "\n")
+    with pytest.raises(InputRefused, match="at most 10000000 characters, found 10000001"):
+        read_passages(path)
+
+
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InputRefused, match="nothing there"):
         read_passages(tmp_path / "none.jsonl")

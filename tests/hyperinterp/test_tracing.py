@@ -98,6 +98,8 @@ def test_the_final_figures_are_those_of_a_comparison(run: Path, traced: Trace, p
             assert last.changes[name] == pair.delta
     forced = report.ranks.teacher_forced
     assert last.figures["override_rate"] == forced.override_rate
+    own = traced.points[0].observed.figures["override_rate"]
+    assert (own.value, own.n) == (0.0, forced.override_rate.n)
     assert last.figures["deep_share"] == forced.deep_share
     assert last.buckets == forced.buckets
     sites = {site.key: site for site in report.geometry.sites}

@@ -1,7 +1,8 @@
 import pytest
 
 from hyperinterp.errors import InputRefused
-from hyperinterp.training import TrainConfig, config
+from hyperinterp.ranges import at_least, check_seed, each, positive
+from hyperinterp.training import TrainConfig
 from hyperinterp.training.config import differing_fields
 
 
@@ -26,11 +27,13 @@ def test_a_value_out_of_range_is_refused_by_name(field: str, value: object) -> N
 def test_a_value_of_another_type_is_refused_too() -> None:
     """Called below the constructor, whose own annotations are enforced in tests."""
     with pytest.raises(InputRefused, match=r"rank: expected a whole number .*, found 2\.5"):
-        config._at_least("rank", 2.5, 1)
+        at_least("rank", 2.5, 1)
     with pytest.raises(InputRefused, match="lr: expected a number, found 'fast'"):
-        config._positive("lr", "fast")
+        positive("lr", "fast")
     with pytest.raises(InputRefused, match=r"save_at: expected a tuple of numbers, found \[1.0\]"):
-        config._each("save_at", [1.0])
+        each("save_at", [1.0])
+    with pytest.raises(InputRefused, match="seed: expected a whole number from 0 to 4294967295"):
+        check_seed(True)
 
 
 def test_full_weights_of_the_last_blocks_belong_to_late_stage() -> None:

@@ -146,5 +146,5 @@ def test_a_place_outside_the_world_is_refused(
 ) -> None:
     monkeypatch.setenv("RANK", "2")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(InputRefused, match="RANK below WORLD_SIZE"):
+    with pytest.raises(InputRefused, match="RANK and WORLD_SIZE"):
         _sweep(tmp_path / "out")
