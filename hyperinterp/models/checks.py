@@ -47,10 +47,11 @@ def check_logits(name: str, logits: torch.Tensor, *, masked: bool = False) -> No
         NumericalFault: NaN, plus infinity, or a context without a finite logit.
         UnsupportedModel: minus infinity for single token ids, unless `masked`.
     """
-    # The largest of each context carries NaN and infinity through, in one pass over the logits.
-    if not bool(torch.isfinite(logits.amax(-1)).all()):
+    low, high = torch.aminmax(logits)  # both carry NaN through, in one pass
+    nothing_left = bool(torch.isneginf(low)) and bool(torch.isneginf(logits.amax(-1)).any())
+    if not bool(torch.isfinite(high)) or nothing_left:
         raise NumericalFault(f"{name}: expected finite logits, found NaN or infinity")
-    if not masked and bool(torch.isneginf(logits.amin())):
+    if not masked and bool(torch.isneginf(low)):
         ruled_out = int(torch.isneginf(logits).flatten(0, -2).any(0).sum())
         raise UnsupportedModel(
             f"{name}: expected finite logits, found minus infinity for {ruled_out} token ids: "

@@ -10,6 +10,7 @@ from jsonschema import validate
 from hyperinterp.compare import compare
 from hyperinterp.errors import NumericalFault, UnsupportedModel
 from hyperinterp.generation import GREEDY, Decoding, generate
+from hyperinterp.models import check_logits
 from hyperinterp.report.figures import charts
 from hyperinterp.report.schema import Report, json_schema
 from hyperinterp.report.writing import contents
@@ -132,3 +133,25 @@ def test_a_stream_that_is_the_same_everywhere_has_a_reason(make_tiny):
     embedding = report.geometry.sites[0]
     for key, pair in embedding.metrics.items():
         assert pair.delta.value is None, key
+
+
+@pytest.mark.parametrize(
+    ("row", "faulty"),
+    [
+        ([0.0, float("nan"), 1.0], True),
+        ([0.0, float("inf"), 1.0], True),
+        ([float("-inf")] * 3, True),
+        ([float("-inf"), 0.0, 1.0], False),
+        ([float("nan"), float("-inf"), 1.0], True),
+    ],
+)
+def test_every_context_is_looked_at(row, faulty):
+    logits = torch.zeros(2, 3, 3)
+    logits[1, 2] = torch.tensor(row)
+    if faulty:
+        with pytest.raises(NumericalFault, match="this one: expected finite logits"):
+            check_logits("this one", logits, masked=True)
+        return
+    check_logits("this one", logits, masked=True)
+    with pytest.raises(UnsupportedModel, match="minus infinity for 1 token ids"):
+        check_logits("this one", logits)
