@@ -1,10 +1,11 @@
 """Two accelerators that are not there: tensors on `pretend:0` and `pretend:1`, computed on the CPU.
 
 What a GPU refuses is refused here: an operation whose tensors are on several devices (scalars and
-an index on the CPU excepted), and a tensor of theirs taken for a NumPy array. Importing this module
-makes the devices known to torch, for the whole process; tests do so in processes of their own.
+an index on the CPU excepted), and a tensor of theirs taken for a NumPy array. `pretend()` makes the
+devices known to torch for the whole process; tests do so in processes of their own.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,8 +18,6 @@ from torch.utils.backend_registration import (
 aten = torch.ops.aten
 COUNT = 2
 INDEXING = ("aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_")
-BYTES = dict.fromkeys(range(COUNT), 1 << 30)
-"""Memory that each of them claims to have."""
 
 
 class _Backend(_DummyBackendModule):
@@ -33,9 +32,6 @@ class _Backend(_DummyBackendModule):
 
     def set_rng_state(self, state, device=None):
         pass
-
-
-_setup_privateuseone_for_python_backend("pretend", backend_module=_Backend())
 
 
 class Pretend(torch.Tensor):
@@ -145,10 +141,25 @@ def _reshaped(func, args, kwargs):
     return args[0]
 
 
-_library = torch.library.Library("aten", "IMPL")
+_MADE = (
+    "arange", "arange.start", "arange.start_step", "empty.memory_format", "empty_strided", "eye",
+    "eye.m", "full", "linspace", "ones", "rand", "randint", "randint.low", "randn", "randperm",
+    "scalar_tensor", "zeros",
+)  # fmt: skip
+_kept: list[torch.library.Library] = []  # its operations go when it goes
 
 
-def _made_on_device(name: str) -> None:
+def pretend() -> None:
+    """Make the devices known to torch, until the process ends."""
+    _setup_privateuseone_for_python_backend("pretend", backend_module=_Backend())
+    library = torch.library.Library("aten", "IMPL")
+    for name in _MADE:
+        library.impl(name, _made_on_device(name), "PrivateUse1")
+    library.impl("_copy_from", _copy_from, "PrivateUse1")
+    _kept.append(library)
+
+
+def _made_on_device(name: str) -> Callable[..., torch.Tensor]:
     packet, _, overload = name.partition(".")
     func = getattr(getattr(aten, packet), overload or "default")
 
@@ -156,20 +167,9 @@ def _made_on_device(name: str) -> None:
         made = func(*args, device=torch.device("cpu"), **kwargs)
         return Pretend(made, getattr(device, "index", 0) or 0)
 
-    _library.impl(name, make, "PrivateUse1")
-
-
-for _name in (
-    "arange", "arange.start", "arange.start_step", "empty.memory_format", "empty_strided", "eye",
-    "eye.m", "full", "linspace", "ones", "rand", "randint", "randint.low", "randn", "randperm",
-    "scalar_tensor", "zeros",
-):  # fmt: skip
-    _made_on_device(_name)
+    return make
 
 
 def _copy_from(source, target, non_blocking=False):
     raw_of(target).copy_(raw_of(source))
     return target
-
-
-_library.impl("_copy_from", _copy_from, "PrivateUse1")

@@ -33,7 +33,8 @@ def quiet_trainer() -> Iterator[None]:
 def own_randomness(seed: int) -> Iterator[None]:
     """Seed Python, numpy and torch inside; give the caller's random state back afterwards."""
     kept, kept_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng():
+    # Named, since without that torch warns on a machine with several devices.
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         try:
             torch.manual_seed(seed)
             yield

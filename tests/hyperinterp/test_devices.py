@@ -28,7 +28,8 @@ from tests.hyperinterp.process_rows import make_pair
 
 SCRIPT = """
 import json, sys
-import tests.pretend_device
+from tests.pretend_device import pretend
+pretend()
 import hyperinterp as hi
 from hyperinterp.compare import compare
 from hyperinterp.sizes import Sizes
@@ -98,7 +99,9 @@ def test_a_report_does_not_depend_on_where_the_models_are(reports, place, named)
 
 def test_the_pretended_devices_refuse_what_a_gpu_refuses():
     script = """
-import torch, tests.pretend_device
+import torch
+from tests.pretend_device import pretend
+pretend()
 there = torch.ones(3, device="pretend:1")
 assert (there * torch.tensor(2.0)).sum().item() == 6
 assert there[torch.tensor([0, 2])].device == torch.device("pretend:1")
