@@ -103,8 +103,9 @@ lens_map(model="base")
 # %% [markdown]
 # ## Measured
 #
-# The report counts overrides *beyond any static shift*: the fitted model is held against the base
-# plus the mean logit shift of the other half of the prompts. What is left depends on the context.
+# The report also counts what is overridden *after the best context-free change*: one factor for the
+# base's logits and one number per token, fitted on the other half of the prompts. What is left
+# depends on the context.
 
 # %%
 report = hi.compare(base, fitted, claims="C4", sizes=_shared.sizes())

@@ -110,6 +110,7 @@ def _name_points(figure: Sketch, line: list[Arm], others: list[Arm], measure: st
     off = _APART if spots[line[-1].name][0] < spots[line[0].name][0] else -_APART
     texts = {arm.name: _temperature(arm) for arm in line} | {a.name: _short(a) for a in others}
     placed: list[tuple[float, bool, float]] = []
+    outer: set[bool] = set()
     for arm in sorted((*line, *others), key=lambda arm: spots[arm.name], reverse=True):
         y, x = spots[arm.name]
         left = (x < (low + high) / 2) == (arm.model == "fitted")
@@ -119,6 +120,8 @@ def _name_points(figure: Sketch, line: list[Arm], others: list[Arm], measure: st
             if side == left and abs(near - x) < 0.15 * span:
                 height = min(height, taken - _APART)
         placed.append((x, left, height))
+        if arm.model == "fitted":
+            outer.add(left)
         figure.layout["annotations"].append(
             {
                 "x": x, "y": y, "text": label(texts[arm.name]), "showarrow": False,
@@ -126,7 +129,8 @@ def _name_points(figure: Sketch, line: list[Arm], others: list[Arm], measure: st
                 "yshift": height - own, "font": {"size": 10.5, "color": MUTED},
             }
         )  # fmt: skip
-    figure.xaxis(range=[low - 0.3 * span, high + 0.12 * span])
+    room = {side: (0.3 if side in outer else 0.12) * span for side in (True, False)}
+    figure.xaxis(range=[low - room[True], high + room[False]])
 
 
 def divergences(block: TemperatureBlock) -> Sketch:
