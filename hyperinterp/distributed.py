@@ -68,9 +68,42 @@ class Processes:
                 tensor = mine[name] if rank == self.rank else torch.empty(shape, dtype=dtype)
                 found[rank][name] = tensor = tensor.detach().cpu().contiguous()
                 if tensor.numel():
-                    raw = tensor.view(-1).view(torch.uint8)
-                    dist.broadcast(raw, src=rank, group=self.group)
+                    dist.broadcast(_bytes(tensor), src=rank, group=self.group)
         return found
+
+    def tensors_dealt(
+        self, items: Sequence[Callable[[], Mapping[str, Tensor]]]
+    ) -> Iterator[list[dict[str, Tensor]]]:
+        """For every item of this process's share, the named tensors that each process has of it.
+
+        Args:
+            items: one by one, give the tensors of this process, of all items in all processes.
+        """
+        for index, item in enumerate(items):
+            owner, mine = index % self.size, dict(item())
+            if self.size == 1:
+                yield [mine]
+                continue
+            heads = self.everywhere([(name, t.shape, t.dtype) for name, t in mine.items()])
+            if owner != self.rank:
+                for tensor in mine.values():
+                    self._pass(tensor.detach().cpu().contiguous(), self.rank, owner)
+                continue
+            found = [mine if rank == owner else {} for rank in range(self.size)]
+            for rank, head in enumerate(heads):
+                for name, shape, dtype in head if rank != owner else ():
+                    found[rank][name] = tensor = torch.empty(shape, dtype=dtype)
+                    self._pass(tensor, rank, owner)
+            yield found
+
+    def _pass(self, tensor: Tensor, sender: int, owner: int) -> None:
+        """Hand a tensor's bytes over; both processes make this call."""
+        if not tensor.numel():
+            return
+        if self.rank == sender:
+            dist.send(_bytes(tensor), dst=owner, group=self.group)
+        else:
+            dist.recv(_bytes(tensor), src=sender, group=self.group)
 
     def gathered(self, mine: Sequence[T]) -> list[T]:
         """The results of all shares in the order of the items that `share` dealt out."""
@@ -106,11 +139,39 @@ class Processes:
             raise failed
         return found
 
-    def rows_per_batch(self, most: int, rows: int) -> int:
-        """Rows per batch, at most `most`, such that every process gets as many batches."""
-        batches = -(-max(rows, 1) // max(most, 1))
-        even = -(-batches // self.size) * self.size
-        return max(1, -(-rows // even))
+    def dealt(self, items: Sequence[T], weight: Callable[[T], float]) -> list[T]:
+        """This process's part of items that cost differently, in their order.
+
+        The heaviest is dealt first, each to the process that has least.
+        """
+        loads, mine = [0.0] * self.size, []
+        for index in sorted(range(len(items)), key=lambda i: (-weight(items[i]), i)):
+            rank = loads.index(min(loads))
+            loads[rank] += weight(items[index])
+            if rank == self.rank:
+                mine.append(index)
+        return [items[index] for index in sorted(mine)]
+
+    def rows_per_batch(self, most: int, rows: Sequence[int]) -> list[int]:
+        """Rows per batch of several tasks, such that every process gets as many batches.
+
+        A task is cut no finer than that takes.
+
+        Args:
+            most: most rows per batch.
+            rows: rows of every task.
+        """
+        batches = [-(-max(count, 1) // max(most, 1)) for count in rows]
+        while sum(batches) % self.size:
+            sizes = [-(-count // cut) for count, cut in zip(rows, batches, strict=True)]
+            if max(sizes) <= 1:
+                break
+            batches[sizes.index(max(sizes))] += 1
+        return [max(1, -(-count // cut)) for count, cut in zip(rows, batches, strict=True)]
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    return tensor.view(-1).view(torch.uint8)
 
 
 ALONE = Processes()

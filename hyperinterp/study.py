@@ -20,7 +20,7 @@ from hyperinterp.checkpoints import check_place, check_vocabulary
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.frequencies import Frequencies
-from hyperinterp.generation import GREEDY, Decoding, Generated, generate, stop_tokens
+from hyperinterp.generation import GREEDY, Decoding, Generated, Writer, stop_tokens, write_all
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, part_sites, stream_sites
 from hyperinterp.sizes import Sizes
@@ -38,6 +38,9 @@ T = TypeVar("T")
 
 TEXTS_PER_ROW = 12
 """Texts written at once per row of a forward pass; a step of a text is one token, cached."""
+
+WRITTEN = "continuations generated"
+"""What `Study.forwards` counts texts under."""
 
 Progress = Callable[[str, int, int], None]
 """Told of work done: a task in words, units done so far, units in all."""
@@ -340,7 +343,7 @@ class Study:
     # -- texts -----------------------------------------------------------------------------
 
     def order(self, role: str, arms: Sequence[Decoding]) -> None:
-        """Have these arms written together with all else that is ordered of the role.
+        """Have these arms written together with all else that is ordered.
 
         Args:
             role: see `model`.
@@ -350,11 +353,19 @@ class Study:
         self._orders[role] |= {arm.name: arm for arm in arms if arm.name not in known}
 
     def written(self, role: str, name: str) -> Generated:
-        """The texts of an arm that was ordered; the first call writes all that is ordered."""
+        """The texts of an arm that was ordered; the first call writes all orders of all roles."""
         if name not in self._written[role]:
-            arms = tuple(self._orders.pop(role).values())
-            self._written[role] |= self.write(self.model(role), arms, task=f"{role} writes")
+            orders = {which: tuple(arms.values()) for which, arms in self._orders.items() if arms}
+            self._orders.clear()
+            found = self._write([(self.model(which), arms) for which, arms in orders.items()])
+            for which, texts in zip(orders, found, strict=True):
+                self._written[which] |= texts
         return self._written[role][name]
+
+    def order_greedy(self, *roles: str) -> None:
+        """Have greedy continuations of all prompts written by the models in these roles."""
+        for role in roles:
+            self.order(role, [GREEDY])
 
     def greedy(self, role: str) -> Generated:
         """Greedy continuations of all prompts by the model in a role; written once."""
@@ -375,7 +386,12 @@ class Study:
         return ids
 
     def write(
-        self, model: HookedModel, arms: Sequence[Decoding] = (GREEDY,), *, task: str = ""
+        self,
+        model: HookedModel,
+        arms: Sequence[Decoding] = (GREEDY,),
+        *,
+        task: str = "",
+        processes: Processes | None = None,
     ) -> dict[str, Generated]:
         """Continuations by one model under some arms.
 
@@ -385,22 +401,36 @@ class Study:
             model: the model that writes.
             arms: decodings with distinct names.
             task: what to call it while it runs.
+            processes: who shares the texts; by default those of the study.
         """
-        prompts = self.prompt_rows
-        texts = sum(len(arm.numbers(len(prompts))) for arm in arms)
-        with self.timed("generation"):
-            written = generate(
+        return self._write([(model, arms)], task or f"{model.name} writes", processes)[0]
+
+    def _write(
+        self,
+        works: Sequence[tuple[HookedModel, Sequence[Decoding]]],
+        task: str = "the models write",
+        processes: Processes | None = None,
+    ) -> list[dict[str, Generated]]:
+        writers = [
+            Writer(
                 model,
-                prompts,
+                self.prompt_rows,
                 arms,
-                new_tokens=self.sizes.new_tokens,
-                batch_size=TEXTS_PER_ROW * self.batch_size,
                 stops=self.stops,
+                new_tokens=self.sizes.new_tokens,
                 match_entropy_of=self.fitted,
-                tick=self.ticker(task or f"{model.name} writes", texts),
-                processes=self.processes,
             )
-        self.forwards["continuations generated"] += texts
+            for model, arms in works
+        ]
+        texts = sum(len(writer.jobs) for writer in writers)
+        with self.timed("generation"):
+            written = write_all(
+                writers,
+                batch_size=TEXTS_PER_ROW * self.batch_size,
+                tick=self.ticker(task, texts),
+                processes=processes or self.processes,
+            )
+        self.forwards[WRITTEN] += texts
         return written
 
     def model(self, role: str) -> HookedModel:

@@ -29,6 +29,11 @@ class ControlBlock(Block):
     gain_gap: Measured
 
 
+def prepare(study: Study) -> None:
+    """Orders the texts."""
+    study.order_greedy("base", "fitted", "control")
+
+
 def analyse(study: Study) -> tuple[ControlBlock, Claim]:
     """Text and predictions of the control beside the base, and its gap to the fitted model."""
     if study.control is None:

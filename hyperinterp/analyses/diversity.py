@@ -80,6 +80,11 @@ SCORES = ("ttr", "distinct_2", "distinct_3", "rep_2", "rep_3", "rep_4")
 COPY_LENGTH = 8
 
 
+def prepare(study: Study) -> None:
+    """Orders the texts."""
+    study.order_greedy("base", "fitted")
+
+
 def analyse(study: Study) -> tuple[DiversityBlock, Claim]:
     """Greedy text of both models on the held-out prompts, scored and judged."""
     written = {role: study.greedy(role) for role in ("base", "fitted")}

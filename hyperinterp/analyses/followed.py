@@ -79,7 +79,7 @@ def _read(study: Study, role: str) -> dict[Site, ContextRows]:
         study.contexts_rows.chosen(prompts.tolist()),
         list(kept),
         {},
-        batch_size=study.processes.rows_per_batch(study.batch_size, len(prompts)),
+        batch_size=study.processes.rows_per_batch(study.batch_size, [len(prompts)])[0],
         processes=study.processes,
         keepers=kept,
     )

@@ -9,9 +9,10 @@ from hyperinterp.analyses.results import Measured
 from hyperinterp.analyses.scoring import compared, together, values, window_scores
 from hyperinterp.analyses.twins import gain_share
 from hyperinterp.block import Brief
+from hyperinterp.distributed import ALONE
 from hyperinterp.generation import GREEDY, Generated
 from hyperinterp.models import Part, blocks, transplanted
-from hyperinterp.study import Study
+from hyperinterp.study import WRITTEN, Study
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,18 @@ def written_hybrids(
 ) -> tuple[HybridText, ...]:
     """Greedy text of the hybrids on the first prompts, scored against base and fitted."""
     plan = planned_hybrids(study.base.n_layers, largest)[: study.sizes.hybrids]
+    if not plan:
+        return ()
+    study.order_greedy("base", "fitted")
+    study.greedy("base")  # by all processes together, before each writes hybrids of its own
+    before = study.forwards[WRITTEN]
+    texts = study.processes.mapped(lambda hybrid: _written(study, hybrid, differing), plan)
+    study.forwards[WRITTEN] = before + sum(
+        study.processes.everywhere(study.forwards[WRITTEN] - before)
+    )
     return tuple(
-        _scored(
-            study, hybrid.label, hybrid.layers, hybrid.direction, _written(study, hybrid, differing)
-        )
-        for hybrid in plan
+        _scored(study, hybrid.label, hybrid.layers, hybrid.direction, text)
+        for hybrid, text in zip(plan, texts, strict=True)
     )
 
 
@@ -110,7 +118,7 @@ def _written(study: Study, hybrid: Hybrid, differing: frozenset[Part]) -> Genera
         return study.greedy(role).chosen(study.control_rows)
     with transplanted(study.model(role), study.model(other), parts) as model:
         arm = replace(GREEDY, rows=study.control_rows)
-        found = study.write(model, [arm], task=f"{hybrid.label} writes")
+        found = study.write(model, [arm], task=f"{hybrid.label} writes", processes=ALONE)
     return found[GREEDY.name]
 
 

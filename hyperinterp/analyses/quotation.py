@@ -57,6 +57,11 @@ COPY_LENGTH = 8
 EXAMPLES = 8
 
 
+def prepare(study: Study) -> None:
+    """Orders the texts."""
+    study.order_greedy("base", "fitted")
+
+
 def analyse(study: Study) -> tuple[QuotationBlock, Claim]:
     """Copied spans of both models' greedy text, beside those of the true continuations."""
     training, passages = study.training_rows, study.training

@@ -123,6 +123,11 @@ TABLE = 20
 JACCARD_AT = (5, 20, 100)
 
 
+def prepare(study: Study) -> None:
+    """Orders the texts."""
+    study.order_greedy("fitted")
+
+
 def analyse(study: Study) -> tuple[RanksBlock, Claim]:
     """Overrides and orderings on held-out and on self-written text, and their verdict."""
     contexts, own = study.contexts, on_policy_contexts(study)

@@ -71,11 +71,16 @@ class SufficiencyBlock(Block):
 PRIMARY = "pr_corrected"
 
 
+def prepare(study: Study) -> None:
+    """Orders the texts."""
+    study.order_greedy(*_roles(study))
+
+
 def analyse(study: Study) -> tuple[SufficiencyBlock, Claim]:
     """Every late-stage twin beside base and reference; the first one decides the verdict."""
     if not study.late_stage:
         raise InputRefused("claim C7: expected a late-stage checkpoint, found none")
-    roles = ["base", "fitted", *(f"late-stage {index}" for index in range(len(study.late_stage)))]
+    roles = _roles(study)
     scores = {role: window_scores(study.greedy(role), study.sizes.window) for role in roles}
     last = Site(SiteKind.RESID, study.base.n_layers - 1)
     shared = study.pair_run if last in study.geometry_sites and not study.corpus else None
@@ -91,6 +96,10 @@ def analyse(study: Study) -> tuple[SufficiencyBlock, Claim]:
         difference=mean_of(late - fitted),
     )
     return block, judge("C7", {"share": block.gain_share})
+
+
+def _roles(study: Study) -> list[str]:
+    return ["base", "fitted", *(f"late-stage {index}" for index in range(len(study.late_stage)))]
 
 
 def _twins(

@@ -134,7 +134,7 @@ def sweep(study: Study) -> Sweep:
     tick = study.ticker("functions are exchanged", distinct * len(rows))
     longest = len(chosen_positions(max(map(len, rows.rows)), per_passage))
     size = max(1, min(study.batch_size, KEPT_ENTRIES // (longest * base.vocab_size)))
-    size = study.processes.rows_per_batch(size, len(rows))
+    (size,) = study.processes.rows_per_batch(size, [len(rows)])
     parts: dict[str, list[Outcome]] = {INTO_BASE: [], INTO_FITTED: []}
     row: list[Tensor] = []
     with _counted(base, fitted) as count:

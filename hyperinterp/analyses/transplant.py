@@ -96,6 +96,12 @@ class TransplantBlock(Block):
     agreement: Measured = field(default_factory=lambda: missing("not recorded"))
 
 
+def prepare(study: Study) -> None:
+    """Orders the texts that those of hybrids are compared with."""
+    if study.sizes.hybrids:
+        study.order_greedy("base", "fitted")
+
+
 def analyse(study: Study) -> tuple[TransplantBlock, Claim]:
     """Exchange every part both ways, let hybrids write, and judge the last block's share."""
     with study.timed("transplants"):

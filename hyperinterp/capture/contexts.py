@@ -167,8 +167,9 @@ def over_logits(
         fitted: the model after.
         contexts: the decisions.
         each: takes two `[chunk, vocab]` and returns something small, its tensors on the CPU.
-        size: contexts per chunk.
+        size: most contexts per chunk.
         processes: the processes that share the chunks.
     """
+    (size,) = processes.rows_per_batch(size, [len(contexts)])
     found = paired_logits(base, fitted, contexts, size, processes)
     return processes.gathered([each(ours, theirs) for _, ours, theirs in found])

@@ -65,8 +65,17 @@ def run_pair(
     done = 0 if partial is None else _restore(partial, sums)
     kept: list[Contexts] = []
     agreement = _Agreement(processes, sums, base.device)
-    if done or not processes.first:
+    if done:
         agreement.reach()
+
+    def add(site: Site, mine: Tensor, theirs: Tensor) -> None:
+        feed(
+            sums[site],
+            {"base": mine, "fitted": theirs.to(mine.device)},
+            stream=site.kind not in (SiteKind.ATTN, SiteKind.MLP),
+            unit_norm=unit_norm,
+        )
+
     choose = positions or (lambda _number, length: chosen_positions(length, contexts_per_row))
     for index, (numbers, ids) in enumerate(processes.share(rows.batches(batch_size))):
         if tick is not None:
@@ -74,19 +83,26 @@ def run_pair(
         if index < done:
             continue
         ours = _run_finite(base, ids, sites)
-
-        def read(site: Site, theirs: Tensor, ours: dict[Site | None, Tensor] = ours) -> None:
-            check_finite(fitted, site, theirs)
-            mine = ours.pop(site)
-            feed(
-                sums[site],
-                {"base": mine, "fitted": theirs.to(mine.device)},
-                stream=site.kind not in (SiteKind.ATTN, SiteKind.MLP),
-                unit_norm=unit_norm,
-            )
-
         base_final = ours.pop(None)
+        held: dict[Site, Tensor] = {}
+
+        def read(
+            site: Site,
+            theirs: Tensor,
+            ours: dict[Site | None, Tensor] = ours,
+            held: dict[Site, Tensor] = held,
+        ) -> None:
+            check_finite(fitted, site, theirs)
+            if agreement.awaited:
+                held[site] = _own(site, theirs)
+            else:
+                add(site, ours.pop(site), theirs)
+
         fitted_final = fitted.run(ids, sites, read)
+        if held:
+            agreement.reach()
+            for site, theirs in held.items():
+                add(site, ours.pop(site), theirs)
         check_finite(fitted, Site(SiteKind.FINAL_NORM), fitted_final)
         chosen = [choose(number, ids.shape[1]) for number in numbers]
         if any(chosen):
@@ -109,7 +125,7 @@ class _Agreement:
     """All processes take rows about the references that the first one met in its first batch.
 
     Products are in float32 about a reference: on one reference, the same batches add up to the
-    same sums however they are dealt out.
+    same sums however they are dealt out. The others hold their first batch until then.
     """
 
     def __init__(
@@ -118,7 +134,12 @@ class _Agreement:
         self._processes = processes
         self._sums = sums
         self._device = device
-        self._reached = processes.size == 1
+        self._reached = processes.size == 1 or not sums
+
+    @property
+    def awaited(self) -> bool:
+        """Whether this process has to have the references before it adds rows."""
+        return not self._reached and not self._processes.first
 
     def reach(self) -> None:
         """Tell the references (the first process) or take them (the others), once."""
@@ -167,9 +188,13 @@ def _run_finite(
 
     def read(site: Site, tensor: Tensor) -> None:
         check_finite(model, site, tensor)
-        # Cloned because some families add in place to what a part returned.
-        found[site] = tensor.clone() if site.kind in (SiteKind.ATTN, SiteKind.MLP) else tensor
+        found[site] = _own(site, tensor)
 
     found[None] = model.run(ids, sites, read)
     check_finite(model, Site(SiteKind.FINAL_NORM), found[None])
     return found
+
+
+def _own(site: Site, tensor: Tensor) -> Tensor:
+    """An activation that may be kept: some families add in place to what a part returned."""
+    return tensor.clone() if site.kind in (SiteKind.ATTN, SiteKind.MLP) else tensor

@@ -113,11 +113,10 @@ def leave_one_out(sinks: Sequence[PromptSink], processes: Processes = ALONE) -> 
     if processes.size == 1:
         return [sink.leave_one_out() for sink in sinks]
     found = []
-    for index, sink in enumerate(sinks):
-        states = processes.tensors_everywhere(sink.state())
-        if index % processes.size == processes.rank:
-            sink.take(states)
-            found.append(sink.leave_one_out())
+    dealt = processes.tensors_dealt([sink.state for sink in sinks])
+    for sink, states in zip(processes.share(sinks), dealt, strict=True):
+        sink.take(states)
+        found.append(sink.leave_one_out())
     return processes.gathered(found)
 
 

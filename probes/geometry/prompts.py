@@ -176,11 +176,11 @@ class PromptSpectra:
         pull = pull.to(moment.dtype)
         loss = torch.addr(moment, pull, pull)
         first = -loss.diagonal().to(torch.float64)
-        level = (self._levels + first).to(moment.dtype)
-        half = (level[:, None] - level[None, :]) / 2
-        squares = loss.fill_diagonal_(0).square_()
-        root = (half.square() + squares).sqrt_().add_(half.abs())
-        push = (squares / root.clamp_min_(torch.finfo(root.dtype).tiny)).copysign_(half)
+        level = ((self._levels + first) / 2).to(moment.dtype)
+        half = level[:, None] - level[None, :]
+        push = loss.fill_diagonal_(0).square_()
+        root = torch.addcmul(push, half, half).sqrt_().add_(half.abs())
+        push.div_(root.clamp_min_(torch.finfo(root.dtype).tiny).copysign_(half))
         return first + push.sum(1).to(torch.float64)
 
     def merge(self, other: "PromptSpectra") -> "PromptSpectra":

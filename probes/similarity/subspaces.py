@@ -15,7 +15,10 @@ def _frame(basis: Array, name: str) -> Float[Tensor, "d k"]:
     size = torch.linalg.vector_norm(x, dim=0)
     if bool((size == 0).any()):
         raise ValueError(f"{name}: expected independent columns, found a zero column")
-    q, r = torch.linalg.qr(x / size)
+    x = x / size
+    if float((x.mT @ x - torch.eye(x.shape[1]).to(x)).abs().max()) < 1e-13:
+        return x
+    q, r = torch.linalg.qr(x)
     least = float(torch.linalg.svdvals(r)[-1])
     if least < 1e-12 * len(x):
         raise ValueError(f"{name}: expected independent columns, least singular value {least:.1e}")

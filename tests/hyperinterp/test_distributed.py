@@ -28,12 +28,40 @@ def test_shares_are_disjoint_and_whole(size, count):
 
 @pytest.mark.parametrize(("most", "rows", "size"), [(8, 50, 3), (8, 24, 2), (64, 1, 3), (8, 64, 1)])
 def test_batches_are_as_many_for_every_process(most, rows, size):
-    chosen = Processes(0, size).rows_per_batch(most, rows)
+    (chosen,) = Processes(0, size).rows_per_batch(most, [rows])
     batches = math.ceil(rows / chosen)
     assert 1 <= chosen <= most
     assert batches >= min(size, rows)
     if size == 1:
         assert batches == math.ceil(rows / most)
+
+
+@pytest.mark.parametrize(
+    ("most", "rows", "size", "expected"),
+    [
+        (96, [50, 50], 2, [50, 50]),  # whole models, one for each process
+        (96, [100, 36], 2, [34, 36]),
+        (96, [50, 50], 3, [25, 50]),
+        (96, [50, 50], 1, [50, 50]),
+        (96, [1, 1], 3, [1, 1]),
+        (96, [0, 7], 2, [1, 7]),
+    ],
+)
+def test_several_tasks_are_cut_no_finer_than_all_processes_need(most, rows, size, expected):
+    assert Processes(0, size).rows_per_batch(most, rows) == expected
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("weights", [[], [5], [36, 34, 33, 33], [9, 1, 1, 1, 1, 1, 1, 1, 1, 1]])
+def test_dealt_items_are_disjoint_whole_and_even(size, weights):
+    items = list(enumerate(weights))
+    shares = [Processes(rank, size).dealt(items, lambda item: item[1]) for rank in range(size)]
+    assert sorted(item for share in shares for item in share) == items
+    assert all(share == sorted(share) for share in shares)
+    loads = [sum(weight for _, weight in share) for share in shares]
+    # Graham's bound for the heaviest first
+    best = max([*weights, sum(weights) / size], default=0)
+    assert max(loads) <= (4 / 3 - 1 / (3 * size)) * best + max(weights, default=0) / 3
 
 
 def test_alone_without_a_launcher(monkeypatch):

@@ -1,4 +1,4 @@
-"""Texts of all claims: one batch of generation per model, and the same texts as alone."""
+"""Texts of all claims: one call of generation for all models, and the same texts as alone."""
 
 from hyperinterp import generation, study
 from hyperinterp.analyses import diversity, static_bias, temperature
@@ -8,21 +8,21 @@ from hyperinterp.generation import GREEDY, Decoding
 from .conftest import SIZES
 
 
-def test_every_model_writes_all_its_texts_in_one_call(tiny_pair, make_study, monkeypatch):
+def test_all_models_write_all_their_texts_in_one_call(tiny_pair, make_study, monkeypatch):
     made = make_study(tiny_pair)
     calls = []
 
-    def counted(model, prompts, arms, **rest):
-        calls.append((model.name, {arm.name for arm in arms}))
-        return generation.generate(model, prompts, arms, **rest)
+    def counted(writers, **rest):
+        calls.append([(writer.model.name, {arm.name for arm in writer.arms}) for writer in writers])
+        return generation.write_all(writers, **rest)
 
-    monkeypatch.setattr(study, "generate", counted)
+    monkeypatch.setattr(study, "write_all", counted)
     report = compare(
         *tiny_pair, prompts=made.passages, sizes=SIZES, claims="C1,C2,C3,C4", batch_size=4
     )
     base, fitted = (model.name for model in tiny_pair)
-    assert [name for name, _ in calls] == [base, fitted]
-    arms = dict(calls)
+    assert [[name for name, _ in call] for call in calls] == [[base, fitted]]
+    arms = dict(calls[0])
     assert {GREEDY.name, "mean shift, alpha 0.5", "fitted bias, alpha 1"} <= arms[base]
     assert sum(name.startswith("base sampled") for name in arms[base]) == 4 * SIZES.seeds
     assert arms[fitted] == {GREEDY.name, "fitted sampled #0", "fitted sampled #1"}

@@ -1,0 +1,16 @@
+"""Greedy and sampled continuations, by one model or several."""
+
+from hyperinterp.generation.continuing import continue_text
+from hyperinterp.generation.decoding import GREEDY, Decoding, Generated
+from hyperinterp.generation.writing import Writer, generate, stop_tokens, write_all
+
+__all__ = [
+    "GREEDY",
+    "Decoding",
+    "Generated",
+    "Writer",
+    "continue_text",
+    "generate",
+    "stop_tokens",
+    "write_all",
+]

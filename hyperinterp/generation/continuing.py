@@ -1,0 +1,55 @@
+"""Continue a few texts by hand."""
+
+import math
+from collections.abc import Sequence
+
+from hyperinterp.errors import InputRefused
+from hyperinterp.generation.decoding import GREEDY, Decoding
+from hyperinterp.generation.writing import generate
+from hyperinterp.models import HookedModel
+from hyperinterp.ranges import check_seed
+from hyperinterp.text import TokenRows
+
+
+def continue_text(
+    model: HookedModel,
+    texts: str | Sequence[str],
+    *,
+    new_tokens: int = 96,
+    temperature: float | None = None,
+    seed: int = 0,
+) -> list[str]:
+    """What a model writes after each text, as text; greedy unless a temperature is given.
+
+    Args:
+        model: the model that writes; needs a tokenizer.
+        texts: one prompt or several, taken whole.
+        new_tokens: most tokens generated per prompt.
+        temperature: sample at this temperature (above 0) instead.
+        seed: of the sampling, 0 to 4294967295; a text's draw depends on nothing but its number
+            and this.
+
+    Returns:
+        One continuation per text, without the prompt.
+
+    Raises:
+        InputRefused: no tokenizer, no text, a text without tokens, or a temperature, number of
+            tokens or seed out of range.
+    """
+    given = [texts] if isinstance(texts, str) else list(texts)
+    if model.tokenizer is None:
+        raise InputRefused(f"{model.name}: expected a tokenizer, found none")
+    if temperature is not None and not (math.isfinite(temperature) and temperature > 0):
+        raise InputRefused(f"temperature: expected a number above 0, found {temperature}")
+    if new_tokens < 1:
+        raise InputRefused(f"new_tokens: expected at least 1, found {new_tokens}")
+    check_seed(seed)
+    ids = (
+        [tuple(row) for row in model.tokenizer(given, verbose=False)["input_ids"]] if given else []
+    )
+    if not ids or not all(ids):
+        raise InputRefused("texts: expected at least one text, each with a token, found none")
+    prompts = TokenRows(tuple(ids), tuple(range(len(ids))), max(map(len, ids)), 0)
+    arm = GREEDY if temperature is None else Decoding("sampled", temperature, seed)
+    rows = generate(model, prompts, (arm,), new_tokens=new_tokens)[arm.name].rows
+    return [str(model.tokenizer.decode(list(row))) for row in rows]

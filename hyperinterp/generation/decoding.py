@@ -1,0 +1,56 @@
+"""What is to be written, and what was: arms of a generation and their texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Decoding:
+    """How to turn logits into the next token.
+
+    Attributes:
+        name: label of the arm.
+        temperature: divides the logits.
+        seed: None for greedy, else the seed of the draw.
+        bias: context-free shift of the logits `[vocab]`, or None.
+        alpha: factor on `bias`.
+        rows: numbers of the prompts that the arm continues; all of them when None.
+        match_entropy: at every step, the temperature at which the model has the entropy that
+            a second model has in the same context; `temperature` comes on top.
+    """
+
+    name: str
+    temperature: float = 1.0
+    seed: int | None = None
+    bias: Tensor | None = None
+    alpha: float = 1.0
+    rows: tuple[int, ...] | None = None
+    match_entropy: bool = False
+
+    def numbers(self, prompts: int) -> Sequence[int]:
+        """Numbers of the prompts, of so many, that the arm continues."""
+        return range(prompts) if self.rows is None else self.rows
+
+
+GREEDY = Decoding("greedy")
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Continuations of one arm, one per prompt row, in the order of the rows.
+
+    Attributes:
+        rows: generated ids without prompt, end token and padding.
+        ended: whether the model ended the text itself.
+    """
+
+    rows: tuple[tuple[int, ...], ...]
+    ended: tuple[bool, ...]
+
+    def chosen(self, rows: Sequence[int]) -> "Generated":
+        """Only the continuations with these numbers."""
+        return Generated(
+            tuple(self.rows[row] for row in rows), tuple(self.ended[row] for row in rows)
+        )

@@ -1,0 +1,218 @@
+"""Generate continuations: one batch for all arms that differ only in logit processing.
+
+Every row's sampling depends only on its prompt and seed, so neither the batch size nor the
+other rows of a batch change what is drawn. Several processes get whole batches of whole models:
+a step costs a pass over the weights, however few rows it has.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessorList
+
+from hyperinterp.distributed import ALONE, Processes
+from hyperinterp.generation.decoding import GREEDY, Decoding, Generated
+from hyperinterp.generation.processors import ArmProcessor, read_once
+from hyperinterp.models import HookedModel
+from hyperinterp.text import TokenRows
+
+Tick = Callable[[int], None]
+
+Text = tuple[tuple[int, ...], bool]
+"""The ids of a text, and whether the model ended it."""
+
+
+def stop_tokens(model: HookedModel) -> tuple[int, ...]:
+    """The ids that end a text, from the generation config, the config or the tokenizer."""
+    for holder in (model.hf.generation_config, model.hf.config, model.tokenizer):
+        found = getattr(holder, "eos_token_id", None)
+        if found is not None:
+            return (found,) if isinstance(found, int) else tuple(found)
+    return ()
+
+
+@contextmanager
+def _plain_decoding(model: HookedModel) -> Iterator[None]:
+    """Forget the checkpoint's own decoding defaults (penalties, sampling) for a while."""
+    kept = model.hf.generation_config
+    model.hf.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.hf.generation_config = kept
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A model, and the arms under which it continues the prompts.
+
+    Attributes:
+        model: the model that writes.
+        prompts: token ids.
+        arms: decodings with distinct names.
+        stops: ids that end a text.
+        new_tokens: most tokens generated per prompt.
+        match_entropy_of: the second model of the arms with `match_entropy`.
+    """
+
+    model: HookedModel
+    prompts: TokenRows
+    arms: Sequence[Decoding]
+    stops: tuple[int, ...] = field(kw_only=True)
+    new_tokens: int = field(kw_only=True)
+    match_entropy_of: HookedModel | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if len({arm.name for arm in self.arms}) != len(self.arms):
+            names = [arm.name for arm in self.arms]
+            raise ValueError(f"arms: expected distinct names, found {names}")
+        if self.match_entropy_of is None and any(arm.match_entropy for arm in self.arms):
+            raise ValueError("match_entropy_of: expected the model to match, found none")
+
+    @cached_property
+    def jobs(self) -> list[tuple[Decoding, int]]:
+        """Every text: its arm, and the number of its prompt."""
+        jobs = [(arm, number) for arm in self.arms for number in arm.numbers(len(self.prompts))]
+        return sorted(jobs, key=lambda job: job[1])  # equal prompts in one batch are read once
+
+    def batches(self, size: int) -> Iterator[tuple[list[int], Tensor]]:
+        """Batches of at most `size` texts: numbers of the jobs, and ids of their prompts."""
+        return self.prompts.chosen(number for _, number in self.jobs).batches(size)
+
+    def texts(self, chosen: Sequence[int], ids: Tensor) -> dict[int, Text]:
+        """One batch, written: the text of every job."""
+        model = self.model
+        decodings, numbers = zip(*(self.jobs[job] for job in chosen), strict=True)
+        processor = ArmProcessor(model.name, decodings, numbers, self.match_entropy_of)
+        with _plain_decoding(model), torch.no_grad():
+            output = model.hf.generate(  # pyright: ignore[reportCallIssue]
+                input_ids=ids.to(model.device),
+                attention_mask=torch.ones_like(ids).to(model.device),
+                past_key_values=read_once(model, ids),
+                generation_config=self._config(),
+                logits_processor=LogitsProcessorList([processor]),
+            )
+        sequences = output[:, ids.shape[1] :].tolist()  # pyright: ignore
+        return {
+            job: _cut(sequence, self.stops) for job, sequence in zip(chosen, sequences, strict=True)
+        }
+
+    def _config(self) -> GenerationConfig:
+        return GenerationConfig(
+            max_new_tokens=self.new_tokens,
+            do_sample=False,
+            num_beams=1,
+            eos_token_id=list(self.stops) or None,
+            pad_token_id=self.stops[0] if self.stops else 0,
+            use_cache=True,
+        )
+
+    def by_arm(self, texts: Mapping[int, Text]) -> dict[str, Generated]:
+        """The texts of all jobs by arm, in the order of the arm's prompts."""
+        found = {(arm.name, number): texts[job] for job, (arm, number) in enumerate(self.jobs)}
+        written: dict[str, Generated] = {}
+        for arm in self.arms:
+            own = [found[arm.name, number] for number in arm.numbers(len(self.prompts))]
+            written[arm.name] = Generated(
+                tuple(ids for ids, _ in own), tuple(ended for _, ended in own)
+            )
+        return written
+
+
+def write_all(
+    writers: Sequence[Writer],
+    *,
+    batch_size: int = 64,
+    tick: Tick | None = None,
+    processes: Processes = ALONE,
+) -> list[dict[str, Generated]]:
+    """Everything that several models are to write.
+
+    Args:
+        writers: the models with their prompts and arms.
+        batch_size: most texts of one model at once, whatever their arm.
+        tick: called with the number of texts done.
+        processes: the processes that share the batches; all of them get every text.
+
+    Returns:
+        Per writer and name of an arm, the continuations in the order of the arm's prompts.
+
+    Raises:
+        NumericalFault: a logit is NaN or infinite; names the model.
+        UnsupportedModel: an arm matches entropies, and a model rules token ids out by minus
+            infinity.
+    """
+    sizes = processes.rows_per_batch(batch_size, [len(writer.jobs) for writer in writers])
+    batches = [
+        (number, chosen, ids)
+        for number, (writer, size) in enumerate(zip(writers, sizes, strict=True))
+        for chosen, ids in writer.batches(size)
+    ]
+    mine: dict[tuple[int, int], Text] = {}
+    left = sum(len(writer.jobs) for writer in writers)
+    for number, chosen, ids in processes.dealt(batches, lambda batch: len(batch[1])):
+        texts = writers[number].texts(chosen, ids)
+        mine |= {(number, job): text for job, text in texts.items()}
+        done = min(len(chosen) * processes.size, left)
+        left -= done
+        if tick is not None:
+            tick(done)
+    every = {key: text for part in processes.everywhere(mine) for key, text in part.items()}
+    if tick is not None and left:
+        tick(left)
+    return [
+        writer.by_arm({job: every[number, job] for job in range(len(writer.jobs))})
+        for number, writer in enumerate(writers)
+    ]
+
+
+def generate(
+    model: HookedModel,
+    prompts: TokenRows,
+    arms: Sequence[Decoding] = (GREEDY,),
+    *,
+    new_tokens: int = 96,
+    batch_size: int = 64,
+    stops: Sequence[int] | None = None,
+    match_entropy_of: HookedModel | None = None,
+    tick: Tick | None = None,
+    processes: Processes = ALONE,
+) -> dict[str, Generated]:
+    """Continue the prompts under every arm, each arm those that it asks for.
+
+    Args:
+        model: the model that writes.
+        prompts: token ids; rows of equal length run together.
+        arms: decodings with distinct names.
+        new_tokens: most tokens generated per prompt.
+        batch_size: most rows at once, whatever their arm.
+        stops: ids that end a text; by default those that the model names.
+        match_entropy_of: the second model of the arms with `match_entropy`.
+        tick: called with the number of rows done.
+        processes: the processes that share the texts; all of them get every text.
+
+    Returns:
+        Per arm name, the continuations in the order of its prompts.
+
+    Raises:
+        ValueError: two arms of one name, or an arm that matches a model that was not given.
+        NumericalFault: a logit is NaN or infinite; names the model.
+        UnsupportedModel: an arm matches entropies, and a model rules token ids out by minus
+            infinity.
+    """
+    ends = stop_tokens(model) if stops is None else tuple(stops)
+    writer = Writer(
+        model, prompts, arms, stops=ends, new_tokens=new_tokens, match_entropy_of=match_entropy_of
+    )
+    return write_all([writer], batch_size=batch_size, tick=tick, processes=processes)[0]
+
+
+def _cut(sequence: Sequence[int], stops: tuple[int, ...]) -> Text:
+    for position, token in enumerate(sequence):
+        if token in stops:
+            return tuple(sequence[:position]), True
+    return tuple(sequence), False
