@@ -61,7 +61,7 @@ class Processes:
         """The named tensors of each process, by rank, on the CPU; sent as they are, not pickled."""
         if self.size == 1:
             return [dict(mine)]
-        heads = self.everywhere([(name, t.shape, t.dtype) for name, t in mine.items()])
+        heads = self.everywhere(_head(mine))
         found: list[dict[str, Tensor]] = [{} for _ in heads]
         for rank, head in enumerate(heads):
             for name, shape, dtype in head:
@@ -79,19 +79,19 @@ class Processes:
         Args:
             items: one by one, give the tensors of this process, of all items in all processes.
         """
+        if self.size == 1:
+            yield from ([dict(item())] for item in items)
+            return
+        heads = self.everywhere([_head(item()) for item in items])
         for index, item in enumerate(items):
             owner, mine = index % self.size, dict(item())
-            if self.size == 1:
-                yield [mine]
-                continue
-            heads = self.everywhere([(name, t.shape, t.dtype) for name, t in mine.items()])
             if owner != self.rank:
                 for tensor in mine.values():
                     self._pass(tensor.detach().cpu().contiguous(), self.rank, owner)
                 continue
             found = [mine if rank == owner else {} for rank in range(self.size)]
             for rank, head in enumerate(heads):
-                for name, shape, dtype in head if rank != owner else ():
+                for name, shape, dtype in head[index] if rank != owner else ():
                     found[rank][name] = tensor = torch.empty(shape, dtype=dtype)
                     self._pass(tensor, rank, owner)
             yield found
@@ -168,6 +168,10 @@ class Processes:
                 break
             batches[sizes.index(max(sizes))] += 1
         return [max(1, -(-count // cut)) for count, cut in zip(rows, batches, strict=True)]
+
+
+def _head(tensors: Mapping[str, Tensor]) -> list[tuple[str, torch.Size, torch.dtype]]:
+    return [(name, tensor.shape, tensor.dtype) for name, tensor in tensors.items()]
 
 
 def _bytes(tensor: Tensor) -> Tensor:

@@ -66,15 +66,16 @@ def run_pair(
     kept: list[Contexts] = []
     agreement = _Agreement(processes, sums, base.device)
     if done:
-        agreement.reach()
+        agreement.reach({site: found.references() for site, found in sums.items()})
 
-    def add(site: Site, mine: Tensor, theirs: Tensor) -> None:
+    def add(found: SiteSums, site: Site, mine: Tensor, theirs: Tensor) -> SiteSums:
         feed(
-            sums[site],
+            found,
             {"base": mine, "fitted": theirs.to(mine.device)},
             stream=site.kind not in (SiteKind.ATTN, SiteKind.MLP),
             unit_norm=unit_norm,
         )
+        return found
 
     choose = positions or (lambda _number, length: chosen_positions(length, contexts_per_row))
     for index, (numbers, ids) in enumerate(processes.share(rows.batches(batch_size))):
@@ -93,27 +94,34 @@ def run_pair(
             held: dict[Site, Tensor] = held,
         ) -> None:
             check_finite(fitted, site, theirs)
-            if agreement.awaited:
-                held[site] = _own(site, theirs)
+            if agreement.reached:
+                add(sums[site], site, ours.pop(site), theirs)
             else:
-                add(site, ours.pop(site), theirs)
+                held[site] = _own(site, theirs)
 
         fitted_final = fitted.run(ids, sites, read)
         if held:
-            agreement.reach()
+            agreement.reach(
+                {
+                    site: add(
+                        SiteSums.empty(base.d_model), site, ours[site][:1], held[site][:1]
+                    ).references()
+                    for site in (held if processes.first else ())
+                }
+            )
             for site, theirs in held.items():
-                add(site, ours.pop(site), theirs)
+                add(sums[site], site, ours.pop(site), theirs)
         check_finite(fitted, Site(SiteKind.FINAL_NORM), fitted_final)
         chosen = [choose(number, ids.shape[1]) for number in numbers]
         if any(chosen):
             kept.append(contexts_of(numbers, ids, (base_final, fitted_final), chosen))
         for found in sums.values():
             found.flush()
-        agreement.reach()
         if partial is not None:
             done = index + 1
             partial.save(FIRST, done, _state_of(sums))
-    agreement.reach()
+    if not agreement.reached:  # no batch was dealt to this process
+        agreement.reach({})
     if partial is not None:
         partial.save(FIRST, done, _state_of(sums), now=True)
     mine = joined(kept, base.d_model)
@@ -122,10 +130,10 @@ def run_pair(
 
 
 class _Agreement:
-    """All processes take rows about the references that the first one met in its first batch.
+    """All processes take rows about the references of the first row that the first one read.
 
     Products are in float32 about a reference: on one reference, the same batches add up to the
-    same sums however they are dealt out. The others hold their first batch until then.
+    same sums however they are dealt out. Each process holds its first batch until it has them.
     """
 
     def __init__(
@@ -134,20 +142,11 @@ class _Agreement:
         self._processes = processes
         self._sums = sums
         self._device = device
-        self._reached = processes.size == 1 or not sums
+        self.reached = not sums
 
-    @property
-    def awaited(self) -> bool:
-        """Whether this process has to have the references before it adds rows."""
-        return not self._reached and not self._processes.first
-
-    def reach(self) -> None:
+    def reach(self, mine: Mapping[Site, Mapping[str, Tensor]]) -> None:
         """Tell the references (the first process) or take them (the others), once."""
-        if self._reached:
-            return
-        self._reached = True
-        own = self._sums if self._processes.first else {}
-        mine = {site: found.references() for site, found in own.items()}
+        self.reached = True
         for site, references in self._processes.everywhere(mine)[0].items():
             self._sums[site].refer(references, self._device)
 

@@ -22,18 +22,26 @@ def spectra_of(moments: Sequence[Moments], processes: Processes = ALONE) -> list
     """The spectra of several moments, with eigenvectors; several processes share the work."""
     if processes.size == 1:
         return [item.spectrum(vectors=True) for item in moments]
-    return processes.mapped(lambda item: _moved(item.spectrum(vectors=True), "cpu"), moments)
+    mine: dict[str, Tensor] = {}
+    for number in processes.share(range(len(moments))):
+        spectrum = _moved(moments[number].spectrum(vectors=True), "cpu")
+        mine |= {f"{number}/{name}": tensor for name, tensor in _tensors(spectrum).items()}
+    every: dict[str, Tensor] = {}
+    for part in processes.tensors_everywhere(mine):
+        every |= part
+    return [
+        Spectrum(n=item.n, **below(every, str(number)))  # pyright: ignore[reportArgumentType]
+        for number, item in enumerate(moments)
+    ]
+
+
+def _tensors(spectrum: Spectrum) -> dict[str, Tensor]:
+    return {name: item for name, item in vars(spectrum).items() if isinstance(item, Tensor)}
 
 
 def _moved(spectrum: Spectrum, device: torch.device | str) -> Spectrum:
-    return replace(
-        spectrum,
-        **{
-            name: value.to(device)
-            for name, value in vars(spectrum).items()
-            if isinstance(value, Tensor)
-        },
-    )
+    moved = {name: item.to(device) for name, item in _tensors(spectrum).items()}
+    return replace(spectrum, **moved)
 
 
 class PromptSink:
@@ -156,11 +164,11 @@ def rows_of_prompts(
             continue
 
         def read(site: Site, tensor: Tensor, numbers: list[int] = numbers) -> None:
-            for place, number in enumerate(numbers):
-                for sink in sinks.get(site, ()):
+            for sink in sinks.get(site, ()):  # one after the other: its eigenvectors stay cached
+                for place, number in enumerate(numbers):
                     sink.add(tensor[place, 1:], number)
-                if site in kept:
-                    kept[site].add(tensor[place], number)
+            for place, number in enumerate(numbers) if site in kept else ():
+                kept[site].add(tensor[place], number)
 
         model.run(ids, sites, read)
         if partial is not None:

@@ -16,6 +16,8 @@ from .leave_out import FIGURES, Drop, LeaveOneOut, Unit
 from .moments import working_dtype
 from .spectrum import Spectrum
 
+_STRIP = 1 << 17  # entries of a strip of M_g per thread: with its copies, in a core's cache
+
 _STATE = frozenset(
     {"prompts", "units", "counts", "n", "sums", "axes", "shift", "off", "own_mean_off"}
     | {"weighted_off"}
@@ -121,7 +123,8 @@ class PromptSpectra:
     def add(self, rows: Array, prompt: int) -> None:
         """Take in all the rows [t d] of one prompt, whose id is a number from 0 on.
 
-        Costs two matmuls, [t d] x [d d] and [d t] x [t d], and a few passes over [d d].
+        Costs one and a half matmuls, [t d] x [d d] and half of [d t] x [t d], and a few passes
+        over half of [d d].
 
         Raises:
             ValueError: on a wrong shape, no rows, NaN or infinity, or a prompt added before.
@@ -149,9 +152,8 @@ class PromptSpectra:
         y = x.to(dtype) @ self._basis
         sums = y.sum(0, dtype=torch.float64)
         axes = y.square().sum(0, dtype=torch.float64)
-        moment = y.T @ y
-        own = moment.square().sum(1).to(torch.float64).sum()
-        off = (moment @ sums.to(dtype)).to(torch.float64) - axes * sums
+        off = (y.T @ (y @ sums.to(dtype))).to(torch.float64) - axes * sums
+        own, shift = self._strips(y, sums, axes)
         if not bool(torch.isfinite(own + off.sum())):
             raise ValueError("rows: expected finite entries, found NaN, infinity or an overflow")
         unit = Unit(
@@ -159,29 +161,52 @@ class PromptSpectra:
             n=len(x),
             sums=sums,
             axes=axes,
-            shift=self._shift(moment, sums, len(x)),
+            shift=shift,
             off=float(own - axes.square().sum()),
             own_mean_off=float(off @ sums),
         )
         return unit, off
 
-    def _shift(self, moment: Tensor, sums: Tensor, n: int) -> Float64[Tensor, " d"]:
-        """How the eigenvalues of the sum of all M_g move when this prompt leaves, mean and all."""
-        if n >= self._n:
-            return -self._levels
-        pull = sums / math.sqrt(self._n - n)
+    def _strips(
+        self, y: Tensor, sums: Tensor, axes: Tensor
+    ) -> tuple[Float64[Tensor, ""], Float64[Tensor, " d"]]:
+        """|M_g|^2, and how the eigenvalues of the sum of all M_g move when this prompt leaves.
+
+        M_g = y^T y is made in strips of rows from the diagonal on (it is symmetric), so that no
+        [d d] is written to memory on a CPU.
+        """
+        d = y.shape[1]
+        last = len(y) >= self._n
+        pull = sums / math.sqrt(1 if last else self._n - len(y))  # the mean moves, too
+        first = -(axes + pull.square())
+        level = ((self._levels + first) / 2).to(y.dtype)
+        tiny = torch.finfo(y.dtype).tiny
+        own, push = sums.new_zeros(()), torch.zeros_like(level)
+        # Several threads lose more to the start of an operation: fewer and larger strips.
+        entries = _STRIP * (2 * torch.get_num_threads() - 1)
+        step = max(1, min(d, entries // d)) if y.device.type == "cpu" else d
+        for start in range(0, d, step):
+            stop = min(start + step, d)
+            inside = stop - start
+            moment = y[:, start:stop].T @ y[:, start:]
+            columns = moment.square().sum(0).to(torch.float64)
+            own = own + 2 * columns.sum() - columns[:inside].sum()
+            if last or self.exact:
+                continue
+            moment.addr_(pull[start:stop].to(y.dtype), pull[start:].to(y.dtype))
+            moment[:, :inside].fill_diagonal_(0)
+            half = level[start:stop, None] - level[None, start:]
+            squares = moment.square_()
+            root = torch.addcmul(squares, half, half).sqrt_().add_(half.abs()).clamp_min_(tiny)
+            apart = squares.div_(root.copysign_(half))
+            push[start:stop] += apart.sum(1)
+            push[stop:] -= apart[:, inside:].sum(0)
+        if last:
+            return own, -self._levels
         if self.exact:
-            left = torch.diag(self._levels) - moment.to(torch.float64) - torch.outer(pull, pull)
-            return torch.linalg.eigvalsh(left).flip(0) - self._levels
-        pull = pull.to(moment.dtype)
-        loss = torch.addr(moment, pull, pull)
-        first = -loss.diagonal().to(torch.float64)
-        level = ((self._levels + first) / 2).to(moment.dtype)
-        half = level[:, None] - level[None, :]
-        push = loss.fill_diagonal_(0).square_()
-        root = torch.addcmul(push, half, half).sqrt_().add_(half.abs())
-        push.div_(root.clamp_min_(torch.finfo(root.dtype).tiny).copysign_(half))
-        return first + push.sum(1).to(torch.float64)
+            left = torch.diag(self._levels) - (y.T @ y).to(torch.float64) - torch.outer(pull, pull)
+            return own, torch.linalg.eigvalsh(left).flip(0) - self._levels
+        return own, first + push.to(torch.float64)
 
     def merge(self, other: "PromptSpectra") -> "PromptSpectra":
         """Take in the prompts of `other` (none in common), in place; returns self.

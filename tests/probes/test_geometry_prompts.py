@@ -108,6 +108,34 @@ def test_shifted_eigenvalues_give_usable_errors() -> None:
         assert 0.75 < np.mean(ratio) < 1.6, (name, ratio)
 
 
+@pytest.mark.parametrize("entries", [1, 123, 500])
+def test_strips_of_the_second_moment_add_up_to_the_whole(
+    monkeypatch: pytest.MonkeyPatch, entries: int
+) -> None:
+    rows = prompts_of(14, 20, 40)
+    whole = sink_of(rows).leave_one_out()
+    monkeypatch.setattr("probes.geometry.prompts._STRIP", entries)
+    assert_same(sink_of(rows).leave_one_out(), whole)
+
+
+def test_eigenvalues_are_pushed_apart_pair_by_pair() -> None:
+    rows = prompts_of(6, 20, 7)
+    spectrum = Moments.from_rows(torch.cat(rows)).spectrum(vectors=True)
+    assert spectrum.vectors is not None
+    n, levels = sum(map(len, rows)), (spectrum.eigenvalues * sum(map(len, rows))).numpy()
+    y = ((rows[0] - spectrum.mean) @ spectrum.vectors).numpy()
+    sums = y.sum(0)
+    loss = y.T @ y + np.outer(sums, sums) / (n - len(y))
+    wanted = -np.diag(loss)
+    for i in range(7):
+        for j in set(range(7)) - {i}:
+            pair = np.diag([levels[i], levels[j]]) - loss[np.ix_([i, j], [i, j])]
+            upper, lower = np.linalg.eigvalsh(pair)[::-1]
+            mine = upper if pair[0, 0] > pair[1, 1] else lower
+            wanted[i] += mine - pair[0, 0]
+    np.testing.assert_allclose(sink_of(rows).state()["shift"][0], wanted, rtol=1e-9, atol=1e-9)
+
+
 def test_scale_is_as_if_the_rows_were_scaled() -> None:
     rows, scale = prompts_of(9, 20, 12), torch.linspace(0.1, 4, 12)
     wanted = sink_of([r * scale for r in rows]).leave_one_out()
