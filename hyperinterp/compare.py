@@ -1,37 +1,29 @@
 """Run the analyses on a pair of models and build the report."""
 
 import importlib
-import platform
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from hyperinterp.analyses.results import Claim
 from hyperinterp.course import read_course
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
-from hyperinterp.models import HookedModel, devices_of, load
+from hyperinterp.models import HookedModel, load
+from hyperinterp.provenance import facts_of, provenance_of, rounded
 from hyperinterp.ranges import at_least, check_seed
 from hyperinterp.report.claims import NOT_ASKED
 from hyperinterp.report.schema import (
     SCHEMA_VERSION,
-    CheckpointFacts,
-    CorpusFacts,
-    PromptFacts,
     Provenance,
     Report,
 )
 from hyperinterp.sizes import PRESETS, Sizes
 from hyperinterp.study import Progress, Study, silent
-from hyperinterp.text import Corpus, Passages, TokenStream, builtin_passages
+from hyperinterp.text import Corpus, Passages, builtin_passages
 from hyperinterp.verdicts import RULES, adjust, not_tested
 
 ANALYSES: dict[str, tuple[str, str]] = {
@@ -46,8 +38,6 @@ ANALYSES: dict[str, tuple[str, str]] = {
     "C9": ("control", "hyperinterp.analyses.control"),
 }
 """Block name and module of every claim, in the order in which they run."""
-
-PACKAGES = ("hyperinterp", "torch", "transformers", "transformer-lens", "peft", "numpy")
 
 
 def parse_claims(names: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -275,51 +265,6 @@ def _run(
     return blocks, claims, absent
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _git_hash() -> str | None:
-    """Commit of the hyperinterp checkout that runs; None for an installed package."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
-    try:
-        found = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip() or None
-
-
-def rounded(seconds: dict[str, float]) -> dict[str, float]:
-    """Wall times to a hundredth of a second."""
-    return {name: round(value, 2) for name, value in seconds.items()}
-
-
-def facts_of(model: HookedModel, role: str) -> CheckpointFacts:
-    """What a report says of one checkpoint."""
-    return CheckpointFacts(
-        name=model.name,
-        role=role,
-        fingerprint=model.fingerprint,
-        architecture=type(model.hf).__name__,
-        parameters=sum(item.numel() for item in model.hf.parameters()),
-        layers=model.n_layers,
-        d_model=model.d_model,
-        vocabulary=model.vocab_size,
-        trained=dict(model.provenance),
-    )
-
-
 def _provenance(study: Study, preset: str, seed: int) -> Provenance:
     checkpoints = [facts_of(study.base, "base"), facts_of(study.fitted, "fitted")]
     if study.control is not None:
@@ -328,54 +273,3 @@ def _provenance(study: Study, preset: str, seed: int) -> Provenance:
     if study.base.fingerprint and study.base.fingerprint == study.fitted.fingerprint:
         study.warnings.append("Base and fitted model have the same weights.")
     return provenance_of(study, checkpoints, preset, seed)
-
-
-def _corpus_facts(stream: TokenStream | None) -> CorpusFacts | None:
-    if stream is None:
-        return None
-    return CorpusFacts(
-        origin=str(stream.corpus.path),
-        sha256=stream.sha256,
-        rows=stream.n_rows,
-        tokens=stream.n_tokens,
-        duplicates=stream.duplicates,
-        empty=stream.empty,
-        short=stream.short,
-    )
-
-
-def provenance_of(
-    study: Study, checkpoints: Sequence[CheckpointFacts], preset: str, seed: int
-) -> Provenance:
-    """Versions, text, sizes and cost of a study that is done."""
-    rows, passages = study.contexts_rows, study.passages
-    return Provenance(
-        versions={"python": platform.python_version()}
-        | {package: _version(package) for package in PACKAGES},
-        git_hash=_git_hash(),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        seed=seed,
-        device=", ".join(devices_of(study.base.hf)),
-        dtype=str(study.base.dtype).removeprefix("torch."),
-        preset=preset,
-        sizes=study.described()
-        | {
-            "threads": torch.get_num_threads(),
-            "processes": study.processes.size,
-        },
-        checkpoints=tuple(checkpoints),
-        prompts=PromptFacts(
-            origin=passages.origin,
-            sha256=passages.sha256,
-            used=len(rows),
-            duplicates=passages.duplicates,
-            empty=passages.empty,
-            short=rows.short,
-            prompt_tokens=study.sizes.prompt_tokens,
-            context_tokens=study.sizes.context_tokens,
-        ),
-        corpus=_corpus_facts(study.stream),
-        wall_seconds=dict(study.seconds),
-        forwards=dict(study.forwards),
-        warnings=tuple(study.warnings),
-    )

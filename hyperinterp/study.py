@@ -18,10 +18,11 @@ from torch import Tensor
 from hyperinterp.capture import ContextRows, Contexts, PairRun, Partial, over_logits, run_pair
 from hyperinterp.checkpoints import check_place, check_vocabulary
 from hyperinterp.distributed import ALONE, Processes
-from hyperinterp.errors import InputRefused, MismatchedPair
+from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
 from hyperinterp.generation import GREEDY, Decoding, Generated, Writer, stop_tokens, write_all
 from hyperinterp.models import HookedModel
+from hyperinterp.pairs import check_pair
 from hyperinterp.sites import Site, part_sites, stream_sites
 from hyperinterp.sizes import Sizes
 from hyperinterp.text import (
@@ -48,33 +49,6 @@ Progress = Callable[[str, int, int], None]
 
 def silent(task: str, done: int, total: int) -> None:
     """Progress that nobody sees."""
-
-
-def check_pair(base: HookedModel, other: HookedModel) -> None:
-    """Refuse two models that cannot be compared.
-
-    Raises:
-        MismatchedPair: names every field that differs: family, blocks, width, vocabulary, dtype,
-            tokenizer.
-    """
-    fields = {
-        "family": (base.anatomy.family, other.anatomy.family),
-        "blocks": (base.n_layers, other.n_layers),
-        "width": (base.d_model, other.d_model),
-        "vocabulary": (base.vocab_size, other.vocab_size),
-        "dtype": tuple(str(model.dtype).removeprefix("torch.") for model in (base, other)),
-    }
-    if base.tokenizer is not None and other.tokenizer is not None:
-        ours, theirs = base.tokenizer.get_vocab(), other.tokenizer.get_vocab()
-        if ours != theirs:
-            differing = sum(ours.get(token) != index for token, index in theirs.items())
-            fields["tokenizer"] = (f"{len(ours)} tokens", f"{differing} of {len(theirs)} differ")
-    wrong = [f"{name} {a} and {b}" for name, (a, b) in fields.items() if a != b]
-    if wrong:
-        raise MismatchedPair(
-            f"{base.name} and {other.name}: expected one architecture, dtype and tokenizer, found "
-            + ", ".join(wrong)
-        )
 
 
 @dataclass

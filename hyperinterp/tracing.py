@@ -10,10 +10,10 @@ from typing import Any
 from hyperinterp.analyses.results import Measured, missing
 from hyperinterp.analyses.trace import alone, beside, side
 from hyperinterp.checkpoints.manifest import read_manifest
-from hyperinterp.compare import facts_of, provenance_of, rounded
 from hyperinterp.course import Course, read_course
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.models import load
+from hyperinterp.provenance import facts_of, provenance_of, rounded
 from hyperinterp.ranges import at_least, check_seed
 from hyperinterp.report.trace.schema import TRACE_VERSION, Trace, TracePoint
 from hyperinterp.sizes import Sizes

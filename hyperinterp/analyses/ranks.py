@@ -1,7 +1,6 @@
 """C4: does it re-order ranks by context, from the deep tail?"""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,48 +8,30 @@ from torch import Tensor
 from hyperinterp.analyses.bias_fit import scale_and_shift
 from hyperinterp.analyses.followed import held_out_overrides
 from hyperinterp.analyses.intervals import context_mean
-from hyperinterp.analyses.overriding import found_overrides, override_figures, text_before
+from hyperinterp.analyses.overriding import found_overrides, override_figures
+from hyperinterp.analyses.own_text import on_policy_contexts
 from hyperinterp.analyses.rank_lens import LensProfile, lens_profile
-from hyperinterp.analyses.results import Claim, Measured, missing
+from hyperinterp.analyses.results import Claim, Measured
+from hyperinterp.analyses.token_shifts import (
+    TokenShift,
+    frequency_shift,
+    shift_table,
+    token_classes,
+    token_frequencies,
+)
+from hyperinterp.analyses.vocabulary_orders import vocabulary_orders
 from hyperinterp.block import Block, Brief
-from hyperinterp.capture import Contexts, chosen_positions, run_pair
+from hyperinterp.capture import Contexts
 from hyperinterp.study import Study
 from hyperinterp.text import split_half
 from hyperinterp.verdicts import judge
 from probes import (
     FREQUENCY_CLASSES,
     Overrides,
-    TokenTable,
     bucket_counts,
     demoted_tokens,
-    frequency_class,
-    jaccard_at_k,
     promoted_tokens,
-    rank_biased_overlap,
-    rank_flow,
-    spearman,
 )
-
-
-@dataclass(frozen=True)
-class TokenShift:
-    """A token that the fitted model promotes to the top (or demotes from it).
-
-    Attributes:
-        token: the token as text.
-        token_id: its id.
-        count: contexts in which it happened.
-        median_rank: median rank of the token in the other model in these contexts.
-        frequency_class: class of the token in the frequency table.
-        example: one context in which it happened: the text before it.
-    """
-
-    token: str
-    token_id: int
-    count: int
-    median_rank: float
-    frequency_class: str
-    example: str
 
 
 @dataclass(frozen=True)
@@ -120,7 +101,6 @@ class RanksBlock(Block):
 
 
 TABLE = 20
-JACCARD_AT = (5, 20, 100)
 
 
 def prepare(study: Study) -> None:
@@ -159,64 +139,6 @@ def _lowest(rate: Measured) -> float:
     return -1.0 if rate.value is None or rate.lo is None else rate.value
 
 
-def token_frequencies(study: Study) -> tuple[Tensor, str]:
-    """Counts per token id, `[vocab]`, and where they came from.
-
-    The user's table when there is one; else the tokens of the held-out passages and, where
-    known, of the training passages.
-
-    Raises:
-        InputRefused: the table has not one count per id of the vocabulary.
-    """
-    size = study.base.vocab_size
-    if study.frequencies is not None:
-        return torch.tensor(study.frequencies.of_size(size)), study.frequencies.origin
-    rows = [*study.contexts_rows.rows]
-    source = "tokens of the held-out passages"
-    if study.training_rows is not None:
-        rows += study.training_rows.rows
-        source += " and of the training passages"
-    ids = torch.tensor([token for row in rows for token in row])
-    return torch.bincount(ids, minlength=size), source
-
-
-def on_policy_contexts(study: Study) -> Contexts | None:
-    """Decisions of both models along the fitted model's own greedy text.
-
-    A row's decisions begin at the last token of its own prompt, so that every one of them is
-    followed by a token that the model wrote. None where fewer than two rows have any.
-    """
-    written = study.greedy("fitted")
-    prompts = study.prompt_rows
-    rows = tuple(prompt + text for prompt, text in zip(prompts.rows, written.rows, strict=True))
-
-    def positions(number: int, length: int) -> list[int]:
-        start = max(1, len(prompts.rows[number]) - 1)
-        if length - 1 <= start:
-            return []
-        return chosen_positions(length, study.sizes.contexts_per_prompt, start)
-
-    if sum(bool(positions(number, len(row))) for number, row in enumerate(rows)) < 2:
-        study.warnings.append(
-            "Fewer than two of the fitted model's texts have a token: ranks on its own text are "
-            "not measured."
-        )
-        return None
-
-    with study.timed("reading the fitted model's text"):
-        run = run_pair(
-            study.base,
-            study.fitted,
-            replace(prompts, rows=rows),
-            positions=positions,
-            batch_size=study.batch_size,
-            tick=study.ticker("both models read the fitted model's text", len(rows)),
-            processes=study.processes,
-        )
-    study.forwards["both over the fitted model's text"] += 1
-    return run.contexts
-
-
 def _rate(flags: Tensor, row: Tensor) -> Measured:
     return context_mean(flags.float(), row)
 
@@ -241,7 +163,7 @@ def _context_ranks(
         _rate(over[torch.isin(contexts.row, torch.tensor(side))], half.row)
         for side, half in zip(sides, halves, strict=True)
     )
-    orders = _orders(study, contexts)
+    orders = vocabulary_orders(study, contexts)
     classes = token_classes(frequencies)
     shares = override_figures(found, contexts.row)
     return ContextRanks(
@@ -254,7 +176,7 @@ def _context_ranks(
         halves=(first, second),
         tied=int((over & (found.base_gap == 0)).sum()),
         near_ties=int((over & (found.base_gap <= study.logit_precision)).sum()),
-        frequency_shift=_frequency_shift(found, contexts, frequencies),
+        frequency_shift=frequency_shift(found, contexts, frequencies),
         classes={
             label: (
                 int((classes[found.fitted_token[over]] == index).sum()),
@@ -262,96 +184,7 @@ def _context_ranks(
             )
             for index, label in enumerate(FREQUENCY_CLASSES)
         },
-        promoted=_table(study, promoted_tokens(found, TABLE), found, contexts, classes, True),
-        demoted=_table(study, demoted_tokens(found, TABLE), found, contexts, classes, False),
+        promoted=shift_table(study, promoted_tokens(found, TABLE), found, contexts, classes, True),
+        demoted=shift_table(study, demoted_tokens(found, TABLE), found, contexts, classes, False),
         **orders,
     )
-
-
-def _orders(study: Study, contexts: Contexts) -> dict[str, Any]:
-    """Whole orderings of the vocabulary, on an even choice of the contexts."""
-    count = min(study.sizes.order_contexts, len(contexts))
-    chosen = contexts.where(torch.linspace(0, len(contexts) - 1, count).long())
-
-    def each(ours: Tensor, theirs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        ordered = _ordered(ours) & _ordered(theirs)
-        correlated = torch.zeros(len(ours), dtype=torch.float64)
-        if bool(ordered.any()):
-            correlated[ordered.cpu()] = spearman(ours[ordered], theirs[ordered]).cpu()
-        figures = {
-            "ordered": ordered.cpu(),
-            "spearman": correlated,
-            "rbo": rank_biased_overlap(ours, theirs).cpu(),
-        }
-        for k in JACCARD_AT:
-            if k < ours.shape[-1]:
-                figures[f"jaccard {k}"] = jaccard_at_k(ours, theirs, k).cpu()
-        return rank_flow(ours, theirs).cpu(), figures
-
-    found = study.map_logits(chosen, each, 64)
-    flow = torch.stack([part for part, _ in found]).sum(0)
-    parts = [figures for _, figures in found]
-    values = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    ordered, correlated = values.pop("ordered"), values.pop("spearman")
-    means = {name: context_mean(each_one, chosen.row) for name, each_one in values.items()}
-    return {
-        "flow": tuple(tuple(line) for line in flow.tolist()),
-        "flow_contexts": count,
-        "spearman": context_mean(correlated[ordered], chosen.row[ordered])
-        if bool(ordered.any())
-        else missing("in every context one of the models gives all tokens the same logit"),
-        "rbo": means["rbo"],
-        "jaccard": {
-            name.removeprefix("jaccard "): figure
-            for name, figure in means.items()
-            if name.startswith("jaccard ")
-        },
-    }
-
-
-def _ordered(logits: Tensor) -> Tensor:
-    """Where a context's logits are not all the same, `[n]` bool."""
-    low, high = torch.aminmax(logits, dim=-1)
-    return low < high
-
-
-def token_classes(frequencies: Tensor) -> Tensor:
-    """Class 0 (unseen) to 4 (frequent) of each token id; see `probes.frequency_class`."""
-    return frequency_class(frequencies)
-
-
-def _frequency_shift(found: Overrides, contexts: Contexts, frequencies: Tensor) -> Measured:
-    """Mean log2(count + 1) of promoted minus demoted tokens, over the overrides."""
-    over = found.overridden
-    if not bool(over.any()):
-        return missing("no decision is overridden")
-    weight = (frequencies.double() + 1).log2()
-    change = weight[found.fitted_token[over]] - weight[found.base_token[over]]
-    return context_mean(change, contexts.row[over])
-
-
-def _table(
-    study: Study,
-    table: TokenTable,
-    found: Overrides,
-    contexts: Contexts,
-    classes: Tensor,
-    promoted: bool,
-) -> tuple[TokenShift, ...]:
-    side = found.fitted_token if promoted else found.base_token
-    ranks = found.base_rank if promoted else found.fitted_rank
-    shifts = []
-    for token, count in zip(table.tokens.tolist(), table.counts.tolist(), strict=True):
-        where = found.overridden & (side == token)
-        first = int(where.nonzero()[0])
-        shifts.append(
-            TokenShift(
-                token=study.tokenizer.decode([token]),
-                token_id=token,
-                count=count,
-                median_rank=float(ranks[where].double().quantile(0.5)),
-                frequency_class=FREQUENCY_CLASSES[int(classes[token])],
-                example=text_before(study, contexts, first) if study.contexts is contexts else "",
-            )
-        )
-    return tuple(shifts)

@@ -6,7 +6,6 @@ tokens whose mean log rank gains most, 0 elsewhere), shuffled mean shift (its en
 the vocabulary) and fitted bias (the one with the least divergence, fitted by gradient).
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,12 +20,26 @@ from hyperinterp.analyses.bias_fit import (
     mean_shift,
     rank_gainers,
 )
-from hyperinterp.analyses.intervals import context_mean, mean_of, remaining_share
+from hyperinterp.analyses.bias_texts import (
+    FITTED,
+    GAINERS,
+    MEAN,
+    NONE,
+    SHUFFLED,
+    Key,
+    bias_grid,
+    bias_texts,
+    closest_arm,
+    label,
+    text_rows,
+    writing_keys,
+)
+from hyperinterp.analyses.intervals import context_mean, remaining_share
 from hyperinterp.analyses.results import Claim, Measured, missing
-from hyperinterp.analyses.scoring import compared, mean_score, together, values, window_scores
+from hyperinterp.analyses.scoring import mean_score, window_scores
 from hyperinterp.block import Block
 from hyperinterp.capture import Contexts
-from hyperinterp.generation import Decoding, Generated
+from hyperinterp.generation import Decoding
 from hyperinterp.study import Study
 from hyperinterp.text import split_half
 from hyperinterp.verdicts import judge, not_tested
@@ -96,12 +109,7 @@ class StaticBiasBlock(Block):
 
 
 MIN_PROMPTS = 8
-NONE, MEAN, GAINERS = "none", "mean shift", "top rank gainers"
-SHUFFLED, FITTED = "shuffled mean shift", "fitted bias"
-WRITTEN_ONCE = (SHUFFLED, FITTED)  # text at alpha = 1 only
 MOST_GAINERS = 500
-
-Key = tuple[str, float]
 
 
 def prepare(study: Study) -> tuple[dict[str, Tensor], FittedBias]:
@@ -109,10 +117,10 @@ def prepare(study: Study) -> tuple[dict[str, Tensor], FittedBias]:
     calibration = study.contexts.in_rows(split_half(len(study.contexts_rows), study.seed)[0])
     with study.timed("static bias"):
         biases, fitted = _biases(study, calibration)
-    rows = _text_rows(study)
+    rows = text_rows(study)
     arms = [
         Decoding(label(key), bias=biases[key[0]], alpha=key[1], rows=rows)
-        for key in _writing(study)
+        for key in writing_keys(study)
     ]
     study.order("base", arms)
     return biases, fitted
@@ -124,17 +132,17 @@ def analyse(study: Study) -> tuple[StaticBiasBlock, Claim]:
     if len(study.contexts_rows) < MIN_PROMPTS:
         reason = f"needs at least {MIN_PROMPTS} prompts, found {len(study.contexts_rows)}"
         return _untested(halves, reason), not_tested("C3", reason)
-    evaluation, keys = study.contexts.in_rows(halves[1]), _grid(study)
+    evaluation, keys = study.contexts.in_rows(halves[1]), bias_grid(study)
     biases, fitted = study.once(prepare)
     with study.timed("static bias"):
         found = _evaluate(study, evaluation, biases, keys)
-    texts, window = _texts(study), study.sizes.window
+    texts, window = bias_texts(study), study.sizes.window
     scores = {key: window_scores(text, window) for key, text in texts.items()}
     row = evaluation.row
     nothing = float(found.whole.sum()) <= 1e-12
     unexplained = remaining_share(found.left, found.whole, row)
     remaining = remaining_share(found.kl_fitted_bias, found.kl, row)
-    best_gap, best_arm = _best(texts, window)
+    best_gap, best_arm = closest_arm(texts, window)
     block = StaticBiasBlock(
         calibration_prompts=len(halves[0]),
         evaluation_prompts=len(halves[1]),
@@ -176,13 +184,6 @@ def _biases(study: Study, contexts: Contexts) -> tuple[dict[str, Tensor], Fitted
     fitted = fit_bias(study, contexts, shift, study.sizes.bias_steps)
     found = {MEAN: shift, GAINERS: gainers, SHUFFLED: shift[order], FITTED: fitted.bias}
     return found, fitted
-
-
-def _grid(study: Study) -> list[Key]:
-    """Every arm: the base itself, then each bias at each alpha; 1 always among them."""
-    alphas = sorted({*study.sizes.alphas, 1.0} - {0.0})
-    names = (MEAN, GAINERS, SHUFFLED, FITTED)
-    return [(NONE, 0.0), *((name, alpha) for name in names for alpha in alphas)]
 
 
 @dataclass(frozen=True)
@@ -252,39 +253,6 @@ def _complement(left: Measured, nothing: bool) -> Measured:
     )
 
 
-Texts = dict[str | Key, Generated]
-
-
-def _writing(study: Study) -> list[Key]:
-    """The arms that write text, without the base itself."""
-    wanted = set(study.sizes.alphas)
-    return [
-        (name, alpha)
-        for name, alpha in _grid(study)
-        if name != NONE and (alpha == 1.0 if name in WRITTEN_ONCE else alpha in wanted)
-    ]
-
-
-def _text_rows(study: Study) -> tuple[int, ...]:
-    """The prompts of the evaluation half that texts continue."""
-    evaluation = split_half(len(study.contexts_rows), study.seed)[1]
-    return tuple(evaluation[: study.sizes.control_prompts])
-
-
-def _texts(study: Study) -> Texts:
-    """Greedy text on the same prompts: of both models and the arms that write."""
-    texts: Texts = {key: study.written("base", label(key)) for key in _writing(study)}
-    for role in ("base", "fitted"):
-        texts[role] = study.greedy(role).chosen(_text_rows(study))
-    texts[NONE, 0.0] = texts["base"]
-    return texts
-
-
-def label(key: Key) -> str:
-    """Name of an arm in words."""
-    return f"{key[0]}, alpha {key[1]:g}"
-
-
 def _arm(
     key: Key, agrees: Tensor, row: Tensor, scores: Mapping[str | Key, DiversityScores]
 ) -> BiasArm:
@@ -294,29 +262,3 @@ def _arm(
         return BiasArm(*key, agreement, gap, gap)
     own = [scores[key]]
     return BiasArm(*key, agreement, mean_score(own, "ttr"), mean_score(own, "rep_4"))
-
-
-def _best(texts: Texts, window: int) -> tuple[Measured, str]:
-    """Fitted minus the arm that comes closest to it or passes it, and that arm's name.
-
-    Of all arms that wrote text, on the prompts that are defined in both; an arm that ends more
-    than half of its texts early is no alternative. An arm that the fitted model surely does not
-    surpass (its whole interval is at 0 or below) decides, else the one with the smallest gap.
-    Picking among several can only favour the static alternative.
-    """
-    gaps: dict[str, Measured] = {}
-    for key, text in texts.items():
-        arm, fitted = compared(window, text, texts["fitted"])
-        keep = together(fitted, arm)
-        if isinstance(key, str) or keep.sum() < max(2, len(keep) / 2):
-            continue
-        gaps[label(key)] = mean_of(values(fitted, "ttr", keep) - values(arm, "ttr", keep))
-    if not gaps:
-        return missing("no static arm wrote texts long enough on at least two prompts"), ""
-
-    def how_close(name: str) -> tuple[bool, float]:
-        value, hi = gaps[name].value, gaps[name].hi
-        return hi is None or hi > 0, math.inf if value is None else value
-
-    best = min(gaps, key=how_close)
-    return gaps[best], best

@@ -15,8 +15,9 @@ from hyperinterp.block import Brief
 from hyperinterp.capture import ModelRun, PromptSink, rows_of_prompts, run_one
 from hyperinterp.generation import GREEDY, Generated
 from hyperinterp.models import HookedModel
+from hyperinterp.pairs import check_pair
 from hyperinterp.sites import Site, SiteKind, block_outputs, stream_sites
-from hyperinterp.study import Study, check_pair
+from hyperinterp.study import Study
 from probes import LeaveOneOut, bucket_counts, jackknife
 
 SCORES = ("ttr", "distinct_2", "distinct_3", "rep_2", "rep_3", "rep_4")

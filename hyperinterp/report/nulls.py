@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hyperinterp.analyses.bias_texts import label
 from hyperinterp.analyses.geometry import GeometryBlock, SiteGeometry
 from hyperinterp.analyses.results import Claim, Measured, Verdict
-from hyperinterp.analyses.static_bias import label
 from hyperinterp.analyses.temperature import AT_CONTEXT, FITTED_SAMPLED
 from hyperinterp.analyses.transplant import TransplantBlock
 from hyperinterp.report.schema import Report

@@ -13,10 +13,10 @@ from hyperinterp.capture import Contexts, paired_logits, run_pair
 from hyperinterp.compare import compare
 from hyperinterp.errors import HyperinterpError, NumericalFault
 from hyperinterp.models import HookedModel
+from hyperinterp.pairs import check_pair
 from hyperinterp.report.schema import Report
 from hyperinterp.sites import Site, SiteKind, part_sites, stream_sites
 from hyperinterp.sizes import PRESETS
-from hyperinterp.study import check_pair
 from hyperinterp.text import Passage, Passages, TokenRows, read_passages, tokenise
 from probes import kl_divergence, token_ranks
 from tests.hyperinterp.conftest import make_tiny

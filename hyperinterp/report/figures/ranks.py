@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
-from hyperinterp.analyses.ranks import ContextRanks, RanksBlock, TokenShift
+from hyperinterp.analyses.ranks import ContextRanks, RanksBlock
 from hyperinterp.analyses.results import Measured
+from hyperinterp.analyses.token_shifts import TokenShift
 from hyperinterp.report.escape import label, token_label, visible
 from hyperinterp.report.figures.chart import Chart, Choice, Reading, dots
 from hyperinterp.report.figures.lens import lens_charts

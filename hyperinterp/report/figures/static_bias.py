@@ -1,8 +1,9 @@
 """C3: what a static bias can do."""
 
 from hyperinterp.analyses.bias_fit import PATIENCE
+from hyperinterp.analyses.bias_texts import NONE
 from hyperinterp.analyses.results import Measured
-from hyperinterp.analyses.static_bias import NONE, BiasArm, StaticBiasBlock
+from hyperinterp.analyses.static_bias import BiasArm, StaticBiasBlock
 from hyperinterp.report.escape import label
 from hyperinterp.report.figures.chart import (
     Chart,

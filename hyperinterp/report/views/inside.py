@@ -1,7 +1,8 @@
 """Tables about what happens inside the models: C4, C5 and C6."""
 
 from hyperinterp.analyses.geometry import GeometryBlock
-from hyperinterp.analyses.ranks import ContextRanks, RanksBlock, TokenShift
+from hyperinterp.analyses.ranks import ContextRanks, RanksBlock
+from hyperinterp.analyses.token_shifts import TokenShift
 from hyperinterp.analyses.transplant import TransplantBlock
 from hyperinterp.report.escape import clip, token
 from hyperinterp.report.figures.geometry import metric_name

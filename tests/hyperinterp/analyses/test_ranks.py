@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hyperinterp.analyses import ranks
+from hyperinterp.analyses import own_text, ranks
 from hyperinterp.analyses.bias_fit import scale_and_shift
 from hyperinterp.analyses.results import Verdict
 from hyperinterp.errors import InputRefused
@@ -84,7 +84,7 @@ def test_own_text_begins_where_each_prompt_ends(planted, make_study, words):
     study = make_study(planted("last block"), passages=words(8, 0, 4, 24), prompt_tokens=20)
     prompts, written = study.prompt_rows.rows, study.greedy("fitted").rows
     assert len(set(map(len, prompts))) > 2
-    contexts = ranks.on_policy_contexts(study)
+    contexts = own_text.on_policy_contexts(study)
     for row, (prompt, text) in enumerate(zip(prompts, written, strict=True)):
         mine = contexts.where(contexts.row == row)
         first = len(prompt) - 1
@@ -96,7 +96,7 @@ def test_own_text_begins_where_each_prompt_ends(planted, make_study, words):
     few = make_study(
         planted("last block"), passages=words(8, 0, 4, 24), prompt_tokens=20, contexts_per_prompt=3
     )
-    contexts = ranks.on_policy_contexts(few)
+    contexts = own_text.on_policy_contexts(few)
     for row, prompt in enumerate(prompts):
         positions = contexts.position[contexts.row == row].tolist()
         assert len(positions) == 3

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hyperinterp.analyses import static_bias
+from hyperinterp.analyses import bias_texts, static_bias
 from hyperinterp.analyses.bias_fit import (
     PATIENCE,
     _parts,
@@ -169,7 +169,7 @@ def test_it_can_say_yes(planted, make_study):
 
 
 def test_the_grid_has_the_base_once_and_alpha_one_always(tiny_pair, make_study):
-    keys = static_bias._grid(make_study(tiny_pair, alphas=(0.0, 0.5)))
+    keys = bias_texts.bias_grid(make_study(tiny_pair, alphas=(0.0, 0.5)))
     assert [key for key in keys if key[1] == 0.0] == [("none", 0.0)]
     assert {key[1] for key in keys if key[0] == "fitted bias"} == {0.5, 1.0}
     assert len(set(keys)) == len(keys)
@@ -192,7 +192,7 @@ def test_arms_that_write_and_arms_that_do_not(changed):
 def test_the_best_arm_is_the_one_with_the_smallest_gap(changed):
     block, _ = changed
     means = {
-        static_bias.label((arm.bias, arm.alpha)): arm.ttr.value
+        bias_texts.label((arm.bias, arm.alpha)): arm.ttr.value
         for arm in block.arms
         if arm.ttr.value is not None
     }
@@ -207,10 +207,10 @@ def test_an_arm_that_ends_most_texts_early_is_no_alternative():
         "fitted": Generated(long[:1] * 6, (False,) * 6),
         ("mean shift", 1.0): Generated(short * 2 + long, (True,) * 6),
     }
-    gap, name = static_bias._best(texts, 20)
+    gap, name = bias_texts.closest_arm(texts, 20)
     assert (gap.value, name) == (None, "")
     texts["none", 0.0] = Generated(((7,) * 20,) * 6, (False,) * 6)
-    gap, name = static_bias._best(texts, 20)
+    gap, name = bias_texts.closest_arm(texts, 20)
     assert name == "none, alpha 0"
     assert gap.value == pytest.approx(0.95)
 
@@ -224,7 +224,7 @@ def test_an_arm_that_is_surely_as_diverse_decides_over_one_that_may_be_more():
             ((7,) * 20, (7,) * 20, *(tuple(range(20)),) * 4), (False,) * 6
         ),
     }
-    gap, name = static_bias._best(texts, 20)
+    gap, name = bias_texts.closest_arm(texts, 20)
     assert (name, gap.value, gap.hi) == ("none, alpha 0", 0.0, 0.0)
 
 

@@ -9,11 +9,12 @@ from hyperinterp.analyses.diversity import Continuation, DiversityBlock, SideByS
 from hyperinterp.analyses.geometry import GeometryBlock, SiteGeometry
 from hyperinterp.analyses.quotation import CopiedExample, QuotationBlock
 from hyperinterp.analyses.rank_lens import LensProfile, LensTrajectory
-from hyperinterp.analyses.ranks import ContextRanks, RanksBlock, TokenShift
+from hyperinterp.analyses.ranks import ContextRanks, RanksBlock
 from hyperinterp.analyses.results import Claim, Measured, Pair, missing
 from hyperinterp.analyses.static_bias import BiasArm, StaticBiasBlock
 from hyperinterp.analyses.sufficiency import SufficiencyBlock, Twin
 from hyperinterp.analyses.temperature import Arm, TemperatureBlock
+from hyperinterp.analyses.token_shifts import TokenShift
 from hyperinterp.analyses.transplant import HybridText, NullBand, Transplant, TransplantBlock
 from hyperinterp.course import Course, Epoch
 from hyperinterp.report.schema import (

@@ -1,0 +1,113 @@
+"""What a report says of its making: versions, checkpoints, text, sizes and cost."""
+
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from hyperinterp.models import HookedModel, devices_of
+from hyperinterp.report.schema import CheckpointFacts, CorpusFacts, PromptFacts, Provenance
+from hyperinterp.study import Study
+from hyperinterp.text import TokenStream
+
+PACKAGES = ("hyperinterp", "torch", "transformers", "transformer-lens", "peft", "numpy")
+
+
+def facts_of(model: HookedModel, role: str) -> CheckpointFacts:
+    """What a report says of one checkpoint."""
+    return CheckpointFacts(
+        name=model.name,
+        role=role,
+        fingerprint=model.fingerprint,
+        architecture=type(model.hf).__name__,
+        parameters=sum(item.numel() for item in model.hf.parameters()),
+        layers=model.n_layers,
+        d_model=model.d_model,
+        vocabulary=model.vocab_size,
+        trained=dict(model.provenance),
+    )
+
+
+def provenance_of(
+    study: Study, checkpoints: Sequence[CheckpointFacts], preset: str, seed: int
+) -> Provenance:
+    """Versions, text, sizes and cost of a study that is done."""
+    rows, passages = study.contexts_rows, study.passages
+    return Provenance(
+        versions={"python": platform.python_version()}
+        | {package: _version(package) for package in PACKAGES},
+        git_hash=_git_hash(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seed=seed,
+        device=", ".join(devices_of(study.base.hf)),
+        dtype=str(study.base.dtype).removeprefix("torch."),
+        preset=preset,
+        sizes=study.described()
+        | {
+            "threads": torch.get_num_threads(),
+            "processes": study.processes.size,
+        },
+        checkpoints=tuple(checkpoints),
+        prompts=PromptFacts(
+            origin=passages.origin,
+            sha256=passages.sha256,
+            used=len(rows),
+            duplicates=passages.duplicates,
+            empty=passages.empty,
+            short=rows.short,
+            prompt_tokens=study.sizes.prompt_tokens,
+            context_tokens=study.sizes.context_tokens,
+        ),
+        corpus=_corpus_facts(study.stream),
+        wall_seconds=dict(study.seconds),
+        forwards=dict(study.forwards),
+        warnings=tuple(study.warnings),
+    )
+
+
+def rounded(seconds: dict[str, float]) -> dict[str, float]:
+    """Wall times to a hundredth of a second."""
+    return {name: round(value, 2) for name, value in seconds.items()}
+
+
+def _corpus_facts(stream: TokenStream | None) -> CorpusFacts | None:
+    if stream is None:
+        return None
+    return CorpusFacts(
+        origin=str(stream.corpus.path),
+        sha256=stream.sha256,
+        rows=stream.n_rows,
+        tokens=stream.n_tokens,
+        duplicates=stream.duplicates,
+        empty=stream.empty,
+        short=stream.short,
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _git_hash() -> str | None:
+    """Commit of the hyperinterp checkout that runs; None for an installed package."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
