@@ -60,6 +60,9 @@ def run_one(
         check_finite(model, site, tensor)
         if site not in moments:
             moments[site] = Moments(tensor.shape[-1], device=tensor.device)
+            first = Moments.from_rows(tensor[0, 1:]).reference if tensor.shape[1] > 1 else None
+            if first is not None:  # as `run_pair` does: the same sums to the last bit
+                moments[site].rebase(first)
         moments[site].add(flat(tensor[:, 1:]))
 
     kept: list[Contexts] = []
@@ -67,7 +70,7 @@ def run_one(
         final = model.run(ids, sites, read)
         check_finite(model, Site(SiteKind.FINAL_NORM), final)
         for found in moments.values():
-            found.flush()  # as `run_pair` does: the same sums to the last bit
+            found.flush()
         chosen = chosen_positions(ids.shape[1], contexts_per_row)
         kept.append(contexts_of(numbers, ids, (final, final), [chosen] * len(numbers)))
         if tick is not None:
