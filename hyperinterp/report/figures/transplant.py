@@ -122,7 +122,7 @@ def _null_band(figure: Sketch, block: TransplantBlock) -> None:
     figure.add(
         "scatter",
         x=x, y=[item.value for item in figures], mode="markers" if len(nulls) == 1 else "lines",
-        name=f"random, same norm ({draws} draws)",
+        name=f"random, same norm ({draws} draw{'s' if draws > 1 else ''})",
         line={"color": MUTED, "width": 1.5, "dash": "dash"},
         marker={"color": MUTED, "symbol": "x", "size": 8},
         error_y=bars(figures if len(nulls) == 1 else [], MUTED, 1.0),

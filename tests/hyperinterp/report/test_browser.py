@@ -14,17 +14,14 @@ from markupsafe import Markup
 from hyperinterp.report import html
 from hyperinterp.report.escape import label, token, visible
 from hyperinterp.report.schema import Report
-from tests.hyperinterp.report.watching import Watched, page_control, page_row
+from tests.hyperinterp.report.watching import Watched, all_drawn, page_control, page_row
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
 def wide(chromium: Any, complete_file: Path) -> Iterator[Watched]:
-    watched = Watched(chromium, complete_file, 1440)
-    watched.draw_all()
-    yield watched
-    watched.context.close()
+    yield from all_drawn(chromium, complete_file, 1440)
 
 
 def test_hostile_strings_stay_text(wide: Watched, factory: ModuleType) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.hyperinterp.report.watching import WAITING, Watched
+from tests.hyperinterp.report.watching import WAITING, Watched, all_drawn
 
 pytestmark = pytest.mark.browser
 SHOTS = Path(__file__).parents[3] / "artefacts" / "screenshots"
@@ -65,10 +65,7 @@ SMALL = """() =>
 
 @pytest.fixture(scope="module")
 def opened(chromium: Any, any_file: Path) -> Iterator[Watched]:
-    watched = Watched(chromium, any_file, 1440)
-    watched.draw_all()
-    yield watched
-    watched.context.close()
+    yield from all_drawn(chromium, any_file, 1440)
 
 
 @pytest.fixture

@@ -74,6 +74,14 @@ class Watched:
         raise AssertionError("some figures were not drawn within 10 s of scrolling past them")
 
 
+def all_drawn(browser: Any, file: Path, width: int) -> Iterator[Watched]:
+    """A page with every figure drawn, closed afterwards."""
+    watched = Watched(browser, file, width)
+    watched.draw_all()
+    yield watched
+    watched.context.close()
+
+
 def page_row(browser: Any, report: Report, hostile: tuple[str, ...], file: Path) -> dict[str, Any]:
     """Open a report full of hostile strings: what ran, what linked, what was requested.
 
