@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Left to right: a module may import from its own layer and from those before it.
 LAYERS = (
-    ("hyperinterp.block", "hyperinterp.errors"),
+    ("hyperinterp.block", "hyperinterp.errors", "hyperinterp.memory"),
     ("hyperinterp.distributed",),
     (
         "hyperinterp.course",

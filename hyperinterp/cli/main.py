@@ -85,9 +85,11 @@ def _run(arguments: list[str]) -> None:
     from typer.main import get_command
 
     from hyperinterp.cli.app import app
+    from hyperinterp.memory import keep_freed_memory
 
     command = get_command(app)
     with command.make_context("hyperinterp", arguments) as context:
+        keep_freed_memory()
         command.invoke(context)
 
 
