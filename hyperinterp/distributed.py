@@ -77,7 +77,8 @@ class Processes:
         """For every item of this process's share, the named tensors that each process has of it.
 
         Args:
-            items: one by one, give the tensors of this process, of all items in all processes.
+            items: give the tensors of this process, of all items in all processes; called twice,
+                for the shapes and for the tensors, so that those of one item are there at a time.
         """
         if self.size == 1:
             yield from ([dict(item())] for item in items)

@@ -64,19 +64,9 @@ def run_pair(
     sums = {site: SiteSums.empty(base.d_model) for site in sites}
     done = 0 if partial is None else _restore(partial, sums)
     kept: list[Contexts] = []
-    agreement = _Agreement(processes, sums, base.device)
+    intake = _Intake(processes, sums, unit_norm=unit_norm)
     if done:
-        agreement.reach({site: found.references() for site, found in sums.items()})
-
-    def add(found: SiteSums, site: Site, mine: Tensor, theirs: Tensor) -> SiteSums:
-        feed(
-            found,
-            {"base": mine, "fitted": theirs.to(mine.device)},
-            stream=site.kind not in (SiteKind.ATTN, SiteKind.MLP),
-            unit_norm=unit_norm,
-        )
-        return found
-
+        intake.agree()
     choose = positions or (lambda _number, length: chosen_positions(length, contexts_per_row))
     for index, (numbers, ids) in enumerate(processes.share(rows.batches(batch_size))):
         if tick is not None:
@@ -85,43 +75,23 @@ def run_pair(
             continue
         ours = _run_finite(base, ids, sites)
         base_final = ours.pop(None)
-        held: dict[Site, Tensor] = {}
 
-        def read(
-            site: Site,
-            theirs: Tensor,
-            ours: dict[Site | None, Tensor] = ours,
-            held: dict[Site, Tensor] = held,
-        ) -> None:
+        def read(site: Site, theirs: Tensor, ours: dict[Site | None, Tensor] = ours) -> None:
             check_finite(fitted, site, theirs)
-            if agreement.reached:
-                add(sums[site], site, ours.pop(site), theirs)
-            else:
-                held[site] = _own(site, theirs)
+            intake.add(site, ours.pop(site), theirs)
 
         fitted_final = fitted.run(ids, sites, read)
-        if held:
-            agreement.reach(
-                {
-                    site: add(
-                        SiteSums.empty(base.d_model), site, ours[site][:1], held[site][:1]
-                    ).references()
-                    for site in (held if processes.first else ())
-                }
-            )
-            for site, theirs in held.items():
-                add(sums[site], site, ours.pop(site), theirs)
         check_finite(fitted, Site(SiteKind.FINAL_NORM), fitted_final)
         chosen = [choose(number, ids.shape[1]) for number in numbers]
         if any(chosen):
             kept.append(contexts_of(numbers, ids, (base_final, fitted_final), chosen))
+        intake.agree()
         for found in sums.values():
             found.flush()
         if partial is not None:
             done = index + 1
             partial.save(FIRST, done, _state_of(sums))
-    if not agreement.reached:  # no batch was dealt to this process
-        agreement.reach({})
+    intake.agree()
     if partial is not None:
         partial.save(FIRST, done, _state_of(sums), now=True)
     mine = joined(kept, base.d_model)
@@ -129,26 +99,60 @@ def run_pair(
     return PairRun({site: merged(processes, found) for site, found in sums.items()}, contexts, rows)
 
 
-class _Agreement:
-    """All processes take rows about the references of the first row that the first one read.
+class _Intake:
+    """Adds pairs of activations to the sums; the first batch waits until all processes agree.
 
     Products are in float32 about a reference: on one reference, the same batches add up to the
-    same sums however they are dealt out. Each process holds its first batch until it has them.
+    same sums however they are dealt out. All take the references of the first row that the first
+    process read, or of the sums that it goes on from.
     """
 
     def __init__(
-        self, processes: Processes, sums: Mapping[Site, SiteSums], device: torch.device
+        self, processes: Processes, sums: Mapping[Site, SiteSums], *, unit_norm: bool
     ) -> None:
         self._processes = processes
         self._sums = sums
-        self._device = device
-        self.reached = not sums
+        self._unit_norm = unit_norm
+        self._held: dict[Site, tuple[Tensor, Tensor]] = {}
+        self._agreed = not sums
 
-    def reach(self, mine: Mapping[Site, Mapping[str, Tensor]]) -> None:
-        """Tell the references (the first process) or take them (the others), once."""
-        self.reached = True
-        for site, references in self._processes.everywhere(mine)[0].items():
-            self._sums[site].refer(references, self._device)
+    def add(self, site: Site, mine: Tensor, theirs: Tensor) -> None:
+        """Take in one batch `[batch, position, d]` of both models at one site."""
+        theirs = theirs.to(mine.device)
+        if self._agreed:
+            self._feed(self._sums[site], site, mine, theirs)
+        else:
+            self._held[site] = mine, _own(site, theirs)
+
+    def agree(self) -> None:
+        """Settle the references with all processes, once, and add what was held."""
+        if self._agreed:
+            return
+        self._agreed = True
+        for site, references in self._common_references().items():
+            device = self._held[site][0].device if site in self._held else torch.device("cpu")
+            self._sums[site].refer(references, device)
+        for site, pair in self._held.items():
+            self._feed(self._sums[site], site, *pair)
+        self._held.clear()
+
+    def _common_references(self) -> dict[Site, dict[str, Tensor]]:
+        mine: dict[Site, dict[str, Tensor]] = {}
+        for site, found in self._sums.items() if self._processes.first else ():
+            if site in self._held:
+                ours, theirs = self._held[site]
+                found = SiteSums.empty(ours.shape[-1])
+                self._feed(found, site, ours[:1], theirs[:1])
+            mine[site] = found.references()
+        return self._processes.everywhere(mine)[0]
+
+    def _feed(self, sums: SiteSums, site: Site, mine: Tensor, theirs: Tensor) -> None:
+        feed(
+            sums,
+            {"base": mine, "fitted": theirs},
+            stream=site.kind not in (SiteKind.ATTN, SiteKind.MLP),
+            unit_norm=self._unit_norm,
+        )
 
 
 def _state_of(sums: Mapping[Site, SiteSums]) -> Callable[[], dict[str, Tensor]]:

@@ -22,6 +22,11 @@ def below(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
     return {key[len(head) :]: t for key, t in state.items() if key.startswith(head)}
 
 
+def home_of(device: torch.device) -> torch.device:
+    """Where float64 sums of rows on a device are kept: there, or on the CPU where it has none."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 @dataclass
 class SiteSums:
     """Additive sums of one site, over positions 1 and later unless said otherwise.
@@ -49,7 +54,7 @@ class SiteSums:
     def add(self, name: str, rows: Float[Tensor, "n d"], like: str = "") -> None:
         """Add rows to the moments called `name`, about the reference of those called `like`."""
         if name not in self.moments:
-            self.moments[name] = Moments(rows.shape[-1], device=rows.device)
+            self.moments[name] = Moments(rows.shape[-1], device=home_of(rows.device))
             known = self.moments[like].reference if like else None
             if known is not None:
                 self.moments[name].rebase(known)
@@ -69,7 +74,7 @@ class SiteSums:
         """Begin with these references, so that sums of several processes add up exactly."""
         for name, shift in references.items():
             if name not in self.moments:
-                self.moments[name] = Moments(len(shift), device=device).rebase(shift)
+                self.moments[name] = Moments(len(shift), device=home_of(device)).rebase(shift)
 
     def merge(self, other: "SiteSums") -> None:
         """Add another process's sums."""

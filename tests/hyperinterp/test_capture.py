@@ -11,6 +11,7 @@ from hyperinterp.capture import (
     rows_of_prompts,
     run_pair,
 )
+from hyperinterp.capture.sums import home_of
 from hyperinterp.errors import NumericalFault
 from hyperinterp.sites import Site, SiteKind, part_sites, stream_sites
 from hyperinterp.text import TokenRows
@@ -131,3 +132,8 @@ def test_gradients_are_on_afterwards(tiny):
     for _ in paired_logits(base, fitted, contexts, 5):
         assert torch.is_grad_enabled()
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(("device", "home"), [("cpu", "cpu"), ("cuda:1", "cuda:1"), ("mps", "cpu")])
+def test_sums_lie_where_float64_is(device, home):
+    assert home_of(torch.device(device)) == torch.device(home)
