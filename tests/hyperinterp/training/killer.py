@@ -112,12 +112,12 @@ def main() -> None:
         report["in_saves"] += in_a_save
         points = sorted(run_directory(out).glob("step-*"))
         report["resumed_from"].append(max((int(p.name[5:]) for p in points), default=0))
-    if not (folder / f"run-{run}").exists():
-        out = folder / f"run-{run}"
+    out = folder / f"run-{run}"
+    if not out.exists():  # else the last kill came after the publication
         _, status = os.waitpid(forked(partial(one_training, base, out, marks, False, 99)), 0)
         if status:
             raise InputRefused(f"{out}: the last resumption failed")
-        report["finished"].append(str(out))
+    report["finished"].append(str(out))
     print(json.dumps(report))
 
 
