@@ -12,6 +12,7 @@ from hyperinterp.course import read_course
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
+from hyperinterp.ledger import Ledger, Progress, silent
 from hyperinterp.models import HookedModel, load
 from hyperinterp.provenance import facts_of, provenance_of, rounded
 from hyperinterp.ranges import at_least, check_seed
@@ -22,7 +23,7 @@ from hyperinterp.report.schema import (
     Report,
 )
 from hyperinterp.sizes import PRESETS, Sizes
-from hyperinterp.study import Progress, Study, silent
+from hyperinterp.study import Study
 from hyperinterp.text import Corpus, Passages, builtin_passages
 from hyperinterp.verdicts import RULES, adjust, not_tested
 
@@ -154,7 +155,7 @@ def compare(
         frequencies=frequencies,
         geometry="C5" in wanted,
         lens="C4" in wanted,
-        progress=progress,
+        ledger=Ledger(progress),
         processes=processes,
         corpus=corpus,
         partial=None if partial is None else Path(partial),
@@ -271,5 +272,5 @@ def _provenance(study: Study, preset: str, seed: int) -> Provenance:
         checkpoints.append(facts_of(study.control, "control"))
     checkpoints += [facts_of(twin, "late-stage") for twin in study.late_stage]
     if study.base.fingerprint and study.base.fingerprint == study.fitted.fingerprint:
-        study.warnings.append("Base and fitted model have the same weights.")
+        study.ledger.warnings.append("Base and fitted model have the same weights.")
     return provenance_of(study, checkpoints, preset, seed)

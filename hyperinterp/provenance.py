@@ -63,9 +63,9 @@ def provenance_of(
             context_tokens=study.sizes.context_tokens,
         ),
         corpus=_corpus_facts(study.stream),
-        wall_seconds=dict(study.seconds),
-        forwards=dict(study.forwards),
-        warnings=tuple(study.warnings),
+        wall_seconds=dict(study.ledger.seconds),
+        forwards=dict(study.ledger.forwards),
+        warnings=tuple(study.ledger.warnings),
     )
 
 

@@ -1,12 +1,9 @@
 """One comparison in progress: the models, the held-out text, and the runs that analyses share.
 
-Every shared run happens at most once per study; `forwards` says how often each model ran.
+Every shared run happens at most once per study; `ledger.forwards` says how often each model ran.
 """
 
-import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +14,11 @@ from torch import Tensor
 
 from hyperinterp.capture import ContextRows, Contexts, PairRun, Partial, over_logits, run_pair
 from hyperinterp.checkpoints import check_place, check_vocabulary
+from hyperinterp.continuations import Continuations
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
-from hyperinterp.generation import GREEDY, Decoding, Generated, Writer, stop_tokens, write_all
+from hyperinterp.ledger import Ledger
 from hyperinterp.models import HookedModel
 from hyperinterp.pairs import check_pair
 from hyperinterp.sites import Site, part_sites, stream_sites
@@ -36,19 +34,6 @@ from hyperinterp.text import (
 )
 
 T = TypeVar("T")
-
-TEXTS_PER_ROW = 12
-"""Texts written at once per row of a forward pass; a step of a text is one token, cached."""
-
-WRITTEN = "continuations generated"
-"""What `Study.forwards` counts texts under."""
-
-Progress = Callable[[str, int, int], None]
-"""Told of work done: a task in words, units done so far, units in all."""
-
-
-def silent(task: str, done: int, total: int) -> None:
-    """Progress that nobody sees."""
 
 
 @dataclass
@@ -68,14 +53,11 @@ class Study:
         frequencies: a table of token frequencies, for the frequency classes of C4.
         geometry: whether claim C5's moments are taken in the shared run.
         lens: whether the run for C5's intervals also keeps what claim C4 follows by depth.
-        progress: told of work done.
+        ledger: progress, time and notes.
         processes: the processes that share this study's work; each holds all results.
         corpus: text of any length that claim C5's figures come from, instead of the passages.
         partial: folder for the sums of a corpus on the way, so that a run can go on from them.
         kept_rows: by role and site, rows of the followed decisions; see `analyses.followed`.
-        forwards: how often each model ran over the passages.
-        seconds: wall time per piece of work.
-        warnings: things the reader has to know.
     """
 
     base: HookedModel
@@ -90,17 +72,12 @@ class Study:
     frequencies: Frequencies | None = None
     geometry: bool = True
     lens: bool = True
-    progress: Progress = silent
+    ledger: Ledger = field(default_factory=Ledger)
     processes: Processes = ALONE
     corpus: Corpus | None = None
     partial: Path | None = None
     kept_rows: dict[str, dict[Site, ContextRows]] = field(default_factory=dict)
-    forwards: Counter[str] = field(default_factory=Counter)
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    warnings: list[str] = field(default_factory=list)
     _made: dict[Callable[["Study"], Any], Any] = field(default_factory=dict)
-    _orders: dict[str, dict[str, Decoding]] = field(default_factory=lambda: defaultdict(dict))
-    _written: dict[str, dict[str, Generated]] = field(default_factory=lambda: defaultdict(dict))
 
     def __post_init__(self) -> None:
         for other in (self.fitted, self.control, *self.late_stage):
@@ -154,7 +131,7 @@ class Study:
         """Token rows of the passages that both models read."""
         rows = tokenise(self.tokenizer, self.passages, self.sizes.context_tokens, min_length=4)
         if rows.short:
-            self.warnings.append(
+            self.ledger.warnings.append(
                 f"{rows.short} passages had fewer than 4 tokens and were left out."
             )
         limit = self.base.position_limit
@@ -191,34 +168,13 @@ class Study:
         rows = tokenise(self.tokenizer, self.training, 1_000_000)
         overlap = shared_ngrams(rows.rows, self.contexts_rows.rows, 8)
         if overlap:
-            self.warnings.append(
+            self.ledger.warnings.append(
                 f"{overlap} of {len(self.contexts_rows)} held-out passages share 8 tokens in a row "
                 "with the training text: figures on them are not held-out figures."
             )
         return rows
 
     # -- shared runs -----------------------------------------------------------------------
-
-    @contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        """Add the wall time of the context to `seconds[name]`."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] += time.perf_counter() - start
-
-    def ticker(self, task: str, total: int) -> Callable[[int], None]:
-        """A callback that adds up units done and reports progress."""
-        done = 0
-
-        def tick(count: int) -> None:
-            nonlocal done
-            done = min(done + count, total)
-            self.progress(task, done, total)
-
-        self.progress(task, 0, total)
-        return tick
 
     @cached_property
     def geometry_sites(self) -> tuple[Site, ...]:
@@ -232,7 +188,7 @@ class Study:
     def pair_run(self) -> PairRun:
         """Both models over the passages, once: moments at every site, and contexts."""
         rows = self.contexts_rows
-        with self.timed("shared run over the passages"):
+        with self.ledger.timed("shared run over the passages"):
             run = run_pair(
                 self.base,
                 self.fitted,
@@ -241,11 +197,11 @@ class Study:
                 unit_norm="unit_norm" in self.sizes.variants,
                 contexts_per_row=self.sizes.contexts_per_prompt,
                 batch_size=self.batch_size,
-                tick=self.ticker("both models read the passages", len(rows)),
+                tick=self.ledger.ticker("both models read the passages", len(rows)),
                 processes=self.processes,
             )
-        self.forwards["base over the passages"] += 1
-        self.forwards["fitted over the passages"] += 1
+        self.ledger.forwards["base over the passages"] += 1
+        self.ledger.forwards["fitted over the passages"] += 1
         return run
 
     @cached_property
@@ -253,7 +209,7 @@ class Study:
         """The corpus as token rows; None without one."""
         if self.corpus is None:
             return None
-        with self.timed("first reading of the corpus"):
+        with self.ledger.timed("first reading of the corpus"):
             return open_stream(self.corpus, self.tokenizer, self.sizes.context_tokens)
 
     @cached_property
@@ -277,7 +233,7 @@ class Study:
         stream = self.stream
         if stream is None:
             return self.pair_run
-        with self.timed("shared run over the corpus"):
+        with self.ledger.timed("shared run over the corpus"):
             run = run_pair(
                 self.base,
                 self.fitted,
@@ -286,12 +242,12 @@ class Study:
                 unit_norm="unit_norm" in self.sizes.variants,
                 positions=lambda _number, _length: (),
                 batch_size=self.batch_size,
-                tick=self.ticker("both models read the corpus", len(stream)),
+                tick=self.ledger.ticker("both models read the corpus", len(stream)),
                 processes=self.processes,
                 partial=self.kept_sums,
             )
         for role in ("base", "fitted"):
-            self.forwards[f"{role} over the corpus"] += 1
+            self.ledger.forwards[f"{role} over the corpus"] += 1
         return run
 
     @property
@@ -314,107 +270,37 @@ class Study:
             self._made[make] = make(self)
         return self._made[make]
 
-    # -- texts -----------------------------------------------------------------------------
-
-    def order(self, role: str, arms: Sequence[Decoding]) -> None:
-        """Have these arms written together with all else that is ordered.
-
-        Args:
-            role: see `model`.
-            arms: decodings; each name is written once per role.
-        """
-        known = self._orders[role] | self._written[role]
-        self._orders[role] |= {arm.name: arm for arm in arms if arm.name not in known}
-
-    def written(self, role: str, name: str) -> Generated:
-        """The texts of an arm that was ordered; the first call writes all orders of all roles."""
-        if name not in self._written[role]:
-            orders = {which: tuple(arms.values()) for which, arms in self._orders.items() if arms}
-            self._orders.clear()
-            found = self._write([(self.model(which), arms) for which, arms in orders.items()])
-            for which, texts in zip(orders, found, strict=True):
-                self._written[which] |= texts
-        return self._written[role][name]
-
-    def order_greedy(self, *roles: str) -> None:
-        """Have greedy continuations of all prompts written by the models in these roles."""
-        for role in roles:
-            self.order(role, [GREEDY])
-
-    def greedy(self, role: str) -> Generated:
-        """Greedy continuations of all prompts by the model in a role; written once."""
-        self.order(role, [GREEDY])
-        return self.written(role, GREEDY.name)
+    # -- models ----------------------------------------------------------------------------
 
     @cached_property
-    def stops(self) -> tuple[int, ...]:
-        """The ids that end a text, whoever writes it: those of all models of the study."""
-        models = [self.base, self.fitted, self.control, *self.late_stage]
-        named = [set(stop_tokens(model)) for model in models if model is not None]
-        ids = tuple(sorted(set().union(*named)))
-        if any(found != named[0] for found in named):
-            self.warnings.append(
-                "The checkpoints name different end tokens; the texts of all of them end at any "
-                f"of {', '.join(map(str, ids))}."
-            )
-        return ids
-
-    def write(
-        self,
-        model: HookedModel,
-        arms: Sequence[Decoding] = (GREEDY,),
-        *,
-        task: str = "",
-        processes: Processes | None = None,
-    ) -> dict[str, Generated]:
-        """Continuations by one model under some arms.
-
-        Arms that match an entropy match the fitted model's.
-
-        Args:
-            model: the model that writes.
-            arms: decodings with distinct names.
-            task: what to call it while it runs.
-            processes: who shares the texts; by default those of the study.
-        """
-        return self._write([(model, arms)], task or f"{model.name} writes", processes)[0]
-
-    def _write(
-        self,
-        works: Sequence[tuple[HookedModel, Sequence[Decoding]]],
-        task: str = "the models write",
-        processes: Processes | None = None,
-    ) -> list[dict[str, Generated]]:
-        writers = [
-            Writer(
-                model,
-                self.prompt_rows,
-                arms,
-                stops=self.stops,
-                new_tokens=self.sizes.new_tokens,
-                match_entropy_of=self.fitted,
-            )
-            for model, arms in works
-        ]
-        texts = sum(len(writer.jobs) for writer in writers)
-        with self.timed("generation"):
-            written = write_all(
-                writers,
-                batch_size=TEXTS_PER_ROW * self.batch_size,
-                tick=self.ticker(task, texts),
-                processes=processes or self.processes,
-            )
-        self.forwards[WRITTEN] += texts
-        return written
+    def models(self) -> dict[str, HookedModel]:
+        """By role: "base", "fitted", "control", "late-stage 0", "late-stage 1", ..."""
+        found = {"base": self.base, "fitted": self.fitted}
+        if self.control is not None:
+            found["control"] = self.control
+        return found | {f"late-stage {k}": twin for k, twin in enumerate(self.late_stage)}
 
     def model(self, role: str) -> HookedModel:
-        """The model in a role: "base", "fitted", "control", "late-stage 0", "late-stage 1", ..."""
-        if role.startswith("late-stage"):
-            return self.late_stage[int(role.rpartition(" ")[2] or 0)]
-        model = {"base": self.base, "fitted": self.fitted, "control": self.control}[role]
-        if model is None:
+        """The model in a role; see `models`.
+
+        Raises:
+            InputRefused: no checkpoint has that role.
+        """
+        if role not in self.models:
             raise InputRefused(f"{role}: expected a checkpoint, found none")
-        return model
+        return self.models[role]
+
+    @cached_property
+    def texts(self) -> Continuations:
+        """What the models write after the prompts."""
+        return Continuations(
+            self.models,
+            self.prompt_rows,
+            new_tokens=self.sizes.new_tokens,
+            batch_size=self.batch_size,
+            processes=self.processes,
+            ledger=self.ledger,
+        )
 
     def described(self) -> dict[str, Any]:
         """The sizes as plain data for the report."""

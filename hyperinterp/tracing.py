@@ -12,12 +12,13 @@ from hyperinterp.analyses.trace import alone, beside, side
 from hyperinterp.checkpoints.manifest import read_manifest
 from hyperinterp.course import Course, read_course
 from hyperinterp.errors import InputRefused, MismatchedPair
+from hyperinterp.ledger import Ledger, Progress, silent
 from hyperinterp.models import load
 from hyperinterp.provenance import facts_of, provenance_of, rounded
 from hyperinterp.ranges import at_least, check_seed
 from hyperinterp.report.trace.schema import TRACE_VERSION, Trace, TracePoint
 from hyperinterp.sizes import Sizes
-from hyperinterp.study import Progress, Study, silent
+from hyperinterp.study import Study
 from hyperinterp.text import Passages, builtin_passages
 
 _MANIFEST = "hyperinterp-manifest.json"
@@ -162,7 +163,7 @@ def trace(
         sizes=chosen,
         seed=seed,
         batch_size=batch_size,
-        progress=progress,
+        ledger=Ledger(progress),
     )
     course = read_course(_folder(run))
     ours = side(study, first, "base")
@@ -171,7 +172,7 @@ def trace(
     ]
     facts = [facts_of(first, "base")]
     for item in found:
-        with study.timed("loading"):
+        with study.ledger.timed("loading"):
             model = load(item.path, base=named, base_if_adapter=True, dtype=dtype, device=device)
         told = {name: item.facts.get(name) for name in ("step", "epoch", "epoch_loss")}
         told["levels"] = list(item.facts.get("levels") or ())
@@ -186,7 +187,9 @@ def trace(
         del model
         gc.collect()  # a model sits in reference cycles; the next one needs its memory
     if all(item.name != "final" for item in found):
-        study.warnings.append("The run is not finished: its final weights are not among these.")
+        study.ledger.warnings.append(
+            "The run is not finished: its final weights are not among these."
+        )
     told = provenance_of(study, facts, "custom" if sizes else preset, seed)
     seconds = {**told.wall_seconds, "total": time.perf_counter() - start}
     return Trace(

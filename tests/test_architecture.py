@@ -25,6 +25,8 @@ LAYERS = (
     ("hyperinterp.models",),
     ("hyperinterp.capture", "hyperinterp.generation", "hyperinterp.training"),
     ("hyperinterp.pairs",),
+    ("hyperinterp.ledger",),
+    ("hyperinterp.continuations",),
     ("hyperinterp.study",),
     ("hyperinterp.analyses.results", "hyperinterp.analyses.intervals"),
     ("hyperinterp.verdicts",),

@@ -42,9 +42,9 @@ def text_rows(study: Study) -> tuple[int, ...]:
 
 def bias_texts(study: Study) -> Texts:
     """Greedy text on the same prompts: of both models and the arms that write."""
-    texts: Texts = {key: study.written("base", label(key)) for key in writing_keys(study)}
+    texts: Texts = {key: study.texts.of("base", label(key)) for key in writing_keys(study)}
     for role in ("base", "fitted"):
-        texts[role] = study.greedy(role).chosen(text_rows(study))
+        texts[role] = study.texts.greedy(role).chosen(text_rows(study))
     texts[NONE, 0.0] = texts["base"]
     return texts
 

@@ -31,15 +31,15 @@ class ControlBlock(Block):
 
 def prepare(study: Study) -> None:
     """Orders the texts."""
-    study.order_greedy("base", "fitted", "control")
+    study.texts.order_greedy("base", "fitted", "control")
 
 
 def analyse(study: Study) -> tuple[ControlBlock, Claim]:
     """Text and predictions of the control beside the base, and its gap to the fitted model."""
     if study.control is None:
         raise InputRefused("claim C9: expected a control checkpoint, found none")
-    written = {role: study.greedy(role) for role in ("base", "fitted", "control")}
-    with study.timed("control"):
+    written = {role: study.texts.greedy(role) for role in ("base", "fitted", "control")}
+    with study.ledger.timed("control"):
         window = study.sizes.window
         sides = compared(window, written["base"], written["control"])
         keep = together(*sides)
@@ -63,11 +63,11 @@ def _predictions(study: Study) -> dict[str, Pair]:
         study.contexts_rows,
         contexts_per_row=study.sizes.contexts_per_prompt,
         batch_size=study.batch_size,
-        tick=study.ticker("base and control read the passages", len(study.contexts_rows)),
+        tick=study.ledger.ticker("base and control read the passages", len(study.contexts_rows)),
         processes=study.processes,
     )
     for role in ("base", "control"):
-        study.forwards[f"{role} over the passages"] += 1
+        study.ledger.forwards[f"{role} over the passages"] += 1
     found = run.contexts
     ours = read(study.base, found.base, found.target, found.row, study.processes)
     theirs = read(control, found.fitted, found.target, found.row, study.processes)

@@ -82,13 +82,13 @@ COPY_LENGTH = 8
 
 def prepare(study: Study) -> None:
     """Orders the texts."""
-    study.order_greedy("base", "fitted")
+    study.texts.order_greedy("base", "fitted")
 
 
 def analyse(study: Study) -> tuple[DiversityBlock, Claim]:
     """Greedy text of both models on the held-out prompts, scored and judged."""
-    written = {role: study.greedy(role) for role in ("base", "fitted")}
-    with study.timed("diversity"):
+    written = {role: study.texts.greedy(role) for role in ("base", "fitted")}
+    with study.ledger.timed("diversity"):
         window = study.sizes.window
         scores = dict(zip(written, compared(window, *written.values()), strict=True))
         keep = together(*scores.values())
@@ -101,7 +101,7 @@ def analyse(study: Study) -> tuple[DiversityBlock, Claim]:
         )
         pairs["self_bleu"] = _self_bleus(study, written)
         if not keep.all():
-            study.warnings.append(
+            study.ledger.warnings.append(
                 f"{int((~keep).sum())} of {len(keep)} prompts have a continuation shorter than "
                 f"{MIN_TOKENS} tokens and are left out of the diversity scores."
             )

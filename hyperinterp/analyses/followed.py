@@ -83,5 +83,5 @@ def _read(study: Study, role: str) -> dict[Site, ContextRows]:
         processes=study.processes,
         keepers=kept,
     )
-    study.forwards[f"{role} over the passages of the lens"] += 1
+    study.ledger.forwards[f"{role} over the passages of the lens"] += 1
     return kept

@@ -74,7 +74,7 @@ PRIMARY = "pr_corrected"
 def analyse(study: Study) -> tuple[GeometryBlock, Claim]:
     """Dimension profile, its paired intervals, and the verdict on terminal expansion."""
     run = study.geometry_run
-    with study.timed("geometry"):
+    with study.ledger.timed("geometry"):
         profiles, spectra = _profiles(study, run)
 
         def measured_at(site: Site) -> SiteGeometry:
@@ -166,7 +166,7 @@ def _left_out(
         list(run.sites),
         sinks,
         batch_size=study.batch_size,
-        tick=study.ticker(f"intervals of the {role} geometry", len(run.rows)),
+        tick=study.ledger.ticker(f"intervals of the {role} geometry", len(run.rows)),
         processes=study.processes,
         partial=study.kept_sums and (study.kept_sums, f"intervals-{role}"),
         keepers=along,
@@ -174,7 +174,7 @@ def _left_out(
     if along:
         study.kept_rows[role] = along
     text = "passages" if study.corpus is None else "corpus"
-    study.forwards[f"{role} over the {text}"] += 1
+    study.ledger.forwards[f"{role} over the {text}"] += 1
     every = leave_one_out([sink for named in sinks.values() for sink in named], study.processes)
     return {(site, variant.name): item for (site, variant), item in zip(jobs, every, strict=True)}
 

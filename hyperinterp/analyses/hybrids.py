@@ -9,10 +9,11 @@ from hyperinterp.analyses.results import Measured
 from hyperinterp.analyses.scoring import compared, together, values, window_scores
 from hyperinterp.analyses.twins import gain_share
 from hyperinterp.block import Brief
+from hyperinterp.continuations import WRITTEN
 from hyperinterp.distributed import ALONE
 from hyperinterp.generation import GREEDY, Generated
 from hyperinterp.models import Part, blocks, transplanted
-from hyperinterp.study import WRITTEN, Study
+from hyperinterp.study import Study
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,12 @@ def written_hybrids(
     plan = planned_hybrids(study.base.n_layers, largest)[: study.sizes.hybrids]
     if not plan:
         return ()
-    study.order_greedy("base", "fitted")
-    study.greedy("base")  # by all processes together, before each writes hybrids of its own
-    before = study.forwards[WRITTEN]
+    study.texts.order_greedy("base", "fitted")
+    study.texts.greedy("base")  # by all processes together, before each writes hybrids of its own
+    before = study.ledger.forwards[WRITTEN]
     texts = study.processes.mapped(lambda hybrid: _written(study, hybrid, differing), plan)
-    study.forwards[WRITTEN] = before + sum(
-        study.processes.everywhere(study.forwards[WRITTEN] - before)
+    study.ledger.forwards[WRITTEN] = before + sum(
+        study.processes.everywhere(study.ledger.forwards[WRITTEN] - before)
     )
     return tuple(
         _scored(study, hybrid.label, hybrid.layers, hybrid.direction, text)
@@ -107,7 +108,8 @@ def unchanged_texts(study: Study) -> tuple[HybridText, ...]:
     """Base and fitted model as they are, on the prompts of the hybrids and scored alike."""
     rows = study.control_rows
     return tuple(
-        _scored(study, role, (), "", study.greedy(role).chosen(rows)) for role in ("base", "fitted")
+        _scored(study, role, (), "", study.texts.greedy(role).chosen(rows))
+        for role in ("base", "fitted")
     )
 
 
@@ -115,10 +117,10 @@ def _written(study: Study, hybrid: Hybrid, differing: frozenset[Part]) -> Genera
     role, other = ("base", "fitted") if hybrid.direction == INTO_BASE else ("fitted", "base")
     parts = [part for part in blocks(hybrid.layers) if part in differing]
     if not parts:
-        return study.greedy(role).chosen(study.control_rows)
+        return study.texts.greedy(role).chosen(study.control_rows)
     with transplanted(study.model(role), study.model(other), parts) as model:
         arm = replace(GREEDY, rows=study.control_rows)
-        found = study.write(model, [arm], task=f"{hybrid.label} writes", processes=ALONE)
+        found = study.texts.write(model, [arm], task=f"{hybrid.label} writes", processes=ALONE)
     return found[GREEDY.name]
 
 
@@ -127,7 +129,7 @@ def _scored(
 ) -> HybridText:
     rows, window = study.control_rows, study.sizes.window
     own = window_scores(written, window)
-    ends = (study.greedy(role).chosen(rows) for role in ("base", "fitted"))
+    ends = (study.texts.greedy(role).chosen(rows) for role in ("base", "fitted"))
     sides = compared(window, *ends, written)
     mine, keep = together(own), together(*sides)
     return HybridText(

@@ -12,7 +12,7 @@ def on_policy_contexts(study: Study) -> Contexts | None:
     A row's decisions begin at the last token of its own prompt, so that every one of them is
     followed by a token that the model wrote. None where fewer than two rows have any.
     """
-    written = study.greedy("fitted")
+    written = study.texts.greedy("fitted")
     prompts = study.prompt_rows
     rows = tuple(prompt + text for prompt, text in zip(prompts.rows, written.rows, strict=True))
 
@@ -23,21 +23,21 @@ def on_policy_contexts(study: Study) -> Contexts | None:
         return chosen_positions(length, study.sizes.contexts_per_prompt, start)
 
     if sum(bool(positions(number, len(row))) for number, row in enumerate(rows)) < 2:
-        study.warnings.append(
+        study.ledger.warnings.append(
             "Fewer than two of the fitted model's texts have a token: ranks on its own text are "
             "not measured."
         )
         return None
 
-    with study.timed("reading the fitted model's text"):
+    with study.ledger.timed("reading the fitted model's text"):
         run = run_pair(
             study.base,
             study.fitted,
             replace(prompts, rows=rows),
             positions=positions,
             batch_size=study.batch_size,
-            tick=study.ticker("both models read the fitted model's text", len(rows)),
+            tick=study.ledger.ticker("both models read the fitted model's text", len(rows)),
             processes=study.processes,
         )
-    study.forwards["both over the fitted model's text"] += 1
+    study.ledger.forwards["both over the fitted model's text"] += 1
     return run.contexts

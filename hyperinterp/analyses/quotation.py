@@ -59,7 +59,7 @@ EXAMPLES = 8
 
 def prepare(study: Study) -> None:
     """Orders the texts."""
-    study.order_greedy("base", "fitted")
+    study.texts.order_greedy("base", "fitted")
 
 
 def analyse(study: Study) -> tuple[QuotationBlock, Claim]:
@@ -67,8 +67,8 @@ def analyse(study: Study) -> tuple[QuotationBlock, Claim]:
     training, passages = study.training_rows, study.training
     if training is None or passages is None:
         raise InputRefused("claim C8: expected the training passages, found none")
-    written = {role: study.greedy(role) for role in ("base", "fitted")}
-    with study.timed("quotation"):
+    written = {role: study.texts.greedy(role) for role in ("base", "fitted")}
+    with study.ledger.timed("quotation"):
         index = NgramIndex(training.rows, n=COPY_LENGTH)
         copied = {role: _copied(text.rows, index) for role, text in written.items()}
         share = _ratio_pair(copied["base"], copied["fitted"])

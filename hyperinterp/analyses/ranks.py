@@ -105,13 +105,13 @@ TABLE = 20
 
 def prepare(study: Study) -> None:
     """Orders the texts."""
-    study.order_greedy("fitted")
+    study.texts.order_greedy("fitted")
 
 
 def analyse(study: Study) -> tuple[RanksBlock, Claim]:
     """Overrides and orderings on held-out and on self-written text, and their verdict."""
     contexts, own = study.contexts, on_policy_contexts(study)
-    with study.timed("ranks"):
+    with study.ledger.timed("ranks"):
         frequencies, source = token_frequencies(study)
         found = study.once(held_out_overrides)
         forced = _context_ranks(study, "teacher-forced", contexts, found, frequencies)
@@ -119,7 +119,7 @@ def analyse(study: Study) -> tuple[RanksBlock, Claim]:
         if own is not None:
             found = found_overrides(study.base, study.fitted, own, processes=study.processes)
             policy = _context_ranks(study, "on-policy", own, found, frequencies)
-    with study.timed("lens"):
+    with study.ledger.timed("lens"):
         lens = lens_profile(study)
     block = RanksBlock(forced, policy, lens, source)
     lower_half = min(forced.halves, key=_lowest)

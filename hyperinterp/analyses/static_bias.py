@@ -115,14 +115,14 @@ MOST_GAINERS = 500
 def prepare(study: Study) -> tuple[dict[str, Tensor], FittedBias]:
     """Every bias by name, and how the fitted one was found; orders the texts written with them."""
     calibration = study.contexts.in_rows(split_half(len(study.contexts_rows), study.seed)[0])
-    with study.timed("static bias"):
+    with study.ledger.timed("static bias"):
         biases, fitted = _biases(study, calibration)
     rows = text_rows(study)
     arms = [
         Decoding(label(key), bias=biases[key[0]], alpha=key[1], rows=rows)
         for key in writing_keys(study)
     ]
-    study.order("base", arms)
+    study.texts.order("base", arms)
     return biases, fitted
 
 
@@ -134,7 +134,7 @@ def analyse(study: Study) -> tuple[StaticBiasBlock, Claim]:
         return _untested(halves, reason), not_tested("C3", reason)
     evaluation, keys = study.contexts.in_rows(halves[1]), bias_grid(study)
     biases, fitted = study.once(prepare)
-    with study.timed("static bias"):
+    with study.ledger.timed("static bias"):
         found = _evaluate(study, evaluation, biases, keys)
     texts, window = bias_texts(study), study.sizes.window
     scores = {key: window_scores(text, window) for key, text in texts.items()}

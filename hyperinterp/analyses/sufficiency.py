@@ -73,7 +73,7 @@ PRIMARY = "pr_corrected"
 
 def prepare(study: Study) -> None:
     """Orders the texts."""
-    study.order_greedy(*_roles(study))
+    study.texts.order_greedy(*_roles(study))
 
 
 def analyse(study: Study) -> tuple[SufficiencyBlock, Claim]:
@@ -81,12 +81,12 @@ def analyse(study: Study) -> tuple[SufficiencyBlock, Claim]:
     if not study.late_stage:
         raise InputRefused("claim C7: expected a late-stage checkpoint, found none")
     roles = _roles(study)
-    scores = {role: window_scores(study.greedy(role), study.sizes.window) for role in roles}
+    scores = {role: window_scores(study.texts.greedy(role), study.sizes.window) for role in roles}
     last = Site(SiteKind.RESID, study.base.n_layers - 1)
     shared = study.pair_run if last in study.geometry_sites and not study.corpus else None
-    with study.timed("sufficiency"):
+    with study.ledger.timed("sufficiency"):
         twins = _twins(study, scores, last, shared)
-        sides = compared(study.sizes.window, *(study.greedy(role) for role in roles[:3]))
+        sides = compared(study.sizes.window, *(study.texts.greedy(role) for role in roles[:3]))
         keep = together(*sides)
         base, fitted, late = (values(side, "ttr", keep) for side in sides)
     block = SufficiencyBlock(
@@ -129,11 +129,11 @@ def _run(study: Study, role: str, last: Site) -> PairRun:
         sites=[last],
         contexts_per_row=study.sizes.contexts_per_prompt,
         batch_size=study.batch_size,
-        tick=study.ticker(f"base and {role} read the passages", len(study.contexts_rows)),
+        tick=study.ledger.ticker(f"base and {role} read the passages", len(study.contexts_rows)),
         processes=study.processes,
     )
     for name in ("base", role):
-        study.forwards[f"{name} over the passages"] += 1
+        study.ledger.forwards[f"{name} over the passages"] += 1
     return run
 
 
@@ -147,10 +147,10 @@ def _left_out(study: Study, role: str, run: PairRun, last: Site) -> LeaveOneOut:
         [last],
         {last: [sink]},
         batch_size=study.batch_size,
-        tick=study.ticker(f"interval of the {role} last block", len(run.rows)),
+        tick=study.ledger.ticker(f"interval of the {role} last block", len(run.rows)),
         processes=study.processes,
     )
-    study.forwards[f"{role} over the passages"] += 1
+    study.ledger.forwards[f"{role} over the passages"] += 1
     return leave_one_out([sink], study.processes)[0]
 
 

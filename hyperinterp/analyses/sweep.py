@@ -131,7 +131,7 @@ def sweep(study: Study) -> Sweep:
     nulls = null_layers(changed, base.n_layers, sizes.null_blocks)
     rows, per_passage = passages(study), contexts_per_passage(study)
     distinct = 2 * len(plan) + len(nulls) * sizes.null_draws
-    tick = study.ticker("functions are exchanged", distinct * len(rows))
+    tick = study.ledger.ticker("functions are exchanged", distinct * len(rows))
     longest = len(chosen_positions(max(map(len, rows.rows)), per_passage))
     size = max(1, min(study.batch_size, KEPT_ENTRIES // (longest * base.vocab_size)))
     (size,) = study.processes.rows_per_batch(size, [len(rows)])
@@ -148,7 +148,7 @@ def sweep(study: Study) -> Sweep:
                 draws = nulls if direction == INTO_BASE else ()
                 parts[direction].append(pair.outcome(plan, draws, sizes.null_draws, study.seed))
     for role in ("base", "fitted"):
-        study.forwards[f"{role} over the passages of the transplants"] += 1
+        study.ledger.forwards[f"{role} over the passages of the transplants"] += 1
     shared = study.processes
     executed = int(shared.summed(torch.tensor(count.executed)))
     row = shared.gathered(row)

@@ -107,12 +107,12 @@ FITTED_SAMPLED = "fitted sampled"
 def prepare(study: Study) -> tuple[ContextFits, GlobalFit]:
     """Temperatures of every context and of all together; orders the texts written at them."""
     contexts = study.contexts
-    with study.timed("temperature"):
+    with study.ledger.timed("temperature"):
         fits = fit_contexts(study, contexts)
         fit = fit_globally(study, contexts, fits.fitted_entropy, _grid(study))
     rows = study.control_rows
     for role, arms in _sampled(study, fit.temperature).items():
-        study.order(
+        study.texts.order(
             role,
             [
                 Decoding(_drawn(name, s), t, s, rows=rows, match_entropy=name == AT_CONTEXT)
@@ -225,7 +225,7 @@ def _sampled(study: Study, temperature: float) -> dict[str, dict[str, float]]:
 
 def _draws(study: Study, role: str, name: str) -> list[Generated]:
     """What an arm wrote, one entry per seed."""
-    return [study.written(role, _drawn(name, seed)) for seed in _seeds(study)]
+    return [study.texts.of(role, _drawn(name, seed)) for seed in _seeds(study)]
 
 
 def _texts(study: Study, temperature: float) -> Scores:
@@ -235,7 +235,7 @@ def _texts(study: Study, temperature: float) -> Scores:
     for role, arms in _sampled(study, temperature).items():
         for name in arms:
             scores[name] = [window_scores(draw, window) for draw in _draws(study, role, name)]
-        greedy = study.greedy(role).chosen(study.control_rows)
+        greedy = study.texts.greedy(role).chosen(study.control_rows)
         scores[f"{role} greedy"] = [window_scores(greedy, window)]
     scores["base greedy at T*"] = scores["base greedy"]
     return scores

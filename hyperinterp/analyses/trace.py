@@ -115,14 +115,14 @@ def side(study: Study, model: HookedModel, role: str) -> Side:
     check_pair(study.base, model)
     rows, sizes = study.contexts_rows, study.sizes
     sites = stream_sites(model.n_layers)
-    with study.timed("reading"):
+    with study.ledger.timed("reading"):
         run = run_one(
             model,
             rows,
             sites=sites,
             contexts_per_row=sizes.contexts_per_prompt,
             batch_size=study.batch_size,
-            tick=study.ticker(f"{role} reads the passages", len(rows)),
+            tick=study.ledger.ticker(f"{role} reads the passages", len(rows)),
         )
         sinks = {site: PromptSink(run.moments[site].spectrum(vectors=True)) for site in sites}
         rows_of_prompts(
@@ -131,11 +131,11 @@ def side(study: Study, model: HookedModel, role: str) -> Side:
             sites,
             {site: [sink] for site, sink in sinks.items()},
             batch_size=study.batch_size,
-            tick=study.ticker(f"intervals of {role}", len(rows)),
+            tick=study.ledger.ticker(f"intervals of {role}", len(rows)),
         )
-    study.forwards[f"{role} over the passages"] += 2
-    written = study.write(model, task=f"{role} writes")[GREEDY.name]
-    with study.timed("measures"):
+    study.ledger.forwards[f"{role} over the passages"] += 2
+    written = study.texts.write(model, task=f"{role} writes")[GREEDY.name]
+    with study.ledger.timed("measures"):
         return Side(
             written=written,
             run=run,
@@ -164,7 +164,7 @@ def alone(study: Study, base: Side) -> Observed:
 
 def beside(study: Study, base: Side, model: HookedModel, mine: Side) -> Observed:
     """One checkpoint's figures, and its differences from the base on the same prompts."""
-    with study.timed("measures"):
+    with study.ledger.timed("measures"):
         sides = compared(study.sizes.window, base.written, mine.written)
         keep = together(*sides)
         row = mine.run.row

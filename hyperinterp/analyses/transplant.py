@@ -99,12 +99,12 @@ class TransplantBlock(Block):
 def prepare(study: Study) -> None:
     """Orders the texts that those of hybrids are compared with."""
     if study.sizes.hybrids:
-        study.order_greedy("base", "fitted")
+        study.texts.order_greedy("base", "fitted")
 
 
 def analyse(study: Study) -> tuple[TransplantBlock, Claim]:
     """Exchange every part both ways, let hybrids write, and judge the last block's share."""
-    with study.timed("transplants"):
+    with study.ledger.timed("transplants"):
         found = sweep(study)
         transplants = tuple(
             _transplant(found, exchange, direction)
@@ -250,7 +250,7 @@ def _remark(study: Study, found: Sweep) -> None:
     """Tell the reader what could not be exchanged or compared, and why."""
     kinds = {exchange.kind for exchange in found.exchanges}
     if PartKind.ATTN.value in kinds and PartKind.MLP.value not in kinds:
-        study.warnings.append(
+        study.ledger.warnings.append(
             f"{study.base.anatomy.family} keeps weights outside attention and MLP, so C6 "
             "exchanges blocks and attention but not the MLP on its own."
         )
@@ -260,7 +260,7 @@ def _remark(study: Study, found: Sweep) -> None:
         if Part(PartKind.BLOCK, layer) not in found.differing
     ]
     if equal:
-        study.warnings.append(
+        study.ledger.warnings.append(
             f"{len(equal)} of {study.base.n_layers} blocks have equal weights in both models: "
             "exchanging them changes nothing, so C6 draws no random changes for them."
         )

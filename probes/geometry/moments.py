@@ -13,6 +13,8 @@ from .spectrum import Spectrum, spectrum_of
 _CHUNK = 4096
 """Rows per float32 matmul: bounds its rounding, and the memory of the shifted copy."""
 
+_STRIPS, _NARROWEST = 8, 96
+"""On a CPU a product is made in at most 8 strips of rows, none but the last under 96 wide."""
 
 _LARGEST = {torch.float32: 1e15, torch.float64: 1e140}
 """Largest magnitude whose squares can be added up in a dtype without overflow."""
@@ -31,6 +33,9 @@ class Moments:
             has no float64.
         compute_dtype: dtype of the shift and the matmul, float32 or float64. Rows in a wider
             dtype are computed in theirs; float16 and bfloat16 rows are widened first.
+
+    Products are symmetric: on a CPU only the strips from their diagonal on are made, and the rest
+    is mirrored when it is read.
 
     Memory: [d d] in float64 and [d d] in the compute dtype, whatever the number of rows.
 
@@ -78,7 +83,9 @@ class Moments:
     @torch.no_grad()
     @torch.inference_mode(False)
     def add(self, rows: Array) -> None:
-        """Take in rows [... d]; about one [d n] x [n d] matmul. No rows at all are allowed.
+        """Take in rows [... d]; on a CPU little more than half of a [d n] x [n d] matmul.
+
+        No rows at all are allowed.
 
         Raises:
             ValueError: if the width is not d, or if an entry is NaN, infinite, or so large that
@@ -104,7 +111,7 @@ class Moments:
     def _add_chunk(self, rows: Tensor, dtype: torch.dtype) -> None:
         shift = self._reference(rows)
         centred = rows.to(dtype) - shift.to(rows.device, dtype)
-        total = centred.sum(0, dtype=torch.float64 if rows.device.type != "mps" else dtype)
+        total = centred.sum(0)
         pending = self._pending
         if pending is not None and (pending.dtype, pending.device) != (dtype, rows.device):
             self.flush()
@@ -113,7 +120,9 @@ class Moments:
             pending = torch.zeros(self.d, self.d, dtype=dtype, device=rows.device)
             self._pending = pending
         keep = 1 if self._pending_rows else 0
-        torch.addmm(pending, centred.T, centred, beta=keep, out=pending)
+        for start, stop in _strips(self.d, rows.device):
+            strip = pending[start:stop, start:]
+            torch.addmm(strip, centred.T[start:stop], centred[:, start:], beta=keep, out=strip)
         self._pending_rows += len(rows)
         self._shift = shift
         self.n += len(rows)
@@ -132,9 +141,10 @@ class Moments:
         if self._pending is None or not self._pending_rows:
             return
         if self._second is None:
-            self._second = self._pending.to(self._sum, copy=True)
-        else:
-            self._second += self._pending.to(self._sum.device)
+            self._second = torch.diag(torch.zeros_like(self._sum))
+        for start, stop in _strips(self.d, self._pending.device):
+            strip = self._pending[start:stop, start:]
+            self._second[start:stop, start:] += strip.to(self._sum.device)
         self._pending_rows = 0
 
     def _reference(self, rows: Tensor) -> Tensor:
@@ -234,15 +244,14 @@ class Moments:
     @property
     def mean(self) -> Float64[Tensor, " d"]:
         """Mean row [d]."""
-        shift, _ = self._full()
+        shift, _ = self._sums()
         return shift + self._sum / self.n
 
     def covariance(self) -> Float64[Tensor, "d d"]:
         """Population covariance [d d] (divided by n), about the mean."""
-        _, second = self._full()
+        _, upper = self._sums()
         mean = self._sum / self.n
-        out = second / self.n - torch.outer(mean, mean)
-        return (out + out.T) / 2
+        return _mirrored(upper) / self.n - torch.outer(mean, mean)
 
     def second_moment(self) -> Float64[Tensor, "d d"]:
         """Mean of x x^T [d d], about zero."""
@@ -253,7 +262,8 @@ class Moments:
         """Eigenvalues (and, on request, eigenvectors) of the covariance."""
         return spectrum_of(self.covariance(), n=self.n, mean=self.mean, vectors=vectors)
 
-    def _full(self) -> tuple[Tensor, Tensor]:
+    def _sums(self) -> tuple[Tensor, Tensor]:
+        """The reference, and the second moment about it, of which the upper triangle counts."""
         self.flush()
         if self.n < 1 or self._shift is None or self._second is None:
             raise ValueError("Moments: expected at least one row, found none")
@@ -267,7 +277,7 @@ class Moments:
             "n": torch.tensor(self.n, dtype=torch.int64),
             "shift": zero if self._shift is None else self._shift.clone(),
             "sum": self._sum.clone(),
-            "second": torch.diag(zero) if self._second is None else self._second.clone(),
+            "second": torch.diag(zero) if self._second is None else _mirrored(self._second),
         }
 
     @classmethod
@@ -287,6 +297,17 @@ class Moments:
             out._sum = state["sum"].to(torch.float64, copy=True)
             out._second = state["second"].to(torch.float64, copy=True)
         return out
+
+
+def _strips(d: int, device: torch.device) -> list[tuple[int, int]]:
+    """First and last row of the strips in which a symmetric [d d] is made; all of it off a CPU."""
+    step = max(_NARROWEST, -(-d // _STRIPS)) if device.type == "cpu" else d
+    return [(start, min(start + step, d)) for start in range(0, d, step)]
+
+
+def _mirrored(upper: Tensor) -> Float[Tensor, "d d"]:
+    """The symmetric matrix with this upper triangle; what lies below the diagonal is not read."""
+    return upper.triu() + upper.triu(1).T
 
 
 def working_dtype(rows: torch.dtype, wanted: torch.dtype, device: torch.device) -> torch.dtype:

@@ -143,7 +143,9 @@ def test_a_tokenizer_with_more_tokens_than_the_embedding_is_refused():
 
 @pytest.mark.parametrize("given", ["train_data", "frequencies"])
 def test_further_texts_and_tables_are_looked_at_before_the_work(given, monkeypatch):
-    monkeypatch.setattr("hyperinterp.study.write_all", lambda *_, **__: pytest.fail("wrote"))
+    monkeypatch.setattr(
+        "hyperinterp.continuations.write_all", lambda *_, **__: pytest.fail("wrote")
+    )
     short = Passages((Passage("1", "a"), Passage("2", "b")), "two letters")
     found = {"train_data": short, "frequencies": Frequencies({9999: 1}, "a table")}
     with pytest.raises(InputRefused, match="expected"):

@@ -1,6 +1,6 @@
 """Texts of all claims: one call of generation for all models, and the same texts as alone."""
 
-from hyperinterp import generation, study
+from hyperinterp import continuations, generation
 from hyperinterp.analyses import diversity, static_bias, temperature
 from hyperinterp.compare import compare
 from hyperinterp.generation import GREEDY, Decoding
@@ -16,7 +16,7 @@ def test_all_models_write_all_their_texts_in_one_call(tiny_pair, make_study, mon
         calls.append([(writer.model.name, {arm.name for arm in writer.arms}) for writer in writers])
         return generation.write_all(writers, **rest)
 
-    monkeypatch.setattr(study, "write_all", counted)
+    monkeypatch.setattr(continuations, "write_all", counted)
     report = compare(
         *tiny_pair, prompts=made.passages, sizes=SIZES, claims="C1,C2,C3,C4", batch_size=4
     )
@@ -38,8 +38,8 @@ def test_texts_are_those_of_every_arm_alone(tiny_pair, make_study):
     assert merged == diversity.analyse(make_study(tiny_pair))[0]
     alone = make_study(tiny_pair)
     arm = Decoding("base sampled #0", 1.0, 0, rows=alone.control_rows)
-    expected = alone.write(alone.base, [arm])[arm.name]
-    assert together.written("base", arm.name) == expected
+    expected = alone.texts.write(alone.base, [arm])[arm.name]
+    assert together.texts.of("base", arm.name) == expected
 
 
 def test_what_is_made_once_is_kept(tiny_pair, make_study):

@@ -20,7 +20,7 @@ def test_a_model_beside_itself_gains_nothing(planted, make_study):
 def test_scores_equal_a_plain_recomputation(tiny_pair, make_study):
     study = make_study(tiny_pair)
     block, _ = diversity.analyse(study)
-    rows = study.greedy("fitted").rows
+    rows = study.texts.greedy("fitted").rows
     ratio = sum(len(set(row)) / len(row) for row in rows) / len(rows)
     assert block.scores["ttr"].fitted.value == pytest.approx(ratio)
     fours = [list(zip(*(row[i:] for i in range(4)), strict=False)) for row in rows]
@@ -44,9 +44,9 @@ def test_all_models_of_a_study_end_at_the_same_tokens(planted, make_study):
     fitted.hf.generation_config.eos_token_id = [2, 5, 7, 11]
     study = make_study((base, fitted))
     block, claim = diversity.analyse(study)
-    assert set(study.stops) >= {2, 5, 7, 11}
-    assert any("end tokens" in warning for warning in study.warnings)
-    assert study.greedy("base").rows == study.greedy("fitted").rows
+    assert set(study.texts.stops) >= {2, 5, 7, 11}
+    assert any("end tokens" in warning for warning in study.ledger.warnings)
+    assert study.texts.greedy("base").rows == study.texts.greedy("fitted").rows
     assert block.scores["ttr"].delta.value == 0
     assert claim.verdict is not Verdict.SUPPORTED
 

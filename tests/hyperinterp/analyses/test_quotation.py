@@ -19,7 +19,7 @@ def study(make_tiny, make_study):
 
 
 def test_text_of_the_training_set_is_quotation(study):
-    study.training = _texts(study, study.greedy("fitted").rows)
+    study.training = _texts(study, study.texts.greedy("fitted").rows)
     block, claim = quotation.analyse(study)
     assert block.copied_share.fitted.value == 1.0
     assert block.longest_span.fitted.value == study.sizes.new_tokens
@@ -29,7 +29,7 @@ def test_text_of_the_training_set_is_quotation(study):
     for example in block.examples:
         row = int(example.prompt_id)
         assert example.length == 24
-        assert example.text == study.tokenizer.decode(study.greedy("fitted").rows[row])
+        assert example.text == study.tokenizer.decode(study.texts.greedy("fitted").rows[row])
         assert example.text == {item.id: item.text for item in study.training}[example.source_id]
 
 
@@ -47,7 +47,7 @@ def test_text_that_shares_nothing_is_not(study, words):
 
 def test_a_model_with_itself_copies_no_more(planted, make_study):
     study = make_study(planted("itself"))
-    study.training = _texts(study, study.greedy("base").rows[:4])
+    study.training = _texts(study, study.texts.greedy("base").rows[:4])
     block, _ = quotation.analyse(study)
     assert block.copied_share.delta.value == 0.0
     assert block.longest_span.delta.value == 0.0
@@ -57,7 +57,7 @@ def test_held_out_text_in_the_training_text_is_counted_and_warned_of(study):
     study.training = _texts(study, study.contexts_rows.rows[:4])
     block, _ = quotation.analyse(study)
     assert block.heldout_share.value == pytest.approx(4 / len(study.contexts_rows))
-    assert any("8 tokens in a row" in warning for warning in study.warnings)
+    assert any("8 tokens in a row" in warning for warning in study.ledger.warnings)
 
 
 def test_shares_are_ratios_of_sums_with_a_paired_difference():

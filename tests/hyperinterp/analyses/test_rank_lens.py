@@ -77,9 +77,9 @@ def test_streams_kept_by_the_run_for_the_intervals_are_those_of_the_model_itself
     study.geometry = True
     geometry.analyse(study)
     ranks.analyse(study)
-    assert study.forwards["base over the passages"] == 2
-    assert study.forwards["fitted over the passages"] == 2
-    assert not any("lens" in name for name in study.forwards)
+    assert study.ledger.forwards["base over the passages"] == 2
+    assert study.ledger.forwards["fitted over the passages"] == 2
+    assert not any("lens" in name for name in study.ledger.forwards)
     chosen = followed(study)
     alone = make_study((study.base, study.fitted))
     for role in ("base", "fitted"):
@@ -92,4 +92,4 @@ def test_streams_kept_by_the_run_for_the_intervals_are_those_of_the_model_itself
                 found = study.model(role).activations(ids, [site])[site]
                 wanted = found[0, chosen.contexts.position[index]]
                 assert torch.allclose(kept[site][index], wanted, atol=1e-5)
-    assert alone.forwards["base over the passages of the lens"] == 1
+    assert alone.ledger.forwards["base over the passages of the lens"] == 1

@@ -76,7 +76,7 @@ def test_a_model_with_itself_supports_nothing(planted, make_study):
     assert block.nulls == ()
     assert block.behaviour.value == 0.0
     assert [item.ttr for item in block.hybrids[1:]] == [block.hybrids[0].ttr]
-    assert any("3 of 3 blocks have equal weights" in warning for warning in study.warnings)
+    assert any("3 of 3 blocks have equal weights" in warning for warning in study.ledger.warnings)
     assert block.transplants[0].recovered_logit.reason
 
 
@@ -304,7 +304,7 @@ def test_the_mlp_of_opt_lies_in_two_modules_and_moves_whole(make_tiny, make_stud
     block, _ = transplant.analyse(study)
     assert len(paths_of(study.base, Part(PartKind.MLP, 0))) == 2
     assert len(_of(block, "MLP", INTO_BASE)) == study.base.n_layers
-    assert not any("MLP" in warning for warning in study.warnings)
+    assert not any("MLP" in warning for warning in study.ledger.warnings)
 
 
 def test_weights_outside_attention_and_mlp_are_told(make_tiny, make_study, no_text):
@@ -316,7 +316,7 @@ def test_weights_outside_attention_and_mlp_are_told(make_tiny, make_study, no_te
     block, _ = transplant.analyse(study)
     assert _of(block, "attention", INTO_BASE)
     assert not _of(block, "MLP", INTO_BASE)
-    assert any("MLP" in warning for warning in study.warnings)
+    assert any("MLP" in warning for warning in study.ledger.warnings)
 
 
 def test_null_blocks_are_the_last_one_and_others_evenly():
@@ -393,6 +393,9 @@ def test_hybrid_text_is_written_by_the_hybrid(make_tiny, make_study):
     written = hybrids_module._written(study, hybrid, every)
     hf = with_donor_weights(study.base, study.fitted, ["model.layers.2"])
     naive = hooked_like(study.base, hf)
-    expected = study.write(naive, [replace(GREEDY, rows=study.control_rows)])["greedy"]
+    expected = study.texts.write(naive, [replace(GREEDY, rows=study.control_rows)])["greedy"]
     assert written == expected
-    assert hybrids_module._written(study, hybrid, frozenset()).rows == study.greedy("base").rows[:6]
+    assert (
+        hybrids_module._written(study, hybrid, frozenset()).rows
+        == study.texts.greedy("base").rows[:6]
+    )
