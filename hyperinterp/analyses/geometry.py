@@ -109,7 +109,8 @@ def analyse(study: Study) -> tuple[GeometryBlock, Claim]:
             "95 %, jackknife over prompts, the same prompt left out of both models; effective "
             "rank and PCA dimensions to first order in the eigenvalues; the contrast by "
             "resampling the jackknife's pseudo-values, the largest other block chosen anew in "
-            "every resample"
+            "every resample; its upper end is the least of those of the last block against each "
+            "other one, Bonferroni over them"
         ),
         width=study.base.d_model,
     )

@@ -117,8 +117,10 @@ def bootstrap_contrast(
     """Interval of "the target less the largest of the others", units drawn for all at once.
 
     With pseudo-values of a paired difference at every site, this is delta_target - max delta_other.
-    The largest of several noisy means is biased up, here and again in every resample, so the
-    interval errs towards "not larger". The percentile interval is expanded for small G.
+    The largest of several noisy means is biased up, here and again in every resample. That keeps
+    the lower end, a percentile expanded for small G, on the safe side. The upper end must not use
+    it: the contrast is at most the target less any one of the others, so it is the least of the
+    upper ends of those differences (Student's t, Bonferroni over the others).
 
     Args:
         pseudo: one value per unit and site, [G S]; see `pseudo_values`.
@@ -148,11 +150,21 @@ def bootstrap_contrast(
     _check_resampling(n_resamples, level, "expanded")
     means = _resampled_means(x, n_resamples, seed)
     draws = means[:, target] - means[:, rest].max(axis=1)
-    centre = x.mean(axis=0)
-    value = float(centre[target] - centre[rest].max())
+    apart = x[:, [target]] - x[:, rest]
+    value = float(apart.mean(axis=0).min())
     tails = _tails(len(x), level, expanded=True)
-    method = "bootstrap of pseudo-values, expanded"
-    return _estimate(value, draws, tails, len(x), method, unit, level)
+    method = "bootstrap of pseudo-values, expanded; upper end by pairs"
+    found = _estimate(value, draws, tails, len(x), method, unit, level)
+    return replace(found, hi=_least_upper_end(apart, level))
+
+
+def _least_upper_end(apart: Float64[np.ndarray, "g s"], level: float) -> float:
+    """The least of the upper ends of several means, all of them right at once."""
+    units, several = apart.shape
+    width = -student_quantile((1 - level) / 2 / several, units - 1)
+    # About one unit's values, so that units that are all equal have no spread at all.
+    se = (apart - apart[0]).std(axis=0, ddof=1) / math.sqrt(units)
+    return float((apart.mean(axis=0) + width * se).min())
 
 
 def _check_resampling(n_resamples: int, level: float, method: str) -> None:

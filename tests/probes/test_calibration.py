@@ -164,17 +164,26 @@ def test_paired_bootstrap_covers_a_skewed_mean() -> None:
     assert 0.90 <= hits / 400 <= 0.98
 
 
+def contrasts(
+    repetitions: int, effect: float, prompts: int = 24, sites: int = 8
+) -> list[tuple[float, float]]:
+    """Intervals of the last site, larger by `effect`, less the largest of the others."""
+    rng = np.random.default_rng(1)
+    found: list[tuple[float, float]] = []
+    for _ in range(repetitions):
+        pseudo = rng.standard_normal((prompts, sites)) + rng.standard_normal((prompts, 1))
+        pseudo[:, -1] += effect
+        one = bootstrap_contrast(pseudo, sites - 1, list(range(sites - 1)), 400)
+        found.append((one.lo, one.hi))
+    return found
+
+
 def contrast_rejections(
     repetitions: int, effect: float, prompts: int = 24, sites: int = 8
 ) -> float:
     """How often the last site is called larger than the largest of the others."""
-    rng = np.random.default_rng(1)
-    hits = 0
-    for _ in range(repetitions):
-        pseudo = rng.standard_normal((prompts, sites)) + rng.standard_normal((prompts, 1))
-        pseudo[:, -1] += effect
-        hits += bootstrap_contrast(pseudo, sites - 1, list(range(sites - 1)), 400).lo > 0
-    return hits / repetitions
+    found = contrasts(repetitions, effect, prompts, sites)
+    return sum(lo > 0 for lo, _ in found) / repetitions
 
 
 def test_contrast_says_no_to_a_null_and_yes_to_an_effect() -> None:
@@ -185,6 +194,18 @@ def test_contrast_says_no_to_a_null_and_yes_to_an_effect() -> None:
 def test_contrast_has_the_right_error_with_one_rival() -> None:
     """With a single rival the boundary is exact: 2.5 % of wrong calls, up to noise."""
     assert 0.01 <= contrast_rejections(800, 0.0, sites=2) <= 0.04
+
+
+@pytest.mark.parametrize("sites", [2, 8, 31])
+@pytest.mark.parametrize("effect", [0.0, 0.2])
+def test_contrast_lies_below_its_upper_end(sites: int, effect: float) -> None:
+    """Also with many rivals, whose largest is too large by chance."""
+    found = contrasts(200, effect, sites=sites)
+    assert sum(hi < effect for _, hi in found) / len(found) <= 0.06
+
+
+def test_contrast_says_no_where_a_rival_is_larger() -> None:
+    assert sum(hi <= 0 for _, hi in contrasts(100, -2.0, sites=31)) >= 95
 
 
 def main() -> None:
