@@ -28,7 +28,7 @@ from hyperinterp.sizes import PRESETS, Sizes
 from hyperinterp.study import Study
 from hyperinterp.text import Passage, Passages, builtin_passages
 from tests.hyperinterp.analyses.conftest import SIZES, VOCAB, word_tokenizer
-from tests.hyperinterp.analyses.planted import CHANGES, flatten, planted_twin
+from tests.hyperinterp.analyses.planted import CHANGES, flatten, planted_twin, settle
 from tests.hyperinterp.analyses.tiny import tiny
 
 FAMILIES = ("llama", "gpt_neox")
@@ -46,6 +46,7 @@ EXPECTED: dict[str, dict[str, Verdict]] = {
     "last block": {"C6": YES},
     "middle expansion": {"C5": NO},
     "last expansion": {"C5": YES},
+    "loop broken": {"C1": YES, "C3": YES, "C4": YES, "C6": YES},
 }
 """What theory decides: the verdict that must come out, by kind and claim."""
 
@@ -55,6 +56,7 @@ PLACES = {
     "last block": ("C6", lambda layers: layers - 1),
     "middle expansion": ("C5", lambda layers: layers // 2),
     "last expansion": ("C5", lambda layers: layers - 1),
+    "loop broken": ("C6", lambda layers: layers - 1),
 }
 """Which block an analysis has to name, whatever its verdict."""
 
@@ -126,6 +128,8 @@ def tiny_study(kind: str, family: str, seed: int) -> Study:
     base = tiny(family, word_tokenizer(), seed)
     if "expansion" in kind:
         flatten(base)
+    if kind == "loop broken":
+        settle(base)
     return Study(
         base, planted_twin(base, kind, seed + 1), random_words(seed), sizes=SIZES, seed=seed
     )

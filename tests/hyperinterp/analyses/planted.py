@@ -90,6 +90,32 @@ def expansion(where: Callable[[int], int]):
     return change
 
 
+WRITERS = ("o_proj", "down_proj", "dense", "dense_4h_to_h")
+
+
+def _writers(block):
+    """The matrices that write to the stream, in a Llama's or a GPT-NeoX's block."""
+    return [part for name, part in block.named_modules() if name.rpartition(".")[2] in WRITERS]
+
+
+def settle(model):
+    """Have a model repeat its last token: a loud embedding that reads itself out, quiet blocks."""
+    with torch.no_grad():
+        rows = model.hf.get_input_embeddings().weight
+        model.hf.get_output_embeddings().weight.copy_(rows)
+        rows *= 2
+        for block in model.blocks:
+            for part in _writers(block):
+                part.weight *= 0.2
+
+
+def loop_broken(model, seed):
+    """The last block of a settled model drowns the token out: its text depends on all before."""
+    with torch.no_grad():
+        for part in _writers(model.blocks[-1]):
+            part.weight *= 50
+
+
 def no_attention(model, seed):
     """A Llama whose attention writes nothing."""
     with torch.no_grad():
@@ -114,6 +140,7 @@ CHANGES = {
     "first block": block_change(lambda layers: 0),
     "middle block": block_change(middle),
     "last block": block_change(last),
+    "loop broken": loop_broken,
     "no attention": no_attention,
     "middle expansion": expansion(middle),
     "last expansion": expansion(last),
