@@ -21,7 +21,6 @@ from hyperinterp.sizes import Sizes
 from hyperinterp.study import Study
 from hyperinterp.text import Passages, builtin_passages
 
-
 TRACE_PRESETS: dict[str, Sizes] = {
     "quick": Sizes(prompts=12, contexts_per_prompt=8, parts=False, variants=()),
     "default": Sizes(prompts=24, contexts_per_prompt=16, parts=False, variants=()),
