@@ -122,6 +122,9 @@ class Block(Brief):
     def to_frame(self, table: str | None = None) -> Any:
         """One table of the block as a pandas DataFrame; the main one when no name is given.
 
+        Args:
+            table: its name, e.g. "sites".
+
         Raises:
             InputRefused: no such table, or pandas is not installed.
         """

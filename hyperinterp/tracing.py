@@ -135,6 +135,9 @@ def trace(
         device: device to load on.
         progress: told of work done.
 
+    Returns:
+        The base first, then every checkpoint by step, with their measures; `save` writes the page.
+
     Raises:
         InputRefused: no run there, or a model, text or option that cannot be used.
         MismatchedPair: the base is not the one that the run started from.

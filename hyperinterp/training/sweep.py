@@ -157,6 +157,9 @@ def sweep(
         force: train every cell anew.
         on_progress: told the cell's name and its progress, after every step.
 
+    Returns:
+        The table of all cells that are finished by now, whichever process trained them.
+
     Raises:
         InputRefused: as `train`; or `out` holds something else than a sweep, or a finished cell
             has another recipe, other data or other held-out passages.
