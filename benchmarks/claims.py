@@ -40,7 +40,7 @@ PAPER = {
     "C8": "not tested",
     "C9": "not tested",
 }
-"""Li et al., arXiv:2605.22579 (1.1B to 1.5B models, 2000 passages)."""
+"""Li et al., arXiv:2605.22579 (1.1B to 1.5B models, 2000 passages); the README says so."""
 
 
 def validation() -> Passages:
@@ -151,7 +151,7 @@ def readme_table(runs: dict[str, list[dict[str, Any]]]) -> str:
         [claim, *(cell(runs[method], claim) for method in methods), PAPER[claim]] for claim in PAPER
     ]
     heads = {"late-stage": "late-stage LoRA, k = 5", "full": "full fine-tuning"}
-    return pages.table(["", *(heads[method] for method in methods), "paper"], rows)
+    return pages.table(["", *(heads[method] for method in methods), "Li et al."], rows)
 
 
 def main() -> None:

@@ -1,10 +1,16 @@
 """What every part of a report can do: show itself in a line, draw itself, tabulate itself."""
 
-from collections.abc import Callable
+import importlib.util
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
+from markupsafe import Markup
+
+from hyperinterp.errors import InputRefused
+
 _LONGEST, _WORDS, _FEW = 240, 40, 4
+_CELL = "text-align:left;vertical-align:top;padding:.25em .9em .25em 0"
 _VIEWERS: list[Callable[[Any], Any]] = []
 
 
@@ -60,6 +66,35 @@ def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def frame(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Any:
+    """A pandas DataFrame, text unchanged.
+
+    Raises:
+        InputRefused: pandas is not installed.
+    """
+    if importlib.util.find_spec("pandas") is None:
+        raise InputRefused(
+            "frames: pandas is not installed; install it with `pip install 'hyperinterp[frames]'`"
+        )
+    import pandas as pd
+
+    return pd.DataFrame(list(rows), columns=list(columns))
+
+
+def grid(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Markup:
+    """An HTML table that needs no style sheet; what is not markup already is escaped."""
+
+    def line(tag: str, cells: Sequence[object]) -> Markup:
+        cell = Markup('<{0} style="{1}">{2}</{0}>')
+        inner = Markup("").join(cell.format(Markup(tag), _CELL, value) for value in cells)
+        return Markup("<tr>{}</tr>").format(inner)
+
+    body = Markup("").join(line("td", row) for row in rows)
+    return Markup("<table><thead>{}</thead><tbody>{}</tbody></table>").format(
+        line("th", columns), body
+    )
+
+
 class Block(Brief):
     """What every block of a report can do in a notebook, beside holding its figures.
 
@@ -86,6 +121,9 @@ class Block(Brief):
 
     def to_frame(self, table: str | None = None) -> Any:
         """One table of the block as a pandas DataFrame; the main one when no name is given.
+
+        Args:
+            table: its name, e.g. "sites".
 
         Raises:
             InputRefused: no such table, or pandas is not installed.

@@ -114,3 +114,4 @@ PRESETS: dict[str, Sizes] = {
         hybrids=16,
     ),
 }
+"""The sizes behind `--preset`, by name: `quick`, `default` and `full`."""

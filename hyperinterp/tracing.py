@@ -9,7 +9,7 @@ from typing import Any
 
 from hyperinterp.analyses.results import Measured, missing
 from hyperinterp.analyses.trace import alone, beside, side
-from hyperinterp.checkpoints.manifest import read_manifest
+from hyperinterp.checkpoints.manifest import MANIFEST_NAME, read_manifest
 from hyperinterp.course import Course, read_course
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.ledger import Ledger, Progress, silent
@@ -20,8 +20,6 @@ from hyperinterp.report.trace.schema import TRACE_VERSION, Trace, TracePoint
 from hyperinterp.sizes import Sizes
 from hyperinterp.study import Study
 from hyperinterp.text import Passages, builtin_passages
-
-_MANIFEST = "hyperinterp-manifest.json"
 
 TRACE_PRESETS: dict[str, Sizes] = {
     "quick": Sizes(prompts=12, contexts_per_prompt=8, parts=False, variants=()),
@@ -101,7 +99,7 @@ def _inside(folder: Path) -> Iterator[Path]:
     """The folder itself and the directories in it, where they are checkpoints."""
     if folder.is_dir():
         for path in (folder, *sorted(folder.iterdir())):
-            if (path / _MANIFEST).is_file():
+            if (path / MANIFEST_NAME).is_file():
                 yield path
 
 
@@ -136,6 +134,9 @@ def trace(
         dtype: dtype to load with.
         device: device to load on.
         progress: told of work done.
+
+    Returns:
+        The base first, then every checkpoint by step, with their measures; `save` writes the page.
 
     Raises:
         InputRefused: no run there, or a model, text or option that cannot be used.

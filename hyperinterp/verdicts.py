@@ -266,7 +266,7 @@ def adjust(claims: dict[str, Claim], level: float = 0.05) -> dict[str, Claim]:
     """Holm-adjust the p values over the claims that were tested.
 
     A claim that was supported on its own interval but whose adjusted p value is not below
-    `level` becomes inconclusive: nine chances to be right by luck are not one.
+    `level` becomes inconclusive: several claims are tested at once.
     """
     tested = {name: claim.p_value for name, claim in claims.items() if claim.p_value is not None}
     if not tested:

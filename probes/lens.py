@@ -70,6 +70,8 @@ def logit_lens(
         ValueError: for an empty or non-float `hidden`, NaN or infinity, or an `unembed` whose
             result is not [rows v].
 
+    Source: nostalgebraist 2020, "interpreting GPT: the logit lens".
+
     >>> logit_lens(torch.eye(2), lambda h: h, lambda h: 2 * h)
     tensor([[2., 0.],
             [0., 2.]])
@@ -99,6 +101,9 @@ def lens_ranks(
     Raises:
         ValueError: as `logit_lens`; for tokens that do not broadcast or lie outside [0, v); for
             lens logits with NaN or infinity.
+
+    Source: the lens is nostalgebraist's (2020), see `logit_lens`; the rank is counted as in
+    `probes.ranks.token_ranks`.
 
     >>> lens_ranks(torch.eye(2), [1, 1], lambda h: h, lambda h: 2 * h).ranks
     tensor([2, 1])

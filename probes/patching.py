@@ -59,7 +59,11 @@ def recovered_fraction(
         A `Recovered` in float64 on the CPU.
 
     Raises:
-        ValueError: for shapes that differ, an empty input, NaN or infinity.
+        ValueError: for shapes that differ, an empty input, NaN or infinity, or a negative
+            `minimum_gap`.
+
+    Source: the normalised metric of activation patching, Zhang and Nanda 2023, arXiv:2309.16042;
+    `pooled` is ours.
 
     >>> found = recovered_fraction(
     ...     torch.tensor([2.0, 5.0]), torch.tensor([1.0, 5.0]), torch.tensor([3.0, 5.0])
@@ -157,6 +161,8 @@ def norm_matched_noise(delta: Array, generator: Generator) -> Shaped[Tensor, "*s
     Raises:
         ValueError: for an empty or non-float input, NaN or infinity.
 
+    Source: ours, by definition: a standard Gaussian, scaled to the norm.
+
     >>> noise = norm_matched_noise(torch.ones(3, 3), torch.Generator().manual_seed(0))
     >>> round(float(noise.norm()), 4)
     3.0
@@ -188,6 +194,9 @@ def spectrum_matched_noise(delta: Array, generator: Generator) -> Shaped[Tensor,
 
     Raises:
         ValueError: for three axes or more, an empty or non-float input, NaN or infinity.
+
+    Source: ours; the random singular vectors are drawn as in Mezzadri 2007,
+    arXiv:math-ph/0609050.
     """
     x = real(delta, "delta", axes="[m n] or [n]")
     if x.ndim == 1:

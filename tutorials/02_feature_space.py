@@ -65,8 +65,9 @@ report.geometry.plot("contrast")
 # %% [markdown]
 # ## The spectrum of one site
 #
-# A participation ratio is one number from a whole spectrum. A curve that lies higher on the right
-# has its variance spread over more directions.
+# A participation ratio is one number from a whole spectrum. The cumulative curve of a model whose
+# variance is spread over more directions lies *lower*. With the form `share` that model has the
+# flatter curve.
 
 # %%
 sites = report.geometry.names()["spectrum"]["site"]
@@ -116,7 +117,11 @@ frame.tail(6)
 
 # %%
 rows = tokenise(base.tokenizer, hi.builtin_passages("heldout").head(2), 32)
-print(f"{rows.n_tokens} tokens in {len(rows)} rows; PR can be at most the number of rows minus 1")
+counted = rows.n_tokens - len(rows)
+print(
+    f"{rows.n_tokens} tokens in {len(rows)} passages; PR is at most the number of tokens counted "
+    f"({counted} without position 0) minus 1"
+)
 
 # %% [markdown]
 # Growth where the training was is no proof of cause. [Tutorial 5](05_transplanting_blocks.ipynb)

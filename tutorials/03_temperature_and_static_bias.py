@@ -11,7 +11,7 @@
 # %% [markdown]
 # # 3. Is it temperature? Is it a static bias?
 #
-# A hyperfitted model is very sure of its next token. Two dull explanations have to fall before an
+# A hyperfitted model is very sure of its next token. Two simple explanations have to fall before an
 # interesting one may stand:
 #
 # * **temperature**: the same logits, divided by $T < 1$ (claim C2);
@@ -110,7 +110,7 @@ report.static_bias.plot("explained")
 report.static_bias.to_frame()
 
 # %% [markdown]
-# **How to read the verdicts.** *Supported* for C2 and C3 means that the dull explanation failed.
+# **How to read the verdicts.** *Supported* for C2 and C3 means that the simple explanation failed.
 # With few prompts the text condition is usually undecided, and the claim inconclusive, even when
 # most of the KL is left: both conditions have to hold.
 #

@@ -37,7 +37,11 @@ print(_shared.mode())
 # %% [markdown]
 # ## A control fine-tune
 #
-# `keep_control=True` keeps the checkpoint of least held-out loss beside the last one.
+# `keep_control=True` keeps the checkpoint of least held-out loss in the directory `control` beside the
+# last one.
+#
+# **Pitfall:** here the control is chosen on held-out passages that `compare` uses below, to keep the
+# tutorial short. In your own work give `train` other ones, that `compare` never sees.
 
 # %%
 recipe = hi.TrainConfig(
@@ -108,8 +112,9 @@ explore(disagreement, text=str)
 # %% [markdown]
 # ## A null of your own
 #
-# Compare a model with itself. Every difference is exactly zero, and no claim is supported. Do this
-# once with any new pair before you believe a verdict about it.
+# Compare a model with itself. Every difference is exactly zero, and no claim that asks for a change is
+# supported (C8 asks for little copying, so it can be). Do this once with any new pair before you
+# believe a verdict about it.
 
 # %%
 null = hi.compare(base, base, claims="C4", sizes=_shared.sizes(new_tokens=8, window=8))

@@ -17,6 +17,8 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
 _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
 _AT_FDCWD = -100
+MANIFEST_NAME = "hyperinterp-manifest.json"
+"""The file by which a directory is known as one that hyperinterp wrote."""
 
 
 def write_file(
@@ -93,7 +95,7 @@ def check_place(out: str | Path) -> None:
 def publish_directory(out: Path, fill: Callable[[Path], None], *, force: bool) -> Path:
     """Let `fill` write a hidden sibling directory, then rename it to `out` in one step.
 
-    With `force` an existing checkpoint is exchanged atomically where the system can
+    With `force` an earlier directory of ours is exchanged atomically where the system can
     (renameat2 on Linux), so a crash leaves either the old or the new one.
     """
     _refuse_existing(out, force=force, directory=True)
@@ -182,13 +184,20 @@ def _refuse_existing(out: Path, *, force: bool, directory: bool) -> None:
     if out.is_symlink() or (out.is_dir() is not directory):
         kind = "directory" if directory else "file"
         raise InputRefused(f"{out}: exists and is not a plain {kind}; --force replaces only those")
-    if directory and any(out.iterdir()) and not _is_checkpoint(out):
-        raise InputRefused(f"{out}: holds files but no checkpoint; --force will not delete them")
+    if directory:
+        refuse_foreign(out)
 
 
-def _is_checkpoint(path: Path) -> bool:
-    names = ("hyperinterp-manifest.json", "config.json", "adapter_config.json")
-    return any((path / name).is_file() for name in names)
+def refuse_foreign(out: Path) -> None:
+    """Refuse to replace a directory that hyperinterp did not write; an empty one may go.
+
+    Raises:
+        InputRefused: there are files in it, and none is a manifest of ours.
+    """
+    if any(out.iterdir()) and not (out / MANIFEST_NAME).is_file():
+        raise InputRefused(
+            f"{out}: holds files that hyperinterp did not write; --force will not delete them"
+        )
 
 
 def partial_name(out: Path) -> Path:

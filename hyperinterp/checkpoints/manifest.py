@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from hyperinterp.checkpoints.files import publish_directory, translate_io_errors, write_bytes
+from hyperinterp.checkpoints.files import (
+    MANIFEST_NAME,
+    publish_directory,
+    translate_io_errors,
+    write_bytes,
+)
 from hyperinterp.checkpoints.screen import parse_json, read_text
 from hyperinterp.errors import CorruptFile, InputRefused
 
-MANIFEST_NAME = "hyperinterp-manifest.json"
 FORMAT = "hyperinterp-manifest"
 FORMAT_VERSION = 1
 _MAX_MANIFEST_BYTES = 16 << 20
@@ -49,13 +53,14 @@ def write_directory(
         out: The directory to create.
         writer: Fills the temporary sibling directory that it is given.
         provenance: JSON-serialisable facts kept in the manifest (versions, seed, ...).
-        force: Exchange an existing checkpoint directory instead of refusing.
+        force: Exchange a directory that was written so before, instead of refusing.
 
     Returns:
         `out` as a path.
 
     Raises:
-        InputRefused: `out` exists (without `force`), is not a checkpoint, or cannot be written.
+        InputRefused: `out` exists (without `force`), holds files of somebody else, or cannot be
+            written.
         OutOfResources: The disk is full; the temporary directory is removed.
     """
 

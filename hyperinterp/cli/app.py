@@ -32,8 +32,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 ok, 2 input refused, 3 out of memory or disk, 130 interrupted, 1 a bug. "
-    "--debug on any command shows the traceback.",
+    epilog="Exit codes: 0 ok, 2 input refused, 3 out of memory or disk, 130 interrupted, "
+    "1 an error in hyperinterp. --debug on any command shows the traceback.",
 )
 
 

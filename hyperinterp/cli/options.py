@@ -17,7 +17,7 @@ DeviceMap = Annotated[
 ]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16")]
 Seed = Annotated[int, typer.Option(help="Seeds splits, samples and random controls.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace what is at the output path.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an earlier output there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Figures = Annotated[str, typer.Option(help="Also write figures: png, svg or png,svg.")]
 Prompts = Annotated[
@@ -55,7 +55,9 @@ Warmup = Annotated[int, typer.Option(help="Steps of linear warm-up.")]
 Decay = Annotated[float, typer.Option(help="AdamW's weight decay.")]
 Epochs = Annotated[int, typer.Option(help="At most this many passes over the data.")]
 MaxSteps = Annotated[int | None, typer.Option(help="At most this many steps.")]
-MaxSeconds = Annotated[float | None, typer.Option(help="At most this long.")]
+MaxSeconds = Annotated[
+    float | None, typer.Option(help="At most this long, in seconds; ends the run.")
+]
 TargetLoss = Annotated[
     float, typer.Option(help="Stop when an epoch's mean training loss is at most this.")
 ]

@@ -177,14 +177,36 @@ class HookedModel:
     def activations(
         self, ids: Int[Tensor, "batch position"], sites: Sequence[Site]
     ) -> dict[Site, Tensor]:
-        """The tensors at `sites` for one batch, each `[batch, position, d_model]`."""
+        """The tensors at `sites` for one batch, each of shape `[batch, position, d_model]`.
+
+        Args:
+            ids: token ids of equal-length rows, shape `[batch, position]`.
+            sites: where to read.
+
+        Returns:
+            A copy of the tensor at each site.
+
+        Raises:
+            IndexError: a site of a block that is not there, or (on a CPU) a token id outside the
+                vocabulary.
+        """
         found: dict[Site, Tensor] = {}
         # Cloned because some families add in place to what a part returned.
         self.run(ids, sites, lambda site, tensor: found.__setitem__(site, tensor.clone()))
         return found
 
     def logits(self, ids: Int[Tensor, "batch position"]) -> Float[Tensor, "batch position vocab"]:
-        """Next-token logits at every position, as the model itself computes them."""
+        """Next-token logits at every position, as the model itself computes them.
+
+        Args:
+            ids: token ids of equal-length rows, shape `[batch, position]`.
+
+        Returns:
+            Logits of shape `[batch, position, vocab]`. They are not checked for NaN.
+
+        Raises:
+            IndexError: on a CPU, a token id outside the vocabulary.
+        """
         with torch.no_grad():
             return self.hf(input_ids=ids.to(self.device), use_cache=False).logits
 
@@ -193,6 +215,15 @@ class HookedModel:
 
         The causal-LM head of the family runs as it is, on a backbone that is replaced for the
         call by one that returns `hidden`.
+
+        Args:
+            hidden: the final norm's output, any leading axes, then `d_model`.
+
+        Returns:
+            Logits with the same leading axes, then `vocab`.
+
+        Raises:
+            RuntimeError: the last axis is not `d_model` wide.
         """
         flat = hidden.reshape(1, -1, hidden.shape[-1])
 
@@ -205,11 +236,30 @@ class HookedModel:
         return logits.reshape(*hidden.shape[:-1], -1)
 
     def lens(self, stream: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n vocab"]:
-        """Logit lens: the final norm and the unembedding applied to a block's output."""
+        """Logit lens: the final norm and the unembedding applied to a block's output.
+
+        Args:
+            stream: the residual stream after a block, any leading axes, then `d_model`.
+
+        Returns:
+            Logits with the same leading axes, then `vocab`.
+
+        Raises:
+            RuntimeError: the last axis is not `d_model` wide.
+
+        Source: nostalgebraist 2020, "interpreting GPT: the logit lens".
+        """
         return self.readout(self.normalise(stream))
 
     def normalise(self, stream: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n d_model"]:
-        """The final norm applied to the residual stream."""
+        """The final norm applied to the residual stream.
+
+        Args:
+            stream: any leading axes, then `d_model`.
+
+        Returns:
+            A tensor of the same shape, in the model's dtype and on its device.
+        """
         return self.final_norm(stream.to(self.device, self.dtype))
 
     # -- replay ----------------------------------------------------------------------------
@@ -275,8 +325,18 @@ class HookedModel:
 
         Only these blocks are executed, with the keyword arguments that the recording holds.
 
+        Args:
+            recording: what `record` remembered of the same rows.
+            start: index of the first block to run.
+            stream: what enters it, shape `[batch, position, d_model]`; what was recorded by
+                default.
+            stop: index of the first block that does not run.
+
         Returns:
-            The stream after block `stop - 1`, before the final norm.
+            The stream after block `stop - 1`, before the final norm, in the same shape.
+
+        Raises:
+            KeyError: no stream is given, and the recording did not keep that block's input.
         """
         current = recording.inputs[start] if stream is None else stream
         for index in range(start, self.n_layers if stop is None else stop):

@@ -37,7 +37,11 @@ class Part:
 
 
 def blocks(layers: Sequence[int]) -> tuple[Part, ...]:
-    """The whole blocks with these indices."""
+    """The whole blocks with these indices, as parts for `transplanted`.
+
+    Args:
+        layers: indices from 0.
+    """
     return tuple(Part(PartKind.BLOCK, layer) for layer in layers)
 
 
@@ -77,11 +81,20 @@ def transplanted(
 ) -> Iterator[HookedModel]:
     """The recipient with the donor's function at `parts`; the donor is only read.
 
-    The modules themselves are exchanged, so the donor's block computes on the recipient's
-    stream, with the recipient's keys and values.
+    The modules themselves are exchanged, so a donor's block or attention reads the recipient's
+    stream, computing queries, keys and values from it with the donor's weights; in generation each
+    block has its cache from the same run.
+
+    Args:
+        recipient: the model that is changed for the time of the context.
+        donor: the model whose modules are put in; its weights stay as they are.
+        parts: what is exchanged.
+
+    Yields:
+        The recipient.
 
     Raises:
-        MismatchedPair: the two models differ in number of blocks or width.
+        MismatchedPair: the two models differ in number of blocks, width or vocabulary.
     """
     shape = (recipient.n_layers, recipient.d_model, recipient.vocab_size)
     other = (donor.n_layers, donor.d_model, donor.vocab_size)

@@ -4,7 +4,6 @@ A layer imports only from layers to its left, so the blocks of `hyperinterp.anal
 nothing themselves: their `.plot()` and `.to_frame()` call `view`, which `report.schema` registers.
 """
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import plotly.graph_objects as go
 from markupsafe import Markup
 
+from hyperinterp.block import frame, grid
 from hyperinterp.errors import InputRefused
 from hyperinterp.report import claims, html, summary
 from hyperinterp.report.escape import bdi, html_text
@@ -22,8 +22,6 @@ from hyperinterp.report.schema import BLOCKS, Report
 from hyperinterp.report.tables import block_tables, claim_tables
 from hyperinterp.report.tables.table import Table
 from hyperinterp.report.views import VIEWS, View
-
-CELL = "text-align:left;vertical-align:top;padding:.25em .9em .25em 0"
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,16 @@ class BlockView:
     def charts(self) -> tuple[Chart, ...]:
         """Every figure of the block, with its choices."""
         return charts(self.block)
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Every table of the block, the main one first."""
+        return block_tables(self.block)
+
+    @property
+    def views(self) -> Sequence[View]:
+        """Every table to read in a notebook."""
+        return VIEWS[self.name](self.block)
 
     def plot(self, figure: str | None = None, **choices: str) -> go.Figure:
         """One figure; the main one when no name is given.
@@ -71,13 +79,14 @@ class BlockView:
             InputRefused: no such table, or pandas is not installed.
         """
         prefix = f"{self.name}_"
-        known = {item.name.removeprefix(prefix): item for item in block_tables(self.block)}
+        known = {item.name.removeprefix(prefix): item for item in self.tables}
         if table is not None and table not in known:
             raise InputRefused(f"{self.name}: expected one of {list(known)}, found {table!r}")
-        return frame_of(known[table or next(iter(known))])
+        chosen = known[table or next(iter(known))]
+        return frame(chosen.columns, chosen.rows)
 
     def _repr_html_(self) -> str:
-        return str(Markup("").join(_grid(item) for item in VIEWS[self.name](self.block)))
+        return str(Markup("").join(_folded(item) for item in self.views))
 
 
 def view(block: object) -> BlockView:
@@ -109,22 +118,9 @@ def report_view(report: Report, name: str) -> BlockView:
 def report_frame(report: Report, name: str, table: str | None) -> Any:
     """A block's table, or "claims" and "conditions", as a DataFrame."""
     own = {item.name: item for item in claim_tables(report.claims)}
-    return frame_of(own[name]) if name in own else report_view(report, name).to_frame(table)
-
-
-def frame_of(table: Table) -> Any:
-    """A table as a pandas DataFrame, text unchanged.
-
-    Raises:
-        InputRefused: pandas is not installed.
-    """
-    if importlib.util.find_spec("pandas") is None:
-        raise InputRefused(
-            "frames: pandas is not installed; install it with `pip install 'hyperinterp[frames]'`"
-        )
-    import pandas as pd
-
-    return pd.DataFrame(list(table.rows), columns=list(table.columns))
+    if name in own:
+        return frame(own[name].columns, own[name].rows)
+    return report_view(report, name).to_frame(table)
 
 
 def report_html(report: Report) -> str:
@@ -149,27 +145,15 @@ def report_html(report: Report) -> str:
     columns = ("", "verdict", "claim", "effect", "required", "n", "")
     left_out = claims.left_out(report.claims)
     foot = Markup("<p>Not asked for (--claims): {}</p>").format(left_out) if left_out else ""
-    return str(head + _table(columns, rows) + foot)
+    return str(head + grid(columns, rows) + foot)
 
 
 def _but(warned: str) -> Markup:
     return Markup("<br>But: {}").format(warned) if warned else Markup("")
 
 
-def _grid(item: View) -> Markup:
+def _folded(item: View) -> Markup:
     rows = [tuple(html.cell(value) for value in row) for row in item.rows]
     return Markup("<details{}><summary>{}</summary>{}</details>").format(
-        Markup("" if item.shut else " open"), html_text(item.title), _table(item.columns, rows)
-    )
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Markup:
-    def line(tag: str, cells: Sequence[object]) -> Markup:
-        cell = Markup('<{0} style="{1}">{2}</{0}>')
-        inner = Markup("").join(cell.format(Markup(tag), CELL, value) for value in cells)
-        return Markup("<tr>{}</tr>").format(inner)
-
-    body = Markup("").join(line("td", row) for row in rows)
-    return Markup("<table><thead>{}</thead><tbody>{}</tbody></table>").format(
-        line("th", columns), body
+        Markup("" if item.shut else " open"), html_text(item.title), grid(item.columns, rows)
     )

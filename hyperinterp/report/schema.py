@@ -178,7 +178,15 @@ class Report:
 
     @staticmethod
     def read(path: str | Path) -> "Report":
-        """Read `report.json`, or the one in a directory."""
+        """Read `report.json`, or the one in a directory.
+
+        Args:
+            path: the file, or the directory that holds it.
+
+        Raises:
+            CorruptFile: not JSON, or not of this layout.
+            InputRefused: there is none, or its layout is unknown.
+        """
         path = Path(path)
         path = path / "report.json" if path.is_dir() else path
         if not path.is_file():
@@ -188,19 +196,48 @@ class Report:
     def save(
         self, out: str | Path, *, figures: tuple[str, ...] = (), force: bool = False
     ) -> dict[str, Path]:
-        """Write all files of the report; see `hyperinterp.report.writing.save`."""
+        """Write report.html, report.json, report.md, claims.tex and the tables.
+
+        Args:
+            out: the directory to make; an empty one is fine.
+            figures: formats of static figures, "png" and "svg"; needs the `figures` extra.
+            force: replace a directory that holds nothing but an earlier report.
+
+        Returns:
+            The path of every file written, by its name relative to `out`.
+
+        Raises:
+            InputRefused: `out` may not be replaced or cannot be written; an unknown format.
+            OutOfResources: the disk is full; nothing is left behind.
+        """
         from hyperinterp.report.writing import save
 
         return save(self, out, figures=figures, force=force)
 
     def view(self, block: str) -> "BlockView":
-        """A block with `.plot()`, `.to_frame()` and a table for notebooks."""
+        """A block with `.plot()`, `.to_frame()` and a table for notebooks.
+
+        Args:
+            block: its name, e.g. "geometry".
+
+        Raises:
+            InputRefused: no such block, or it is not in this report, with the reason.
+        """
         from hyperinterp.report.notebook import report_view
 
         return report_view(self, block)
 
     def plot(self, block: str, figure: str | None = None, **choices: str) -> "go.Figure":
-        """One plotly figure, e.g. `report.plot("geometry", "profile", measure="d90")`."""
+        """One plotly figure, e.g. `report.plot("geometry", "profile", measure="d90")`.
+
+        Args:
+            block: name of the block.
+            figure: name of the figure; the main one when no name is given.
+            choices: its switches.
+
+        Raises:
+            InputRefused: no such block, figure, choice or option; or the block did not run.
+        """
         return self.view(block).plot(figure, **choices)
 
     def to_frame(self, name: str = "claims", table: str | None = None) -> Any:

@@ -168,6 +168,9 @@ def builtin_passages(split: str) -> Passages:
 
     Args:
         split: "train" (96 passages) or "heldout" (64 prompt passages).
+
+    Raises:
+        InputRefused: another split.
     """
     packaged = Path(str(resources.files("hyperinterp"))) / "assets" / "passages.jsonl"
     checkout = Path(__file__).resolve().parents[2] / "assets" / "passages.jsonl"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperinterp.checkpoints import check_place, verify_directory, write_file
-from hyperinterp.checkpoints.files import translate_io_errors
+from hyperinterp.checkpoints.files import refuse_foreign, translate_io_errors
 from hyperinterp.errors import InputRefused
 from hyperinterp.training.config import differing_fields
 from hyperinterp.training.lock import LOCK_NAME, RunLock, refuse_locked
@@ -14,7 +14,6 @@ from hyperinterp.training.result import RESULT_NAME
 from hyperinterp.training.resume import ResumePoint, newest_point, run_directory
 
 RECIPE_NAME = "run.json"
-_CHECKPOINT_MARKS = ("hyperinterp-manifest.json", "config.json", "adapter_config.json")
 
 
 class RunFolder:
@@ -141,9 +140,8 @@ def check_free(folder: RunFolder) -> None:
         raise InputRefused(f"{out}: already exists; name another --out, or pass --force")
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise InputRefused(f"{out}: exists and is not a plain directory")
-    filled = out.is_dir() and any(out.iterdir())
-    if force and filled and not any((out / name).is_file() for name in _CHECKPOINT_MARKS):
-        raise InputRefused(f"{out}: holds files but no checkpoint; it will not be replaced")
+    if force and out.is_dir():
+        refuse_foreign(out)
     if not folder.path.exists():
         return
     if not folder.path.is_dir():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperinterp.checkpoints import save_adapter, save_checkpoint, write_directory
+from hyperinterp.checkpoints.files import MANIFEST_NAME
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.training.card import machine, model_card, versions
@@ -15,8 +16,6 @@ from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.data import DataSummary
 from hyperinterp.training.sharding import is_spread, whole_state
 from hyperinterp.training.targets import Trainable
-
-MANIFEST = "hyperinterp-manifest.json"
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Writer:
 
         def fill(partial: Path) -> None:
             link_tree(final, partial)
-            (partial / MANIFEST).unlink()
+            (partial / MANIFEST_NAME).unlink()
             for name in ("checkpoints", "control", "trackers"):
                 if (self.folder / name).is_dir():
                     link_tree(self.folder / name, partial / name)

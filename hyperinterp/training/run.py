@@ -76,6 +76,9 @@ def train(
         fsdp: spread weights, gradients and moments over the processes, block by block; so does
             `accelerate launch --use_fsdp`. Without the prefix cache.
 
+    Returns:
+        What the run made: its directory, epochs, steps, loss in nats, and the rule that ended it.
+
     Raises:
         InputRefused: an option, text or directory cannot be used; nothing was written.
         NumericalFault: a loss, gradient or weight became NaN or infinite; nothing is saved.

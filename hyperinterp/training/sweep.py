@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hyperinterp.block import Brief, frame, grid, rounded
 from hyperinterp.checkpoints import check_place, write_file
 from hyperinterp.checkpoints.files import translate_io_errors
 from hyperinterp.distributed import launched
@@ -27,7 +28,7 @@ _LOCK = ".sweep.lock"
 
 
 @dataclass(frozen=True)
-class SweepCell:
+class SweepCell(Brief):
     """One finished run of a sweep.
 
     Attributes:
@@ -58,8 +59,8 @@ class SweepCell:
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """The table of a sweep.
+class Sweep(Brief):
+    """The table of a sweep; a notebook shows it, `to_frame()` has it for pandas.
 
     Attributes:
         out: directory of the cells, `sweep.json` and `sweep.csv`.
@@ -70,6 +71,34 @@ class Sweep:
     out: Path
     planned: tuple[str, ...]
     cells: tuple[SweepCell, ...]
+
+    def to_frame(self) -> Any:
+        """The rows of `sweep.csv` as a pandas DataFrame, one per finished run.
+
+        Raises:
+            InputRefused: pandas is not installed.
+        """
+        return frame(_COLUMNS, [_values(cell) for cell in self.cells])
+
+    def _repr_html_(self) -> str:
+        rows = [[_shown(value) for value in _values(cell)] for cell in self.cells]
+        left = len(self.planned) - len(self.cells)
+        told = f"{left} of {len(self.planned)} runs are not done yet" if left else ""
+        return str(grid(_COLUMNS, rows)) + (f"<p>{told}</p>" if told else "")
+
+
+_COLUMNS: tuple[str, ...] = tuple(SweepCell.__dataclass_fields__)
+
+
+def _values(cell: SweepCell) -> list[Any]:
+    return [getattr(cell, name) for name in _COLUMNS]
+
+
+def _shown(value: Any) -> Any:
+    """A cell of the table in a notebook; nothing where there is no figure."""
+    if value is None:
+        return ""
+    return rounded(value) if isinstance(value, float) else value
 
 
 def plan(
@@ -127,6 +156,9 @@ def sweep(
         device: `auto`, `cpu`, `cuda`, ...
         force: train every cell anew.
         on_progress: told the cell's name and its progress, after every step.
+
+    Returns:
+        The table of all cells that are finished by now, whichever process trained them.
 
     Raises:
         InputRefused: as `train`; or `out` holds something else than a sweep, or a finished cell
@@ -209,8 +241,7 @@ def _cell(name: str, config: TrainConfig, result: TrainResult, n_layers: int) ->
 
 def _csv(rows: Sequence[SweepCell]) -> str:
     stream = io.StringIO()
-    columns: list[str] = list(SweepCell.__dataclass_fields__)
-    writer: Any = csv.DictWriter(stream, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    writer: Any = csv.writer(stream, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows(_values(row) for row in rows)
     return stream.getvalue()

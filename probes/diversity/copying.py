@@ -223,7 +223,11 @@ def longest_copied_span(ids: Ids, corpus: NgramIndex | Sequence[Ids]) -> CopiedS
         corpus: An `NgramIndex` (any n: build it once for many look-ups), or the sequences.
 
     Returns:
-        A `CopiedSpan`; of several of one length the first in `ids`, at its first source.
+        A `CopiedSpan`; of several of one length the first in `ids`, at its first source. Of length
+        0 where no id occurs in the corpus.
+
+    Raises:
+        ValueError: for ids that are no sequence of integers of 0 or more, or a corpus without ids.
 
     >>> longest_copied_span([7, 2, 3, 9], [[1, 2, 3, 4]])
     CopiedSpan(length=2, start=1, source_index=0, source_start=1)
@@ -240,6 +244,13 @@ def copied_spans(ids: Ids, index: NgramIndex) -> list[tuple[int, int]]:
     Args:
         ids: One sequence.
         index: Of the corpus; its n is the least length of a span.
+
+    Returns:
+        Pairs of the first position and the one after the last, in order; none for a sequence
+        shorter than n.
+
+    Raises:
+        ValueError: for ids that are no sequence of integers of 0 or more.
 
     >>> copied_spans([7, 2, 3, 9], NgramIndex([[1, 2, 3, 4]], n=2))
     [(1, 3)]

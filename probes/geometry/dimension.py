@@ -91,6 +91,9 @@ def pca_dimension(
     Raises:
         ValueError: as in `participation_ratio`, and for a fraction outside (0, 1].
 
+    Source: cumulative percentage of total variation, Jolliffe 2002, Principal Component
+    Analysis, section 6.1.1.
+
     >>> import torch
     >>> pca_dimension(torch.tensor([6.0, 3.0, 1.0]), 0.9)
     2

@@ -80,6 +80,8 @@ def spearman(a: Array, b: Array) -> Float[Tensor, "*contexts"]:
         ValueError: for shapes or devices that differ, a context whose logits are all equal (the
             correlation is undefined), an empty input, NaN or infinity.
 
+    Source: Spearman 1904, "The proof and measurement of association between two things".
+
     >>> spearman(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([9.0, 8.0, 1.0]))
     tensor(-1., dtype=torch.float64)
     """

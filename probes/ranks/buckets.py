@@ -22,6 +22,12 @@ _LAST = (1, 10, 100, 1000)
 def bucket_label(bucket: int) -> str:
     """The name of a bucket as it is printed.
 
+    Args:
+        bucket: index into `RANK_BUCKETS`, 0 to 4.
+
+    Raises:
+        IndexError: there is no such bucket.
+
     >>> [bucket_label(i) for i in range(5)]
     ['1', '2-10', '11-100', '101-1000', '>1000']
     """

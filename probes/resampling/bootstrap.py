@@ -135,6 +135,9 @@ def bootstrap_contrast(
         ValueError: with fewer than 2 units, no others, an index out of range, the target among
             the others, NaN or infinity.
 
+    Source: pseudo-values after Tukey 1958; the expanded percentile interval is Hesterberg's,
+    arXiv:1411.5279. Their combination with a maximum is ours.
+
     >>> bootstrap_contrast([[5.0, 1.0, 2.0], [5.0, 1.0, 2.0]], 0, [1, 2]).value
     3.0
     """

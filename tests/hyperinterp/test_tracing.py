@@ -18,7 +18,7 @@ from hyperinterp.errors import CorruptFile, InputRefused, MismatchedPair
 from hyperinterp.models import HookedModel, load
 from hyperinterp.report.trace import Trace, save_trace, trace_schema
 from hyperinterp.report.trace.figures import charts
-from hyperinterp.report.trace.writing import render
+from hyperinterp.report.trace.writing import render, trace_table
 from hyperinterp.sizes import Sizes
 from hyperinterp.tracing import kept, trace, trace_sizes
 from hyperinterp.training import TrainConfig, run_directory, train
@@ -187,6 +187,24 @@ def test_files_are_complete_and_read_back(tmp_path: Path, traced: Trace) -> None
     (tmp_path / "out" / "mine").touch()
     with pytest.raises(InputRefused, match="holds more than a trace"):
         save_trace(traced, tmp_path / "out", force=True)
+
+
+def test_a_trace_draws_and_tabulates_itself(traced: Trace) -> None:
+    names = traced.names()
+    assert list(names) == [chart.name for chart in charts(traced)]
+    assert "rep_4" in names["measures"]["measure"]
+    figure = traced.plot("measures", measure="rep_4", along="epoch")
+    assert figure.to_json() == charts(traced)[0].figure(measure="rep_4", along="epoch").to_json()
+    with pytest.raises(InputRefused, match="'growth'"):
+        traced.plot("nonsense")
+    frame = traced.to_frame()
+    assert set(frame["checkpoint"]) == {point.name for point in traced.points}
+    assert len(frame) == len(list(csv.DictReader(trace_table(traced).csv().splitlines())))
+    assert len(traced.to_frame("course_epochs")) > 0
+    shown = traced._repr_html_()
+    assert all(point.name in shown for point in traced.points)
+    assert "<script" not in shown
+    assert repr(traced).startswith("Trace(")
 
 
 def test_a_damaged_trace_is_refused(traced: Trace) -> None:

@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
 from hyperinterp.analyses.results import Measured
 from hyperinterp.analyses.trace import Observed
-from hyperinterp.block import Brief
+from hyperinterp.block import Block, Brief
 from hyperinterp.course import Course
 from hyperinterp.errors import InputRefused
 from hyperinterp.report.schema import Provenance, document, parsed
+
+if TYPE_CHECKING:
+    from hyperinterp.report.trace.notebook import TraceView
 
 TRACE_VERSION = "1.0"
 
@@ -41,8 +44,11 @@ class TracePoint(Brief):
 
 
 @dataclass(frozen=True)
-class Trace(Brief):
+class Trace(Block):
     """The measures of the report along a training run.
+
+    Like a block of a report it draws and tabulates itself: `plot()` has the figures of
+    `trace.html`, `to_frame()` the rows of `trace.csv`, `names()` every figure and its switches.
 
     Attributes:
         schema_version: version of this layout.
@@ -80,8 +86,12 @@ class Trace(Brief):
     def read(path: str | Path) -> "Trace":
         """Read `trace.json`, or the one in a directory.
 
+        Args:
+            path: the file, or the directory that holds it.
+
         Raises:
-            InputRefused: there is none.
+            CorruptFile: not JSON, or not of this layout.
+            InputRefused: there is none, or its layout is unknown.
         """
         path = Path(path)
         path = path / "trace.json" if path.is_dir() else path
@@ -92,10 +102,28 @@ class Trace(Brief):
     def save(
         self, out: str | Path, *, figures: tuple[str, ...] = (), force: bool = False
     ) -> dict[str, Path]:
-        """Write all files of the trace; see `hyperinterp.report.trace.writing.save_trace`."""
+        """Write trace.json, trace.csv and trace.html.
+
+        Args:
+            out: the directory to make; an empty one is fine.
+            figures: formats of static figures, "png" and "svg"; needs the `figures` extra.
+            force: replace a directory that holds nothing but an earlier trace.
+
+        Returns:
+            The path of every file written, by its name relative to `out`.
+
+        Raises:
+            InputRefused: `out` may not be replaced or cannot be written; an unknown format.
+            OutOfResources: the disk is full; nothing is left behind.
+        """
         from hyperinterp.report.trace.writing import save_trace
 
         return save_trace(self, out, figures=figures, force=force)
+
+    def _viewed(self) -> "TraceView":
+        from hyperinterp.report.trace.notebook import TraceView
+
+        return TraceView("trace", self)
 
 
 _ADAPTER: TypeAdapter[Trace] = TypeAdapter(Trace)

@@ -56,7 +56,7 @@ def render(trace: Trace) -> str:
     """The page: figures against the training loss, the figures as a table, provenance."""
     question = "What changes when, while the model learns its passages by heart?"
     section = Section("trace", "Along the run", question, "trace", None, "", charts(trace), ())
-    views = (_summary(trace), _growths(trace))
+    views = trace_views(trace)
     table_of = Section("figures", "In figures", "The same, as a table.", "", None, "", (), views)
     return html.page(
         "trace.html.j2",
@@ -77,6 +77,11 @@ def _what(trace: Trace) -> str:
 
 
 _SHOWN = ("ttr", "rep_4", "entropy", "heldout_loss", "override_rate", "deep_share")
+
+
+def trace_views(trace: Trace) -> tuple[View, View]:
+    """One row per checkpoint: text and predictions, then the growth of the feature space."""
+    return _summary(trace), _growths(trace)
 
 
 def _summary(trace: Trace) -> View:

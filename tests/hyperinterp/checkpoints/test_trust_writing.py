@@ -43,10 +43,10 @@ def test_write_refuse_replace(tmp_path):
     assert leftovers(out.parent) == []
 
 
-def test_force_never_deletes_what_is_no_checkpoint(tmp_path):
+def test_force_never_deletes_what_somebody_else_wrote(tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("x")
-    with pytest.raises(InputRefused, match="no checkpoint"):
+    with pytest.raises(InputRefused, match="did not write; --force will not delete"):
         write_directory(tmp_path / "home", fill(1), provenance={}, force=True)
     (tmp_path / "link").symlink_to(tmp_path / "home")
     with pytest.raises(InputRefused, match="plain directory"):
@@ -54,6 +54,21 @@ def test_force_never_deletes_what_is_no_checkpoint(tmp_path):
     with pytest.raises(InputRefused, match="plain file"):
         write_file(tmp_path / "home", b"x", force=True)
     assert (tmp_path / "home" / "thesis.tex").read_text() == "x"
+
+
+@pytest.mark.parametrize("name", ["config.json", "adapter_config.json"])
+def test_force_keeps_a_foreign_checkpoint(tmp_path, name):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / name).write_text("{}")
+    with pytest.raises(InputRefused, match="holds files that hyperinterp did not write"):
+        write_directory(tmp_path / "theirs", fill(1), provenance={}, force=True)
+    assert [path.name for path in (tmp_path / "theirs").iterdir()] == [name]
+
+
+def test_an_empty_directory_may_be_filled(tmp_path):
+    (tmp_path / "empty").mkdir()
+    write_directory(tmp_path / "empty", fill(1), provenance={}, force=True)
+    assert verify_directory(tmp_path / "empty") is not None
 
 
 def test_write_file(tmp_path):

@@ -1,4 +1,6 @@
 import importlib.util
+import re
+from pathlib import Path
 from types import ModuleType
 
 import plotly.graph_objects as go
@@ -23,6 +25,16 @@ def test_plot_and_frame_of_every_block(complete: Report) -> None:
         str(c.verdict) for c in complete.claims.values()
     ]
     assert len(complete.to_frame("conditions")) > len(complete.claims)
+
+
+def test_the_page_on_frames_names_every_table(complete: Report) -> None:
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "training.md"
+    rows = re.findall(r"^\| `(\w+)` \| (`.+`) \|$", page.read_text("utf-8"), flags=re.MULTILINE)
+    named = {block: re.findall(r"`(\w+)`", cell) for block, cell in rows}
+    assert list(named) == list(BLOCKS)
+    for block, names in named.items():
+        there = [item.name.removeprefix(f"{block}_") for item in complete.view(block).tables]
+        assert names == there
 
 
 def test_choices_reach_the_figure(complete: Report) -> None:

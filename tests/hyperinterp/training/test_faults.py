@@ -100,7 +100,7 @@ def test_an_existing_directory_is_refused_before_any_work(
     (tmp_path / "out" / "mine.txt").write_text("keep")
     with pytest.raises(InputRefused, match="already exists; name another --out"):
         train("smollm2", letters(4), tmp_path / "out")
-    with pytest.raises(InputRefused, match="holds files but no checkpoint"):
+    with pytest.raises(InputRefused, match="holds files that hyperinterp did not write"):
         train("smollm2", letters(4), tmp_path / "out", force=True)
     (tmp_path / "new.run").mkdir()
     (tmp_path / "new.run" / "mine.txt").write_text("keep")
@@ -111,6 +111,19 @@ def test_an_existing_directory_is_refused_before_any_work(
         train("smollm2", letters(4), tmp_path / "file", force=True)
     assert (tmp_path / "out" / "mine.txt").read_text() == "keep"
     assert (tmp_path / "new.run" / "mine.txt").read_text() == "keep"
+
+
+def test_force_keeps_a_model_that_somebody_else_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny("llama").hf.save_pretrained(tmp_path / "theirs")
+    there = {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()}
+    assert {"config.json", "model.safetensors"} <= set(there)
+    monkeypatch.setattr(run, "load", lambda *_a, **_k: pytest.fail("no model may be loaded"))
+    with pytest.raises(InputRefused, match="did not write; --force will not delete them"):
+        train("smollm2", letters(4), tmp_path / "theirs", force=True)
+    left = {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()}
+    assert left == there
 
 
 def test_several_processes_and_unknown_trackers_are_refused(

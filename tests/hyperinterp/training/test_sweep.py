@@ -13,6 +13,7 @@ import torch
 from hyperinterp.errors import CorruptFile, InputRefused
 from hyperinterp.models import load
 from hyperinterp.training import TrainConfig, plan, run_directory, sweep, train
+from hyperinterp.training.sweep import Sweep, SweepCell
 
 from .factory import letters, saved_tiny, sha256, tiny
 
@@ -53,6 +54,16 @@ def test_the_cells_are_the_runs_they_would_be_alone(tmp_path: Path) -> None:
     rows = _table(found.out)
     assert [row["name"] for row in rows] == [item["name"] for item in document["cells"]]
     assert float(rows[0]["heldout_loss"]) == document["cells"][0]["heldout_loss"]
+    frame = found.to_frame()
+    assert list(frame.columns) == list(rows[0])
+    assert list(frame["heldout_loss"]) == [cell.heldout_loss for cell in found.cells]
+
+
+def test_a_sweep_shows_itself_and_what_is_left() -> None:
+    cell = SweepCell("k1-seed0", 1, 0.25, 0, 640, 0.0489, None, 2, 4, 1.5, "<epochs>")
+    shown = Sweep(Path("out"), ("k1-seed0", "k2-seed0"), (cell,))._repr_html_()
+    assert all(text in shown for text in ("k1-seed0", "0.0489", "1 of 2 runs", "&lt;epochs&gt;"))
+    assert "not done" not in Sweep(Path("out"), ("k1-seed0",), (cell,))._repr_html_()
 
 
 def test_what_is_done_is_kept_and_what_is_interrupted_goes_on(tmp_path: Path) -> None:
