@@ -86,8 +86,6 @@ def run_pair(
         if any(chosen):
             kept.append(contexts_of(numbers, ids, (base_final, fitted_final), chosen))
         intake.agree()
-        for found in sums.values():
-            found.flush()
         if partial is not None:
             done = index + 1
             partial.save(FIRST, done, _state_of(sums))

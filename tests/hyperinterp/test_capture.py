@@ -134,6 +134,14 @@ def test_gradients_are_on_afterwards(tiny):
     assert torch.is_grad_enabled()
 
 
+def test_no_site_keeps_a_product_beside_its_sums(tiny):
+    model = tiny()
+    run = run_pair(model, model, some_rows(), sites=SITES, unit_norm=True, batch_size=4)
+    every = [moments for sums in run.sites.values() for moments in sums.moments.values()]
+    assert len(every) > 2 * len(SITES)
+    assert all(moments._pending is None for moments in every)
+
+
 @pytest.mark.parametrize(("device", "home"), [("cpu", "cpu"), ("cuda:1", "cuda:1"), ("mps", "cpu")])
 def test_sums_lie_where_float64_is(device, home):
     assert home_of(torch.device(device)) == torch.device(home)
