@@ -10,7 +10,7 @@ from torch import Tensor
 from hyperinterp.capture.contexts import Contexts
 from hyperinterp.capture.pair import Tick
 from hyperinterp.capture.partial import Partial
-from hyperinterp.capture.sums import below
+from hyperinterp.capture.sums import below, home_of
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site
@@ -18,14 +18,32 @@ from hyperinterp.text import TokenRows, TokenStream
 from probes import LeaveOneOut, Moments, PromptSpectra, Spectrum
 
 
-def spectra_of(moments: Sequence[Moments], processes: Processes = ALONE) -> list[Spectrum]:
-    """The spectra of several moments, with eigenvectors; several processes share the work."""
+def spectra_of(
+    moments: Sequence[Moments],
+    processes: Processes = ALONE,
+    device: torch.device | str = "cpu",
+) -> list[Spectrum]:
+    """The spectra of several moments, with eigenvectors, the same in all processes.
+
+    Args:
+        moments: sums of rows.
+        processes: who shares the work.
+        device: where it is done, if it has float64, else on the CPU.
+
+    Returns:
+        One spectrum for each, where its sums lie.
+    """
+    home = home_of(torch.device(device))
+
+    def solved(item: Moments) -> Spectrum:
+        return _moved(item.spectrum(vectors=True, device=home), item.mean.device)
+
     if processes.size == 1:
-        return [item.spectrum(vectors=True) for item in moments]
+        return [solved(item) for item in moments]
     mine: dict[str, Tensor] = {}
     for number in processes.share(range(len(moments))):
-        spectrum = _moved(moments[number].spectrum(vectors=True), "cpu")
-        mine |= {f"{number}/{name}": tensor for name, tensor in _tensors(spectrum).items()}
+        found = _tensors(solved(moments[number]))
+        mine |= {f"{number}/{name}": tensor for name, tensor in found.items()}
     every: dict[str, Tensor] = {}
     for part in processes.tensors_everywhere(mine):
         every |= part
@@ -62,8 +80,7 @@ class PromptSink:
         unit_norm: bool = False,
         device: torch.device | None = None,
     ) -> None:
-        can = device is not None and device.type != "mps"  # mps has no float64
-        self._spectrum = _moved(spectrum, device) if can and device is not None else spectrum
+        self._spectrum = spectrum if device is None else _moved(spectrum, home_of(device))
         self._scale = scale
         self._spectra = PromptSpectra(self._spectrum, scale=scale)
         self._unit_norm = unit_norm

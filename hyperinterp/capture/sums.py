@@ -100,8 +100,10 @@ class SiteSums:
         }
 
     @staticmethod
-    def from_state(state: Mapping[str, Tensor]) -> "SiteSums":
-        """The sums that `state()` came from."""
+    def from_state(state: Mapping[str, Tensor], device: torch.device | None = None) -> "SiteSums":
+        """The sums that `state()` came from, for rows on `device`; by default on the CPU."""
+        home = home_of(device or torch.device("cpu"))
+        state = {name: tensor.to(home) for name, tensor in state.items()}
         names = dict.fromkeys(key.rpartition("/")[0] for key in below(state, "moments"))
         return SiteSums(
             {name: Moments.from_state(below(state, f"moments/{name}")) for name in names},

@@ -259,9 +259,15 @@ class Moments:
         mean = self.mean
         return self.covariance() + torch.outer(mean, mean)
 
-    def spectrum(self, vectors: bool = False) -> Spectrum:
-        """Eigenvalues (and, on request, eigenvectors) of the covariance."""
-        return spectrum_of(self.covariance(), n=self.n, mean=self.mean, vectors=vectors)
+    def spectrum(self, vectors: bool = False, device: torch.device | str | None = None) -> Spectrum:
+        """Eigenvalues (and, on request, eigenvectors) of the covariance.
+
+        Args:
+            vectors: also the eigenvectors.
+            device: where they are solved for and lie; it needs float64. None: where the sums are.
+        """
+        covariance, mean = self.covariance().to(device), self.mean.to(device)
+        return spectrum_of(covariance, n=self.n, mean=mean, vectors=vectors)
 
     def _sums(self) -> tuple[Tensor, Tensor]:
         """The reference, and the second moment about it, of which the upper triangle counts."""
