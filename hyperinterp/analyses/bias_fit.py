@@ -115,7 +115,8 @@ class _Part:
 
     mean KL(p || softmax(l + b)) = mean sum p (log p - l) - (mean p) . b + mean logsumexp(l + b)
 
-    Each process holds the logits of its share of the contexts; the sums are over all.
+    Each process holds the logits of its share of the contexts; the sums are over all, and what is
+    decided by is the first process's: hardware may differ in the last bit.
     """
 
     logits: list[Tensor]
@@ -137,7 +138,8 @@ class _Part:
             predicted += mass.reciprocal() @ weights
         total, predicted = _together(self.processes, total, predicted)
         predicted /= self.count
-        return self.constant - float(self.wanted @ bias) + total / self.count, predicted
+        loss = self.constant - float(self.wanted @ bias) + total / self.count
+        return self.processes.everywhere(loss)[0], predicted
 
 
 def fit_bias(study: Study, contexts: Contexts, shift: Tensor, steps: int) -> FittedBias:
@@ -176,10 +178,12 @@ def fit_bias(study: Study, contexts: Contexts, shift: Tensor, steps: int) -> Fit
         step = ((fit.wanted * fit.count + 1) / (predicted * fit.count + 1)).log()
         following = ahead + step
         uphill = float((predicted - fit.wanted) @ (following - current)) > 0
+        uphill = study.processes.everywhere(uphill)[0]
         pace = 0 if uphill else pace + 1
         current, ahead = following, following + pace / (pace + 3) * (following - current)
     apart = () if held is fit else tuple(aside)
-    return FittedBias(kept.float().cpu(), tuple(losses), apart, chosen)
+    bias = study.processes.everywhere(kept.float().cpu())[0]
+    return FittedBias(bias, tuple(losses), apart, chosen)
 
 
 def _parts(study: Study, contexts: Contexts) -> tuple[_Part, _Part]:

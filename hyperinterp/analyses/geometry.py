@@ -148,14 +148,15 @@ def _left_out(
         for site, sums in run.sites.items()
         for variant in _variants_of(study, sums, role)
     ]
-    found = spectra_of([variant.moments for _, variant in jobs], study.processes)
+    device = study.model(role).device
+    found = spectra_of([variant.moments for _, variant in jobs], study.processes, device)
     sinks: dict[Site, list[PromptSink]] = defaultdict(list)
     for (site, variant), spectrum in zip(jobs, found, strict=True):
         sink = PromptSink(
             spectrum,
             scale=variant.scale,
             unit_norm=variant.unit_norm,
-            device=study.model(role).device,
+            device=device,
         )
         sinks[site].append(sink)
         if not variant.name:

@@ -10,7 +10,14 @@ from hyperinterp.analyses.results import Claim, Measured, missing
 from hyperinterp.analyses.scoring import compared, together, values, window_scores
 from hyperinterp.analyses.twins import Reading, gain_share, read
 from hyperinterp.block import Block
-from hyperinterp.capture import PairRun, PromptSink, leave_one_out, rows_of_prompts, run_pair
+from hyperinterp.capture import (
+    PairRun,
+    PromptSink,
+    leave_one_out,
+    rows_of_prompts,
+    run_pair,
+    spectra_of,
+)
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind
@@ -140,9 +147,11 @@ def _run(study: Study, role: str, last: Site) -> PairRun:
 def _left_out(study: Study, role: str, run: PairRun, last: Site) -> LeaveOneOut:
     """Second run of one model: the last block's figures with each passage left out."""
     moments = run.sites[last].moments["base" if role == "base" else "fitted"]
-    sink = PromptSink(moments.spectrum(vectors=True), device=study.model(role).device)
+    model = study.model(role)
+    (spectrum,) = spectra_of([moments], study.processes, model.device)
+    sink = PromptSink(spectrum, device=model.device)
     rows_of_prompts(
-        study.model(role),
+        model,
         run.rows,
         [last],
         {last: [sink]},

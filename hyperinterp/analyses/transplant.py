@@ -114,7 +114,10 @@ def analyse(study: Study) -> tuple[TransplantBlock, Claim]:
         recovered = _recovered(found)
         _remark(study, found)
     last = study.base.n_layers - 1
-    largest = max(recovered, key=lambda layer: recovered[layer].value or 0.0)
+    # One process says which: a tie that rounding breaks would have others write other hybrids.
+    largest = study.processes.by_first(
+        lambda: max(recovered, key=lambda layer: recovered[layer].value or 0.0)
+    )
     hybrids = written_hybrids(study, largest, found.differing)
     figures = {
         "recovered": recovered[last],

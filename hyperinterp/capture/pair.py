@@ -62,7 +62,7 @@ def run_pair(
         NumericalFault: an activation is not finite; names model and site.
     """
     sums = {site: SiteSums.empty(base.d_model) for site in sites}
-    done = 0 if partial is None else _restore(partial, sums)
+    done = 0 if partial is None else _restore(partial, sums, base.device)
     kept: list[Contexts] = []
     intake = _Intake(processes, sums, unit_norm=unit_norm)
     if done:
@@ -86,8 +86,6 @@ def run_pair(
         if any(chosen):
             kept.append(contexts_of(numbers, ids, (base_final, fitted_final), chosen))
         intake.agree()
-        for found in sums.values():
-            found.flush()
         if partial is not None:
             done = index + 1
             partial.save(FIRST, done, _state_of(sums))
@@ -164,12 +162,15 @@ def _state_of(sums: Mapping[Site, SiteSums]) -> Callable[[], dict[str, Tensor]]:
     }
 
 
-def _restore(partial: Partial, sums: dict[Site, SiteSums]) -> int:
-    """Put back the sums of a run that was cut short; returns how many batches they hold."""
+def _restore(partial: Partial, sums: dict[Site, SiteSums], device: torch.device) -> int:
+    """Put back the sums of a run that was cut short; returns how many batches they hold.
+
+    They lie where a run that was not cut short has them: what is solved there comes out the same.
+    """
     done, tensors = partial.restored(FIRST)
     if done:
         for site in sums:
-            sums[site] = SiteSums.from_state(below(tensors, site.key))
+            sums[site] = SiteSums.from_state(below(tensors, site.key), device)
     return done
 
 

@@ -18,6 +18,9 @@ from hyperinterp.errors import InputRefused
 
 States = Mapping[str, Tensor]
 
+PAUSE = 20
+"""A saving is followed by at least this many times its own duration without one."""
+
 
 class Partial:
     """A folder that holds the sums of one run so far, one file per pass and process.
@@ -28,7 +31,7 @@ class Partial:
         folder: the folder; made when there is none.
         key: what the run depends on (models, text, sites, batch size, ...), as JSON values.
         processes: the processes that share the run.
-        every: seconds between two savings.
+        every: seconds between two savings, at least; more where a saving takes long.
 
     Raises:
         InputRefused: the folder holds the sums of another run.
@@ -42,15 +45,19 @@ class Partial:
         self._processes = processes
         whole = dict(key) | {"processes": processes.size}
         self._key = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
-        self._saved = time.monotonic()
+        self._due = time.monotonic() + every
         folder.mkdir(parents=True, exist_ok=True)
 
     def _path(self, name: str) -> Path:
         shared = self._processes
         return self._folder / f"{name}.{shared.rank}-of-{shared.size}.safetensors"
 
-    def restored(self, name: str) -> tuple[int, dict[str, Tensor]]:
+    def restored(self, name: str, mark: str = "") -> tuple[int, dict[str, Tensor]]:
         """Batches done of a pass, and its sums; 0 and nothing when it has not begun.
+
+        Args:
+            name: the pass.
+            mark: what its sums rest on beside the key; those of another mark count as not begun.
 
         Raises:
             InputRefused: the file belongs to another run, or is damaged.
@@ -70,15 +77,31 @@ class Partial:
                 "(other models, text, sizes, batch size or number of processes); remove them or "
                 "choose another folder"
             )
-        return int(facts["done"]), tensors
+        return (int(facts["done"]), tensors) if facts.get("mark", "") == mark else (0, {})
 
-    def save(self, name: str, done: int, state: Callable[[], States], *, now: bool = False) -> None:
+    def save(
+        self,
+        name: str,
+        done: int,
+        state: Callable[[], States],
+        *,
+        mark: str = "",
+        now: bool = False,
+    ) -> None:
         """Write the sums of a pass after `done` batches, if it is time or `now`.
+
+        Args:
+            name: the pass.
+            done: its batches that the sums hold.
+            state: gives the sums.
+            mark: what they rest on; see `restored`.
+            now: whether it is time or not.
 
         Raises:
             OSError: the disk is full, or the folder cannot be written.
         """
-        if not now and time.monotonic() - self._saved < self._every:
+        began = time.monotonic()
+        if not now and began < self._due:
             return
         path = self._path(name)
         aside = path.with_suffix(".part")
@@ -86,7 +109,7 @@ class Partial:
             save_file(
                 {key: tensor.contiguous() for key, tensor in state().items()},
                 aside,
-                metadata={"key": self._key, "done": str(done)},
+                metadata={"key": self._key, "done": str(done), "mark": mark},
             )
         except SafetensorError as error:
             aside.unlink(missing_ok=True)
@@ -94,7 +117,8 @@ class Partial:
         with aside.open("rb+") as stream:
             os.fsync(stream.fileno())
         aside.replace(path)
-        self._saved = time.monotonic()
+        ended = time.monotonic()
+        self._due = ended + max(self._every, PAUSE * (ended - began))
 
     def remove(self) -> None:
         """Forget the sums of this process; the folder goes with the last of them."""

@@ -1,5 +1,6 @@
 """The second run: what each prompt adds to known sums, for the intervals."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from hyperinterp.capture.contexts import Contexts
 from hyperinterp.capture.pair import Tick
 from hyperinterp.capture.partial import Partial
-from hyperinterp.capture.sums import below
+from hyperinterp.capture.sums import below, home_of
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site
@@ -18,19 +19,37 @@ from hyperinterp.text import TokenRows, TokenStream
 from probes import LeaveOneOut, Moments, PromptSpectra, Spectrum
 
 
-def spectra_of(moments: Sequence[Moments], processes: Processes = ALONE) -> list[Spectrum]:
-    """The spectra of several moments, with eigenvectors; several processes share the work."""
+def spectra_of(
+    moments: Sequence[Moments],
+    processes: Processes = ALONE,
+    device: torch.device | str = "cpu",
+) -> list[Spectrum]:
+    """The spectra of several moments, with eigenvectors, the same in all processes.
+
+    Args:
+        moments: sums of rows.
+        processes: who shares the work.
+        device: where it is done, if it has float64, else on the CPU.
+
+    Returns:
+        One spectrum for each, where its sums lie.
+    """
+    home = home_of(torch.device(device))
+
+    def solved(item: Moments) -> Spectrum:
+        return _moved(item.spectrum(vectors=True, device=home), item.mean.device)
+
     if processes.size == 1:
-        return [item.spectrum(vectors=True) for item in moments]
+        return [solved(item) for item in moments]
     mine: dict[str, Tensor] = {}
     for number in processes.share(range(len(moments))):
-        spectrum = _moved(moments[number].spectrum(vectors=True), "cpu")
-        mine |= {f"{number}/{name}": tensor for name, tensor in _tensors(spectrum).items()}
+        found = _tensors(solved(moments[number]))
+        mine |= {f"{number}/{name}": tensor for name, tensor in found.items()}
     every: dict[str, Tensor] = {}
     for part in processes.tensors_everywhere(mine):
         every |= part
     return [
-        Spectrum(n=item.n, **below(every, str(number)))  # pyright: ignore[reportArgumentType]
+        _moved(Spectrum(n=item.n, **below(every, str(number))), item.mean.device)  # pyright: ignore[reportArgumentType]
         for number, item in enumerate(moments)
     ]
 
@@ -62,8 +81,7 @@ class PromptSink:
         unit_norm: bool = False,
         device: torch.device | None = None,
     ) -> None:
-        can = device is not None and device.type != "mps"  # mps has no float64
-        self._spectrum = _moved(spectrum, device) if can and device is not None else spectrum
+        self._spectrum = spectrum if device is None else _moved(spectrum, home_of(device))
         self._scale = scale
         self._spectra = PromptSpectra(self._spectrum, scale=scale)
         self._unit_norm = unit_norm
@@ -72,6 +90,13 @@ class PromptSink:
         """Add the rows of one prompt."""
         given = torch.nn.functional.normalize(rows.float(), dim=-1) if self._unit_norm else rows
         self._spectra.add(given, prompt)
+
+    def mark(self) -> bytes:
+        """A digest of what the sums are about: mean, eigenvalues and eigenvectors."""
+        found = hashlib.sha256()
+        for tensor in _tensors(self._spectrum).values():
+            found.update(tensor.contiguous().cpu().numpy().data)
+        return found.digest()
 
     def state(self) -> dict[str, Tensor]:
         """What was added, as plain tensors on the CPU."""
@@ -151,12 +176,13 @@ def rows_of_prompts(
         tick: called with the number of rows done.
         processes: the processes that share the batches; each feeds its own sinks.
         partial: keeps the sinks on disk on the way under this name, and has those of a run that
-            was cut short.
+            was cut short, as long as they rest on the very same spectra.
         keepers: per site, what keeps rows of some contexts on the way; not with `partial`, which
             has no place for them.
     """
     kept = keepers or {}
-    done = 0 if partial is None else _restore(*partial, sinks)
+    mark = "" if partial is None else _mark(sinks)
+    done = 0 if partial is None else _restore(*partial, mark, sinks)
     for index, (numbers, ids) in enumerate(processes.share(rows.batches(batch_size))):
         if tick is not None:
             tick(len(numbers) * processes.size)
@@ -172,7 +198,7 @@ def rows_of_prompts(
 
         model.run(ids, sites, read)
         if partial is not None:
-            partial[0].save(partial[1], index + 1, _state_of(sinks))
+            partial[0].save(partial[1], index + 1, _state_of(sinks), mark=mark)
 
 
 def _state_of(sinks: Mapping[Site, Sequence[PromptSink]]) -> Callable[[], dict[str, Tensor]]:
@@ -184,8 +210,16 @@ def _state_of(sinks: Mapping[Site, Sequence[PromptSink]]) -> Callable[[], dict[s
     }
 
 
-def _restore(partial: Partial, name: str, sinks: Mapping[Site, Sequence[PromptSink]]) -> int:
-    done, tensors = partial.restored(name)
+def _mark(sinks: Mapping[Site, Sequence[PromptSink]]) -> str:
+    """A digest of the spectra under all sinks: sums in two bases of eigenvectors never meet."""
+    marks = b"".join(sink.mark() for named in sinks.values() for sink in named)
+    return hashlib.sha256(marks).hexdigest()
+
+
+def _restore(
+    partial: Partial, name: str, mark: str, sinks: Mapping[Site, Sequence[PromptSink]]
+) -> int:
+    done, tensors = partial.restored(name, mark)
     if done:
         for site, named in sinks.items():
             for number, sink in enumerate(named):

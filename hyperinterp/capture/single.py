@@ -64,13 +64,12 @@ def run_one(
             if first is not None:  # as `run_pair` does: the same sums to the last bit
                 moments[site].rebase(first)
         moments[site].add(flat(tensor[:, 1:]))
+        moments[site].flush()
 
     kept: list[Contexts] = []
     for numbers, ids in rows.batches(batch_size):
         final = model.run(ids, sites, read)
         check_finite(model, Site(SiteKind.FINAL_NORM), final)
-        for found in moments.values():
-            found.flush()
         chosen = chosen_positions(ids.shape[1], contexts_per_row)
         kept.append(contexts_of(numbers, ids, (final, final), [chosen] * len(numbers)))
         if tick is not None:

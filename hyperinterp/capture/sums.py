@@ -52,18 +52,18 @@ class SiteSums:
         return SiteSums({}, CrossMoments(d_model, d_model), DriftSums(), {"base": 0, "fitted": 0})
 
     def add(self, name: str, rows: Float[Tensor, "n d"], like: str = "") -> None:
-        """Add rows to the moments called `name`, about the reference of those called `like`."""
+        """Add a batch to the moments called `name`, about the reference of those called `like`.
+
+        No row meets one of another batch in float32: batches add up to the same sums, to float64
+        rounding, however they are dealt out.
+        """
         if name not in self.moments:
             self.moments[name] = Moments(rows.shape[-1], device=home_of(rows.device))
             known = self.moments[like].reference if like else None
             if known is not None:
                 self.moments[name].rebase(known)
         self.moments[name].add(rows)
-
-    def flush(self) -> None:
-        """End a batch: no row of the next meets one of this in float32."""
-        for moments in self.moments.values():
-            moments.flush()
+        self.moments[name].flush()
 
     def references(self) -> dict[str, Tensor]:
         """The references of all moments, on the CPU."""
@@ -100,8 +100,10 @@ class SiteSums:
         }
 
     @staticmethod
-    def from_state(state: Mapping[str, Tensor]) -> "SiteSums":
-        """The sums that `state()` came from."""
+    def from_state(state: Mapping[str, Tensor], device: torch.device | None = None) -> "SiteSums":
+        """The sums that `state()` came from, for rows on `device`; by default on the CPU."""
+        home = home_of(device or torch.device("cpu"))
+        state = {name: tensor.to(home) for name, tensor in state.items()}
         names = dict.fromkeys(key.rpartition("/")[0] for key in below(state, "moments"))
         return SiteSums(
             {name: Moments.from_state(below(state, f"moments/{name}")) for name in names},

@@ -37,7 +37,8 @@ class Moments:
     Products are symmetric: on a CPU only the strips from their diagonal on are made, and the rest
     is mirrored when it is read.
 
-    Memory: [d d] in float64 and [d d] in the compute dtype, whatever the number of rows.
+    Memory: [d d] in float64, and until a flush [d d] in the compute dtype, whatever the number of
+    rows.
 
     >>> import torch
     >>> rows = torch.tensor([[0.0, 1.0], [2.0, 1.0], [4.0, 4.0]])
@@ -69,7 +70,7 @@ class Moments:
         self._shift: Tensor | None = None
         self._sum: Tensor = torch.zeros(d, dtype=torch.float64, device=self._device)
         self._second: Tensor | None = None
-        self._pending: Tensor | None = None
+        self._pending: Tensor | None = None  # only the strips that `_strips` gives are written
         self._pending_rows = 0
 
     @classmethod
@@ -116,10 +117,10 @@ class Moments:
         if pending is not None and (pending.dtype, pending.device) != (dtype, rows.device):
             self.flush()
             pending = None
+        keep = 0 if pending is None else 1
         if pending is None:
-            pending = torch.zeros(self.d, self.d, dtype=dtype, device=rows.device)
+            pending = torch.empty(self.d, self.d, dtype=dtype, device=rows.device)
             self._pending = pending
-        keep = 1 if self._pending_rows else 0
         for start, stop in _strips(self.d, rows.device):
             strip = pending[start:stop, start:]
             torch.addmm(strip, centred.T[start:stop], centred[:, start:], beta=keep, out=strip)
@@ -138,14 +139,14 @@ class Moments:
         batch, accumulators on one reference that share the batches add up to the same sums, to
         float64 rounding, however the batches are dealt out.
         """
-        if self._pending is None or not self._pending_rows:
+        if self._pending is None:
             return
         if self._second is None:
             self._second = torch.diag(torch.zeros_like(self._sum))
         for start, stop in _strips(self.d, self._pending.device):
             strip = self._pending[start:stop, start:]
             self._second[start:stop, start:] += strip.to(self._sum.device)
-        self._pending_rows = 0
+        self._pending, self._pending_rows = None, 0
 
     def _reference(self, rows: Tensor) -> Tensor:
         """The fixed shift: chosen at the first rows, a float32 number so that casts are exact."""
@@ -258,9 +259,15 @@ class Moments:
         mean = self.mean
         return self.covariance() + torch.outer(mean, mean)
 
-    def spectrum(self, vectors: bool = False) -> Spectrum:
-        """Eigenvalues (and, on request, eigenvectors) of the covariance."""
-        return spectrum_of(self.covariance(), n=self.n, mean=self.mean, vectors=vectors)
+    def spectrum(self, vectors: bool = False, device: torch.device | str | None = None) -> Spectrum:
+        """Eigenvalues (and, on request, eigenvectors) of the covariance.
+
+        Args:
+            vectors: also the eigenvectors.
+            device: where they are solved for and lie; it needs float64. None: where the sums are.
+        """
+        covariance, mean = self.covariance().to(device), self.mean.to(device)
+        return spectrum_of(covariance, n=self.n, mean=mean, vectors=vectors)
 
     def _sums(self) -> tuple[Tensor, Tensor]:
         """The reference, and the second moment about it, of which the upper triangle counts."""

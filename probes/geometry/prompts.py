@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt8
 from torch import Tensor
 
 from probes._foreign import Array, real, widen
@@ -19,23 +19,24 @@ from .spectrum import Spectrum
 _STRIP = 1 << 17  # entries of a strip of M_g per thread: with its copies, in a core's cache
 
 _STATE = frozenset(
-    {"prompts", "units", "counts", "n", "sums", "axes", "shift", "off", "own_mean_off"}
+    {"seen", "units", "counts", "n", "sums", "axes", "shift", "off", "own_mean_off"}
     | {"weighted_off"}
 )
 
 
-def _marked(seen: bytearray, ids: list[int]) -> bytearray:
-    """`seen` with these ids marked, in place, grown by half its length where it is too short."""
-    need = max(ids, default=-1) + 1
-    if need > len(seen):
-        seen.extend(bytes(max(need, len(seen) * 3 // 2) - len(seen)))
-    for number in ids:
-        seen[number] = 1
-    return seen
+def _mark(seen: bytearray, number: int) -> None:
+    """Mark an id in place; `seen` grows by half its length where it is too short."""
+    if number >= len(seen):
+        seen.extend(bytes(max(number + 1, len(seen) * 3 // 2) - len(seen)))
+    seen[number] = 1
 
 
-def _ids(seen: bytearray) -> list[int]:
-    return [number for number, mark in enumerate(seen) if mark]
+def _marks(seen: bytearray, length: int | None = None) -> UInt8[Tensor, " ids"]:
+    """1 for every id that was seen, up to the last of them or to `length`."""
+    marks = seen.rstrip(b"\0")  # a copy: a buffer that a tensor looks at cannot grow
+    if length is not None:
+        marks = marks.ljust(length, b"\0")
+    return torch.frombuffer(marks or bytearray(1), dtype=torch.uint8)
 
 
 class PromptSpectra:
@@ -140,7 +141,7 @@ class PromptSpectra:
         key = prompt % self.max_groups
         self._units[key] = self._units[key].pooled(unit) if key in self._units else unit
         self._weighted_off = self._weighted_off + weighted_off
-        self._seen = _marked(self._seen, [prompt])
+        _mark(self._seen, prompt)
 
     def _unit(self, rows: Tensor) -> tuple[Unit, Tensor]:
         """The unit of one prompt, and M_g s_g less the part of M_g's diagonal."""
@@ -218,13 +219,15 @@ class PromptSpectra:
                 f"other: expected max_groups {self.max_groups} and {self._n} rows behind the "
                 f"spectrum, found {other.max_groups} and {other._n}"
             )
-        common = [i for i in _ids(other._seen) if i < len(self._seen) and self._seen[i]]
-        if common:
-            raise ValueError(f"other: expected other prompts, found {min(common)} in both")
+        length = max(len(self._seen), len(other._seen))
+        mine, theirs = _marks(self._seen, length), _marks(other._seen, length)
+        common = (mine & theirs).nonzero()
+        if len(common):
+            raise ValueError(f"other: expected other prompts, found {int(common[0])} in both")
         for key, unit in other._units.items():
             self._units[key] = self._units[key].pooled(unit) if key in self._units else unit
         self._weighted_off = self._weighted_off + other._weighted_off.to(self._mean.device)
-        self._seen = _marked(self._seen, _ids(other._seen))
+        self._seen = bytearray((mine | theirs).numpy())
         return self
 
     def state(self) -> dict[str, Tensor]:
@@ -240,7 +243,7 @@ class PromptSpectra:
             return torch.stack(rows) if rows else self._mean.new_zeros(0, width)
 
         return {
-            "prompts": whole(_ids(self._seen)),
+            "seen": _marks(self._seen),
             "units": whole(keys),
             "counts": whole([u.count for u in units]),
             "n": whole([u.n for u in units]),
@@ -268,7 +271,7 @@ class PromptSpectra:
             raise ValueError(f"state: expected {sorted(_STATE)}, missing {sorted(missing)}")
         out = cls(spectrum, scale, max_groups, compute_dtype, exact)
         device = out._mean.device
-        out._seen = _marked(bytearray(), state["prompts"].tolist())
+        out._seen = bytearray(state["seen"].to("cpu", torch.uint8).numpy())
         out._weighted_off = state["weighted_off"].to(device, torch.float64, copy=True)
         sums, axes, shift = (
             state[name].to(device, torch.float64, copy=True) for name in ("sums", "axes", "shift")

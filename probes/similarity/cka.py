@@ -69,7 +69,8 @@ class CrossMoments:
     Args:
         d1: Width of a row of x.
         d2: Width of a row of y.
-        device: Where the sums live.
+        device: Where the sums live. None: where the first rows of x are, or the CPU if that
+            device has no float64.
 
     >>> both = CrossMoments(1, 1)
     >>> both.add(torch.tensor([[0.0], [2.0]]), torch.tensor([[0.0], [4.0]]))
@@ -77,10 +78,11 @@ class CrossMoments:
     (2, [[2.0]])
     """
 
-    def __init__(self, d1: int, d2: int, device: torch.device | str = "cpu") -> None:
+    def __init__(self, d1: int, d2: int, device: torch.device | str | None = None) -> None:
         if d1 < 1 or d2 < 1:
             raise ValueError(f"d1, d2: expected widths of 1 or more, found {d1} and {d2}")
         self.d1, self.d2, self.n = d1, d2, 0
+        self._settled = device is not None
         self._sum_x = torch.zeros(d1, dtype=torch.float64, device=device)
         self._sum_y = torch.zeros(d2, dtype=torch.float64, device=device)
         self._cross = torch.zeros(d1, d2, dtype=torch.float64, device=device)
@@ -99,6 +101,7 @@ class CrossMoments:
                 f"found {list(a.shape)} and {list(b.shape)}"
             )
         a, b = a.reshape(-1, self.d1), b.reshape(-1, self.d2)
+        self._settle(torch.device("cpu") if a.device.type == "mps" else a.device)
         sums = [torch.zeros_like(s) for s in (self._sum_x, self._sum_y, self._cross)]
         for p, q in zip(a.split(_CHUNK), b.split(_CHUNK), strict=True):
             p, q = widen(p, "x"), widen(q, "y")
@@ -110,12 +113,23 @@ class CrossMoments:
         self._cross += sums[2]
         self.n += len(a)
 
+    @torch.inference_mode(False)
+    def _settle(self, device: torch.device) -> None:
+        """Keep the sums here from now on, unless they have a place."""
+        if self._settled:
+            return
+        self._settled = True
+        self._sum_x, self._sum_y = self._sum_x.to(device), self._sum_y.to(device)
+        self._cross = self._cross.to(device)
+
     def merge(self, other: "CrossMoments") -> "CrossMoments":
         """Take in the rows behind `other`, in place; returns self. `other` is not changed."""
         if (other.d1, other.d2) != (self.d1, self.d2):
             raise ValueError(
                 f"other: expected widths {self.d1} and {self.d2}, found {other.d1} and {other.d2}"
             )
+        if other.n:
+            self._settle(other._cross.device)
         self._sum_x += other._sum_x.to(self._sum_x.device)
         self._sum_y += other._sum_y.to(self._sum_y.device)
         self._cross += other._cross.to(self._cross.device)

@@ -27,6 +27,43 @@ BREAK = {
 }
 """Ways to take a guard out, to see that its absence is noticed."""
 
+UNLIKE = {
+    "other hardware": """
+import math, os
+from dataclasses import replace
+from hyperinterp.analyses import bias_fit, temperature_fit, transplant
+from probes import Moments
+part, solved, recovered = bias_fit._part, temperature_fit._solved, transplant._recovered
+spectrum = Moments.spectrum
+
+def up(tensor):
+    return tensor.nextafter(torch.full_like(tensor, math.inf))
+
+def part_up(study, contexts):
+    found = part(study, contexts)
+    return replace(found, constant=math.nextafter(found.constant, 9), wanted=up(found.wanted))
+
+def solved_up(chunks, target):
+    temperature, why = solved(chunks, target)
+    return math.nextafter(temperature, 9), why
+
+def tie_broken(found):
+    return recovered(found) | {1: replace(recovered(found)[1], value=9.0)}
+
+def turned(moments, *given, **named):
+    found = spectrum(moments, *given, **named)
+    if found.vectors is None:
+        return found
+    signs = 1 - 2 * (torch.arange(moments.d, device=found.vectors.device) % 2)
+    return replace(found, vectors=found.vectors * signs)
+
+if os.environ.get("RANK") == "1":
+    bias_fit._part, temperature_fit._solved = part_up, solved_up
+    transplant._recovered, Moments.spectrum = tie_broken, turned
+""",
+}
+"""Ways in which the second process computes otherwise than the first, by rounding."""
+
 SCRIPT = """
 import sys, torch, hyperinterp as hi
 import hyperinterp.capture.pair
@@ -85,7 +122,7 @@ def launched(count: int, *command: str) -> "subprocess.CompletedProcess[str]":
 def run(folder: Path, count: int, *, report: bool = True, broken: str = "") -> Path:
     """Let `count` processes write their sums, and their reports, beside the returned path."""
     script, out = folder / "script.py", folder / f"by-{count}{broken.replace(' ', '-')}"
-    script.write_text(SCRIPT.replace("BREAK", BREAK[broken]), encoding="utf-8")
+    script.write_text(SCRIPT.replace("BREAK", (BREAK | UNLIKE)[broken]), encoding="utf-8")
     whole = "report" if report else "sums"
     done = launched(count, str(script), str(folder), str(out), whole)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -9,6 +9,7 @@ from hyperinterp.capture import (
     chosen_positions,
     paired_logits,
     rows_of_prompts,
+    run_one,
     run_pair,
 )
 from hyperinterp.capture.sums import home_of
@@ -132,6 +133,23 @@ def test_gradients_are_on_afterwards(tiny):
     for _ in paired_logits(base, fitted, contexts, 5):
         assert torch.is_grad_enabled()
     assert torch.is_grad_enabled()
+
+
+def test_one_model_alone_has_the_sums_of_the_pair_to_the_last_bit(tiny):
+    model, rows = tiny("llama", 0), some_rows()
+    alone = run_one(model, rows, sites=SITES, batch_size=4).moments
+    pair = run_pair(model, tiny("llama", 1), rows, sites=SITES, batch_size=4).sites
+    for site in SITES:
+        mine, theirs = alone[site].state(), pair[site].moments["base"].state()
+        assert all(torch.equal(mine[name], theirs[name]) for name in theirs), site
+
+
+def test_no_site_keeps_a_product_beside_its_sums(tiny):
+    model = tiny()
+    run = run_pair(model, model, some_rows(), sites=SITES, unit_norm=True, batch_size=4)
+    every = [moments for sums in run.sites.values() for moments in sums.moments.values()]
+    assert len(every) > 2 * len(SITES)
+    assert all(moments._pending is None for moments in every)
 
 
 @pytest.mark.parametrize(("device", "home"), [("cpu", "cpu"), ("cuda:1", "cuda:1"), ("mps", "cpu")])

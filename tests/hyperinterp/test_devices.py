@@ -97,6 +97,69 @@ def test_a_report_does_not_depend_on_where_the_models_are(reports, place, named)
     assert tested >= 5
 
 
+SUMS = """
+import sys
+from pathlib import Path
+from tests.pretend_device import pretend
+pretend()
+import torch
+from hyperinterp.capture import Partial, run_pair, spectra_of
+from hyperinterp.distributed import ALONE, Processes
+from hyperinterp.models import load
+from hyperinterp.sites import stream_sites
+from hyperinterp.text import TokenRows
+there = torch.device("pretend", 0)
+base, fitted = (load(f"{sys.argv[1]}/{name}", device="pretend") for name in ("base", "fitted"))
+rows = TokenRows(tuple(tuple(range(n, n + 9)) for n in range(12)), tuple(range(12)), 9, 0)
+sites = stream_sites(base.n_layers)
+
+def read(partial=None):
+    return run_pair(base, fitted, rows, sites=sites, batch_size=4, positions=lambda *_: (),
+                    partial=partial).sites
+
+def places(sums):
+    found = [moments._second for moments in sums.moments.values()]
+    return {tensor.device for tensor in (*found, sums.cross._cross)}
+
+kept = Partial(Path(sys.argv[1]) / "sums", {}, ALONE)
+fresh, again = read(kept), read(kept)
+assert kept.restored("first-run")[0] == 3
+for site in sites:
+    assert places(fresh[site]) == places(again[site]) == {there}, site
+
+class Two(Processes):  # the other one does all the work, too
+    def share(self, items):
+        return iter(items)
+    def tensors_everywhere(self, mine):
+        assert all(tensor.device == torch.device("cpu") for tensor in mine.values())
+        return [dict(mine)]
+
+solved, solve = [], torch.linalg.eigh
+torch.linalg.eigh = lambda matrix: solved.append(matrix.device) or solve(matrix)
+states = [fresh[site].moments["base"].state() for site in sites]
+merged = [type(fresh[sites[0]].moments["base"]).from_state(
+    {name: tensor.cpu() for name, tensor in state.items()}) for state in states]
+for processes in (ALONE, Two(0, 2)):
+    for device in ("cpu", there):
+        solved.clear()
+        for spectrum, sums in zip(spectra_of(merged, processes, device), merged, strict=True):
+            assert spectrum.vectors.device == spectrum.mean.device == torch.device("cpu")
+            assert torch.equal(spectrum.eigenvalues, sums.spectrum(vectors=True).eigenvalues)
+        assert solved[:len(sites)] == len(sites) * [torch.device(device)]
+print("as it should be")
+"""
+
+
+def test_sums_and_solvers_are_where_the_model_is(tmp_path):
+    folder = make_pair(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", SUMS, str(folder)],
+        capture_output=True, text=True, timeout=400, check=False,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+    )  # fmt: skip
+    assert done.stdout.strip() == "as it should be", done.stderr[-3000:]
+
+
 def test_the_pretended_devices_refuse_what_a_gpu_refuses():
     script = """
 import torch

@@ -10,10 +10,12 @@ from hyperinterp.distributed import ALONE, Processes, join
 from hyperinterp.errors import InputRefused
 from tests.hyperinterp.process_rows import (
     BREAK,
+    apart,
     largest_difference,
     launched,
     make_pair,
     processes_row,
+    reports,
     run,
 )
 
@@ -95,6 +97,14 @@ def test_one_two_and_three_processes_agree(tmp_path):
     assert found["processes_hold_the_same_figures"]
     assert found["moments_relative"] < 1e-10
     assert found["figures_apart"] < 1e-3
+
+
+def test_one_process_decides_where_two_differ_in_the_last_bit(pair):
+    (alone,) = reports(run(pair, 0), 0)
+    first, second = reports(run(pair, 2, broken="other hardware"), 2)
+    assert first["transplant"]["largest_block"] != 1  # which the second process takes it for
+    assert apart(first, second) == 0
+    assert apart(alone, first) < 1e-3
 
 
 @pytest.mark.parametrize("broken", [name for name in BREAK if name])

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,6 +82,12 @@ class Killed(Exception):
     pass
 
 
+@pytest.fixture
+def restless(monkeypatch):
+    """Nothing between two savings."""
+    monkeypatch.setattr("hyperinterp.capture.partial.PAUSE", 0)
+
+
 def states(run):
     return {
         f"{site.key}/{name}": tensor
@@ -89,6 +96,7 @@ def states(run):
     }
 
 
+@pytest.mark.usefixtures("restless")
 @pytest.mark.parametrize("after", [1, 40, 80])
 def test_sums_go_on_where_they_were(corpus, tmp_path, after):
     base, fitted = small(0), small(1)
@@ -121,14 +129,22 @@ def test_sums_go_on_where_they_were(corpus, tmp_path, after):
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_intervals_go_on_where_they_were(corpus, tmp_path):
+def with_other_signs(spectrum):
+    """What another solver may give: each eigenvector, or its opposite."""
+    signs = torch.randn(len(spectrum.vectors), generator=torch.Generator().manual_seed(0)).sign()
+    return replace(spectrum, vectors=spectrum.vectors * signs)
+
+
+@pytest.mark.usefixtures("restless")
+@pytest.mark.parametrize("again", [lambda spectrum: spectrum, with_other_signs])
+def test_intervals_go_on_where_they_were(corpus, tmp_path, again):
     model = small(0)
     stream = open_stream(Corpus(corpus, 1500), byte_tokenizer(), 16)
     run = run_pair(model, model, stream, sites=SITES, positions=lambda *_: ())
     spectra = {site: run.sites[site].moments["base"].spectrum(vectors=True) for site in SITES}
 
-    def read(partial=None, tick=None):
-        sinks = {site: [PromptSink(spectra[site])] for site in SITES}
+    def read(partial=None, tick=None, given=lambda spectrum: spectrum):
+        sinks = {site: [PromptSink(given(spectra[site]))] for site in SITES}
         rows_of_prompts(model, stream, SITES, sinks, batch_size=2, tick=tick, partial=partial)
         return [sinks[site][0].leave_one_out() for site in SITES]
 
@@ -143,9 +159,31 @@ def test_intervals_go_on_where_they_were(corpus, tmp_path):
     key = Partial(tmp_path / "sums", {}, ALONE, every=0.0), "intervals"
     with pytest.raises(Killed):
         read(key, dies)
-    for one, other in zip(read(), read(key), strict=True):
+    ran = []
+    model.blocks[0].register_forward_hook(lambda *given: ran.append(1))
+    resumed = read(key, given=again)
+    batches = len(list(stream.batches(2)))
+    assert len(ran) == (batches if again is with_other_signs else batches - 9)
+    for one, other in zip(read(), resumed, strict=True):
         assert one.full == other.full
         assert all(np.array_equal(one.loo[name], other.loo[name]) for name in one.loo)
+
+
+def test_a_saving_is_followed_by_a_pause_as_it_took_long(monkeypatch, tmp_path):
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    partial, saved = Partial(tmp_path, {}, ALONE, every=30.0), []
+
+    def state():
+        nonlocal now
+        now += 4.0
+        saved.append(now)
+        return {"x": torch.ones(2)}
+
+    while now < 300:
+        partial.save("pass", 1, state)
+        now += 1.0
+    assert saved == [34.0, 118.0, 202.0, 286.0]
 
 
 def test_sums_of_another_run_are_refused(tmp_path):

@@ -49,6 +49,19 @@ def test_any_split_in_any_order_is_the_whole(seed: int, sizes: list[int]) -> Non
     assert_same(merged, whole)
 
 
+def test_a_flush_leaves_no_buffer_and_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = rows(0, 60, 200)
+    whole = Moments.from_rows(x)
+    monkeypatch.setattr(torch, "empty", lambda *size, **given: torch.full(size, torch.nan, **given))
+    streamed = Moments(200)
+    for part in x.split(7):
+        streamed.add(part)
+        assert streamed._pending is not None
+        streamed.flush()
+        assert streamed._pending is None
+    assert_same(streamed, whole)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 30), st.integers(1, 30))
 def test_minus_undoes_merge(seed: int, n: int, k: int) -> None:
