@@ -33,8 +33,8 @@ def continue_text(
         One continuation per text, without the prompt.
 
     Raises:
-        InputRefused: no tokenizer, no text, a text without tokens, or a temperature, number of
-            tokens or seed out of range.
+        InputRefused: no tokenizer, no text, a text without tokens, a temperature, number of
+            tokens or seed out of range, or more tokens than the model has positions for.
     """
     given = [texts] if isinstance(texts, str) else list(texts)
     if model.tokenizer is None:
