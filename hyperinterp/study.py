@@ -127,7 +127,9 @@ class Study:
     @cached_property
     def contexts_rows(self) -> TokenRows:
         """Token rows of the passages that both models read."""
-        rows = tokenise(self.tokenizer, self.passages, self.sizes.context_tokens, min_length=4)
+        rows = tokenise(
+            self.tokenizer, self.passages, self.sizes.context_tokens, min_length=4, open_end=True
+        )
         if rows.short:
             self.ledger.warnings.append(
                 f"{rows.short} passages had fewer than 4 tokens and were left out."
