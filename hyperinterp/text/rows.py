@@ -8,6 +8,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -74,7 +75,7 @@ def encoded(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[li
     """
     if not texts:
         return []
-    asked = {"truncation": False, "verbose": False}
+    asked: dict[str, Any] = {"truncation": False, "verbose": False}
     mask = tokenizer("a", return_special_tokens_mask=True, **asked)["special_tokens_mask"]
     if not mask or not mask[-1]:
         return tokenizer(list(texts), **asked)["input_ids"]
