@@ -19,7 +19,7 @@ from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
 from hyperinterp.ledger import Ledger
-from hyperinterp.models import HookedModel
+from hyperinterp.models import HookedModel, checked
 from hyperinterp.pairs import check_pair
 from hyperinterp.sites import Site, part_sites, stream_sites
 from hyperinterp.sizes import Sizes
@@ -89,16 +89,14 @@ class Study:
         if self.frequencies is not None:
             self.frequencies.of_size(self.base.vocab_size)
         self.passages = self.passages.head(self.sizes.prompts)
+        for model in self.models.values():
+            checked(model)
         self._check_corpus()
 
     def _check_corpus(self) -> None:
         """Refuse a corpus, or a folder for its sums, before hours of work rather than after."""
-        limit, needed = self.base.position_limit, self.sizes.context_tokens
-        if self.stream is not None and limit is not None and needed > limit:
-            raise InputRefused(
-                f"{self.base.name}: expected texts of at most {limit} tokens (its learned "
-                f"positions), found context_tokens = {needed} for the corpus"
-            )
+        if self.stream is not None:
+            self.base.check_length(self.sizes.context_tokens, "context_tokens for the corpus")
         if self.partial is None:
             return
         if self.corpus is None:
@@ -129,19 +127,16 @@ class Study:
     @cached_property
     def contexts_rows(self) -> TokenRows:
         """Token rows of the passages that both models read."""
-        rows = tokenise(self.tokenizer, self.passages, self.sizes.context_tokens, min_length=4)
+        rows = tokenise(
+            self.tokenizer, self.passages, self.sizes.context_tokens, min_length=4, open_end=True
+        )
         if rows.short:
             self.ledger.warnings.append(
                 f"{rows.short} passages had fewer than 4 tokens and were left out."
             )
-        limit = self.base.position_limit
         longest = max(map(len, rows.rows))
         needed = max(longest, min(longest, self.sizes.prompt_tokens) + self.sizes.new_tokens)
-        if limit is not None and needed > limit:
-            raise InputRefused(
-                f"{self.base.name}: expected texts of at most {limit} tokens (its learned "
-                f"positions), found a need for {needed}: fewer context_tokens or new_tokens"
-            )
+        self.base.check_length(needed, "context_tokens or new_tokens")
         return rows
 
     @cached_property

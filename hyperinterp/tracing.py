@@ -166,6 +166,12 @@ def trace(
         batch_size=batch_size,
         ledger=Ledger(progress),
     )
+    usable = len(study.contexts_rows)
+    if usable < 2:  # nothing varies between prompts, and no interval leaves one out
+        raise InputRefused(
+            f"{study.passages.origin}: expected at least 2 passages of 4 tokens, found {usable} "
+            f"among {len(study.passages)}"
+        )
     course = read_course(_folder(run))
     ours = side(study, first, "base")
     points = [

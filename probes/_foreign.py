@@ -89,15 +89,18 @@ def check_finite(x: Tensor, name: str) -> None:
         raise ValueError(f"{name}: expected finite entries, found NaN or infinity")
 
 
+def home(x: Tensor) -> Tensor:
+    """`x` where float64 is: as it is, or on the CPU where its device (mps) has none."""
+    return x.cpu() if x.device.type == "mps" else x
+
+
 def widen(x: Tensor, name: str) -> Tensor:
     """`x` in float64, checked to be finite; on the CPU where the device has no float64.
 
     May be `x` itself: never write to the result in place.
     """
     check_finite(x, name)
-    if x.device.type == "mps":
-        x = x.cpu()
-    return x.to(torch.float64)
+    return home(x).to(torch.float64)
 
 
 def same_shape(a: Tensor, b: Tensor, name_a: str, name_b: str) -> None:

@@ -25,7 +25,7 @@ def centred_shift(base: Float[Tensor, "n v"], fitted: Float[Tensor, "n v"]) -> F
 
     A constant added to all logits changes no probability, so it is no shift.
     """
-    shift = fitted.double() - base.double() if base.device.type != "mps" else fitted - base
+    shift = fitted.double() - base.double()
     return shift - shift.mean(-1, keepdim=True)
 
 
@@ -63,7 +63,7 @@ def scale_and_shift(study: Study, contexts: Contexts) -> tuple[float, Float[Tens
 
 
 def _centred(logits: Float[Tensor, "n v"]) -> Float[Tensor, "n v"]:
-    wide = logits.double() if logits.device.type != "mps" else logits
+    wide = logits.double()
     return wide - wide.mean(-1, keepdim=True)
 
 

@@ -195,7 +195,7 @@ class _Side:
         self.end = recording.inputs[model.n_layers]
         weights, entropy, choice = [], [], []
         for _, logits in _pieces(model, self.chosen(self.end)):
-            wide = _wide(logits)
+            wide = logits.double()
             weights.append(wide.softmax(-1))
             entropy.append(_cross(weights[-1], wide, wide.logsumexp(-1)))
             choice.append(logits.argmax(-1))
@@ -219,10 +219,6 @@ def _pieces(
         for piece in logits.split(max(1, budget // logits.shape[-1])):
             yield slice(start, start + len(piece)), piece
             start += len(piece)
-
-
-def _wide(logits: Tensor) -> Tensor:
-    return (logits.cpu() if logits.device.type == "mps" else logits).double()
 
 
 def _cross(weights: Tensor, logits: Tensor, norm: Tensor) -> Tensor:
@@ -290,7 +286,7 @@ class _Pair:
         found = []
         called = f"{model.name} with exchanged parts"
         for rows, logits in _pieces(model, self._recipient.chosen(stream), called):
-            wide = _wide(logits)
+            wide = logits.double()
             norm = wide.logsumexp(-1)
             choices = [side.choice[rows].to(logits.device) for side in sides]
             kl = [

@@ -162,7 +162,7 @@ def entropy_and_slope(
     """Entropy H of softmax(logits / T) per row, and dH / d log T = Var_p(logits / T)."""
     found = []
     for rows in _slices(logits):
-        scaled = _wide(logits[rows]) / temperature
+        scaled = logits[rows].double() / temperature
         scaled = scaled - scaled.amax(-1, keepdim=True)
         weights = scaled.exp()
         total, mean, variance = _weighted(weights, scaled)
@@ -189,7 +189,7 @@ def best_temperature(
         T and the least divergence in nats, float64 on the CPU.
     """
     found = [
-        _best_rows(_wide(base[rows]), _wide(fitted[rows]), tolerance) for rows in _slices(base)
+        _best_rows(base[rows].double(), fitted[rows].double(), tolerance) for rows in _slices(base)
     ]
     temperatures, divergences = zip(*found, strict=True)
     return torch.cat(temperatures).cpu(), torch.cat(divergences).cpu()
@@ -234,10 +234,6 @@ def _weighted(weights: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     mean = torch.einsum("nv,nv->n", weights, values) / total
     square = torch.einsum("nv,nv,nv->n", weights, values, values) / total
     return total, mean, (square - mean.square()).clamp_min(0.0)
-
-
-def _wide(logits: Tensor) -> Tensor:
-    return (logits.cpu() if logits.device.type == "mps" else logits).double()
 
 
 def _slices(logits: Tensor) -> Iterable[slice]:

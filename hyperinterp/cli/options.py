@@ -10,7 +10,10 @@ import typer
 if TYPE_CHECKING:
     from hyperinterp.text import Corpus
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps, ...")]
+Device = Annotated[
+    str,
+    typer.Option(help="auto (cuda, else cpu), cpu, cuda, cuda:1, ...; not mps: it has no float64."),
+]
 DeviceMap = Annotated[
     str | None,
     typer.Option(help="Models too large for one device: auto, balanced, sequential, ..."),

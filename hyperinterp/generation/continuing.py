@@ -8,7 +8,7 @@ from hyperinterp.generation.decoding import GREEDY, Decoding
 from hyperinterp.generation.writing import generate
 from hyperinterp.models import HookedModel
 from hyperinterp.ranges import check_seed
-from hyperinterp.text import TokenRows
+from hyperinterp.text import TokenRows, encoded
 
 
 def continue_text(
@@ -23,7 +23,8 @@ def continue_text(
 
     Args:
         model: the model that writes; needs a tokenizer.
-        texts: one prompt or several, taken whole.
+        texts: one prompt or several, taken whole; an end token that the tokenizer appends is left
+            out, since nothing follows it.
         new_tokens: most tokens generated per prompt.
         temperature: sample at this temperature (above 0) instead.
         seed: of the sampling, 0 to 4294967295; a text's draw depends on nothing but its number
@@ -33,8 +34,8 @@ def continue_text(
         One continuation per text, without the prompt.
 
     Raises:
-        InputRefused: no tokenizer, no text, a text without tokens, or a temperature, number of
-            tokens or seed out of range.
+        InputRefused: no tokenizer, no text, a text without tokens, a temperature, number of
+            tokens or seed out of range, or more tokens than the model has positions for.
     """
     given = [texts] if isinstance(texts, str) else list(texts)
     if model.tokenizer is None:
@@ -44,9 +45,7 @@ def continue_text(
     if new_tokens < 1:
         raise InputRefused(f"new_tokens: expected at least 1, found {new_tokens}")
     check_seed(seed)
-    ids = (
-        [tuple(row) for row in model.tokenizer(given, verbose=False)["input_ids"]] if given else []
-    )
+    ids = [tuple(row) for row in encoded(model.tokenizer, given)]
     if not ids or not all(ids):
         raise InputRefused("texts: expected at least one text, each with a token, found none")
     prompts = TokenRows(tuple(ids), tuple(range(len(ids))), max(map(len, ids)), 0)

@@ -57,6 +57,11 @@ class Writer:
         stops: ids that end a text.
         new_tokens: most tokens generated per prompt.
         match_entropy_of: the second model of the arms with `match_entropy`.
+
+    Raises:
+        ValueError: two arms of one name, or an arm that matches a model that was not given.
+        InputRefused: prompts and what is written after them have no place in a model's table of
+            positions.
     """
 
     model: HookedModel
@@ -72,6 +77,10 @@ class Writer:
             raise ValueError(f"arms: expected distinct names, found {names}")
         if self.match_entropy_of is None and any(arm.match_entropy for arm in self.arms):
             raise ValueError("match_entropy_of: expected the model to match, found none")
+        longest = max(map(len, self.prompts.rows), default=0)
+        for model in (self.model, self.match_entropy_of):
+            if model is not None:
+                model.check_length(longest + self.new_tokens, "new_tokens, or a shorter prompt")
 
     @cached_property
     def jobs(self) -> list[tuple[Decoding, int]]:
@@ -200,6 +209,8 @@ def generate(
 
     Raises:
         ValueError: two arms of one name, or an arm that matches a model that was not given.
+        InputRefused: prompts and what is written after them have no place in a model's table of
+            positions.
         NumericalFault: a logit is NaN or infinite; names the model.
         UnsupportedModel: an arm matches entropies, and a model rules token ids out by minus
             infinity.

@@ -1,7 +1,7 @@
 """Hooked models: the only code that names transformer-lens or a model's internals."""
 
-from hyperinterp.models.checks import SelfCheck, check_logits, self_check
-from hyperinterp.models.hooked import HookedModel, Recording
+from hyperinterp.models.checks import check_logits, checked, self_check
+from hyperinterp.models.hooked import HookedModel, Recording, SelfCheck
 from hyperinterp.models.load import load
 from hyperinterp.models.placement import devices_of, weights_of
 from hyperinterp.models.surgery import Part, PartKind, blocks, paths_of, perturbed, transplanted
@@ -14,6 +14,7 @@ __all__ = [
     "SelfCheck",
     "blocks",
     "check_logits",
+    "checked",
     "devices_of",
     "load",
     "paths_of",

@@ -1,37 +1,13 @@
-"""What must hold for a model before its figures mean anything, checked at load."""
-
-from dataclasses import dataclass
+"""What must hold for a model before its figures mean anything, checked once per model."""
 
 import torch
 
 from hyperinterp.errors import NumericalFault, UnsupportedModel
-from hyperinterp.models.hooked import HookedModel
+from hyperinterp.models.hooked import HookedModel, SelfCheck
+from hyperinterp.models.placement import check_reachable
 from hyperinterp.sites import Site, SiteKind, part_sites, stream_sites
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 8e-2, torch.float16: 2e-2, torch.float64: 1e-9}
-
-
-@dataclass(frozen=True)
-class SelfCheck:
-    """Largest relative differences found by `self_check` (0 is exact).
-
-    Attributes:
-        causal: logits before the last token against those with another last token.
-        final_norm: final norm's hook against the backbone's own output.
-        readout: unembedding of that output against the model's logits.
-        lens: final norm and unembedding of the last block's output against the logits.
-        replay: last block's output after replaying all blocks, against the recorded one.
-        residual: stream + attention + MLP against the next stream; the worst block.
-        parts: how attention and MLP are read: "module" outputs or stream "difference".
-    """
-
-    causal: float
-    final_norm: float
-    readout: float
-    lens: float
-    replay: float
-    residual: float
-    parts: str
 
 
 def check_logits(name: str, logits: torch.Tensor, *, masked: bool = False) -> None:
@@ -64,6 +40,15 @@ def _relative(found: torch.Tensor, expected: torch.Tensor) -> float:
         return float("inf")
     scale = expected.double().abs().max().clamp_min(1e-12)
     return float((found.to(expected.device).double() - expected.double()).abs().max() / scale)
+
+
+def _logits_apart(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """`_relative` of logits, where both may rule out the same token ids by minus infinity."""
+    ruled_out = torch.isneginf(expected)
+    if not torch.equal(torch.isneginf(found).to(ruled_out.device), ruled_out):
+        return float("inf")
+    found = found.to(expected.device)
+    return _relative(found.masked_fill(ruled_out, 0.0), expected.masked_fill(ruled_out, 0.0))
 
 
 def _residual_error(model: HookedModel, ids: torch.Tensor) -> tuple[float, int]:
@@ -120,7 +105,7 @@ def _causal_error(model: HookedModel, ids: torch.Tensor) -> float:
     """How much a token changes the logits at the positions before it."""
     other = ids.clone()
     other[:, -1] = (other[:, -1] + 1) % model.vocab_size
-    return _relative(model.logits(other)[:, :-1], model.logits(ids)[:, :-1])
+    return _logits_apart(model.logits(other)[:, :-1], model.logits(ids)[:, :-1])
 
 
 def _identities(model: HookedModel, ids: torch.Tensor) -> dict[str, float]:
@@ -136,8 +121,8 @@ def _identities(model: HookedModel, ids: torch.Tensor) -> dict[str, float]:
     recording = model.record(ids, keep=[0])
     return {
         "final norm": _relative(found[Site(SiteKind.FINAL_NORM)], final),
-        "readout": _relative(model.readout(final), logits),
-        "lens at the last block": _relative(model.lens(found[last]), logits),
+        "readout": _logits_apart(model.readout(final), logits),
+        "lens at the last block": _logits_apart(model.lens(found[last]), logits),
         "replay": _relative(model.replay(recording, 0), found[last]),
     }
 
@@ -150,14 +135,17 @@ def self_check(model: HookedModel) -> SelfCheck:
     or adds inside a part), the model is switched to reading them as stream differences, and each
     difference has to be explained by the module's own output.
 
+    The model remembers the result; `checked` runs it only where there is none.
+
     Raises:
         UnsupportedModel: an identity fails; the message names family, identity and block.
-        NumericalFault: a logit is NaN or infinite.
+        NumericalFault: a logit is NaN or infinite; minus infinity for single token ids passes, as
+            a model may be read and write without them.
     """
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, model.vocab_size, (2, 7), generator=generator)
     tolerance = TOLERANCE.get(model.dtype, 1e-4)
-    check_logits(model.name, model.logits(ids).float())
+    check_logits(model.name, model.logits(ids).float(), masked=True)
     causal = _causal_error(model, ids)
     if not causal <= tolerance:
         raise UnsupportedModel(
@@ -183,7 +171,7 @@ def self_check(model: HookedModel) -> SelfCheck:
     if model.parts_by_difference:
         _check_parts(model, ids, tolerance)
     parts = "difference" if model.parts_by_difference else "module"
-    return SelfCheck(
+    model.self_check = SelfCheck(
         causal=causal,
         final_norm=errors["final norm"],
         readout=errors["readout"],
@@ -192,3 +180,18 @@ def self_check(model: HookedModel) -> SelfCheck:
         residual=residual,
         parts=parts,
     )
+    return model.self_check
+
+
+def checked(model: HookedModel) -> HookedModel:
+    """The model, after its `self_check` where it has not passed one yet.
+
+    Raises:
+        UnsupportedModel: as `self_check`.
+        NumericalFault: as `self_check`.
+        InputRefused: the model was moved to a device of type mps.
+    """
+    check_reachable(model.hf)
+    if model.self_check is None:
+        self_check(model)
+    return model

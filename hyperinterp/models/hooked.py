@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
-from hyperinterp.errors import UnsupportedModel
+from hyperinterp.errors import InputRefused, UnsupportedModel
 from hyperinterp.models.anatomy import Anatomy, locate
 from hyperinterp.models.placement import check_reachable, device_of
 from hyperinterp.sites import Site, SiteKind
@@ -51,11 +51,36 @@ class Recording:
     args: list[tuple[Any, ...]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class SelfCheck:
+    """Largest relative differences found by `self_check` (0 is exact).
+
+    Attributes:
+        causal: logits before the last token against those with another last token.
+        final_norm: final norm's hook against the backbone's own output.
+        readout: unembedding of that output against the model's logits.
+        lens: final norm and unembedding of the last block's output against the logits.
+        replay: last block's output after replaying all blocks, against the recorded one.
+        residual: stream + attention + MLP against the next stream; the worst block.
+        parts: how attention and MLP are read: "module" outputs or stream "difference".
+    """
+
+    causal: float
+    final_norm: float
+    readout: float
+    lens: float
+    replay: float
+    residual: float
+    parts: str
+
+
 class HookedModel:
     """A causal language model whose parts can be read, replayed and exchanged.
 
     The wrapped model stays a plain Hugging Face model in evaluation mode: nothing is renamed,
-    folded or copied, and every hook is removed when the call that set it returns.
+    folded or copied, and every hook is removed when the call that set it returns. `load` runs the
+    self-check of a model; one that was wrapped in memory is checked by the first comparison that
+    takes it, or by `checked`, and reads attention and MLP as that finds them.
 
     Args:
         hf: the model.
@@ -65,6 +90,7 @@ class HookedModel:
         provenance: where it came from, JSON-serialisable.
 
     Raises:
+        InputRefused: the weights are on a device of type mps, which has no float64.
         UnsupportedModel: the family is unknown or lacks a part, or the weights are on several
             devices and nothing moves what passes between them.
     """
@@ -87,6 +113,7 @@ class HookedModel:
         self.anatomy: Anatomy = locate(hf)
         self._backbone = _backbone(hf)
         self.parts_by_difference = False
+        self.self_check: SelfCheck | None = None
 
     # -- parts -----------------------------------------------------------------------------
 
@@ -116,17 +143,45 @@ class HookedModel:
 
     @property
     def position_limit(self) -> int | None:
-        """Most tokens that a table of learned positions can take; None without such a table."""
+        """Most tokens that the model's table of positions can take; None without such a table.
+
+        Learned positions, sines that are kept as a table (GPT-J, CodeGen), or slopes that are
+        made for a fixed length (MPT).
+        """
         config = self.hf.config
+        if self.anatomy.family == "mpt":
+            return int(config.max_seq_len)
         limit = getattr(config, "max_position_embeddings", None)
         if not isinstance(limit, int):
             return None
-        tables = (
+        tables = [
             module.num_embeddings
             for module in self.hf.modules()
             if isinstance(module, nn.Embedding) and module is not self.hf.get_input_embeddings()
-        )
+        ]
+        tables += [
+            len(table)
+            for name, table in self.hf.named_buffers()
+            if name.rpartition(".")[2] == "embed_positions"
+        ]
         return limit if any(limit <= rows <= limit + 2 for rows in tables) else None
+
+    def check_length(self, tokens: int, fewer: str) -> None:
+        """Refuse texts of more tokens than the model has positions.
+
+        Args:
+            tokens: length of the longest text, what is to be written included.
+            fewer: what to ask for less of.
+
+        Raises:
+            InputRefused: names the limit and the need.
+        """
+        limit = self.position_limit
+        if limit is not None and tokens > limit:
+            raise InputRefused(
+                f"{self.name}: expected texts of at most {limit} tokens (its table of positions), "
+                f"found a need for {tokens}: fewer {fewer}"
+            )
 
     @property
     def vocab_size(self) -> int:

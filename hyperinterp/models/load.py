@@ -8,9 +8,9 @@ import torch
 
 from hyperinterp.checkpoints import load_checkpoint
 from hyperinterp.errors import InputRefused
-from hyperinterp.models.checks import self_check
+from hyperinterp.models.checks import checked
 from hyperinterp.models.hooked import HookedModel
-from hyperinterp.models.placement import check_spread, spread
+from hyperinterp.models.placement import check_spread, check_wide, spread
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
@@ -31,15 +31,14 @@ def parse_dtype(name: str | torch.dtype) -> torch.dtype:
 
 
 def pick_device(name: str) -> str:
-    """The device to use: `auto` takes CUDA, then MPS, then the CPU.
+    """The device to use: `auto` takes CUDA, else the CPU.
 
     Raises:
-        InputRefused: a device that torch does not have here.
+        InputRefused: a device that torch does not have here, or one without float64 (mps).
     """
     if name == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    check_wide(name)
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
@@ -67,7 +66,8 @@ def load(
         base: what an adapter sits on, when that is not the model its config names.
         base_if_adapter: pass over `base` where `name` is a whole model, instead of refusing.
         dtype: dtype of the weights.
-        device: `auto`, `cpu`, `cuda`, ...
+        device: `auto` (CUDA, else the CPU), `cpu`, `cuda`, `cuda:1`, ...; not `mps`, which has no
+            float64.
         device_map: for a model too large for one device: `auto`, `balanced`, `balanced_low_0` or
             `sequential`, or a device per module path. The machine's memory holds the model on
             the way, and keeps what the accelerators have no room for.
@@ -97,5 +97,4 @@ def load(
         fingerprint=checkpoint.fingerprint,
         provenance=checkpoint.provenance,
     )
-    self_check(model)
-    return model
+    return checked(model)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from accelerate import dispatch_model, infer_auto_device_map
 from accelerate.hooks import AlignDevicesHook, add_hook_to_module, remove_hook_from_module
-from accelerate.utils import align_module_device, get_balanced_memory
+from accelerate.utils import align_module_device, get_balanced_memory, get_max_memory
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -17,6 +17,19 @@ from hyperinterp.errors import InputRefused, OutOfResources, UnsupportedModel
 
 SPREADS = ("auto", "balanced", "balanced_low_0", "sequential")
 """Ways to fill the devices: evenly, evenly, evenly but the first one less, one after the other."""
+
+
+def check_wide(device: str | torch.device | int) -> None:
+    """Refuse a device that cannot hold the float64 numbers of the measures.
+
+    Raises:
+        InputRefused: the device is of type mps.
+    """
+    if str(device).partition(":")[0] == "mps":
+        raise InputRefused(
+            "device: expected cpu or cuda; mps has no float64, which the measures need, found "
+            f"{str(device)!r}"
+        )
 
 
 def check_spread(device_map: str | Mapping[str, Any], device: str = "auto") -> None:
@@ -31,6 +44,8 @@ def check_spread(device_map: str | Mapping[str, Any], device: str = "auto") -> N
         )
     if device != "auto":
         raise InputRefused(f"device: expected auto beside a device map, found {device!r}")
+    for place in () if isinstance(device_map, str) else device_map.values():
+        check_wide(place)
 
 
 def spread(hf: PreTrainedModel, device_map: str | Mapping[str, Any]) -> None:
@@ -74,20 +89,25 @@ def _quiet_accelerate() -> Iterator[None]:
 
 def _inferred(hf: PreTrainedModel, way: str) -> dict[str, Any]:
     whole: Any = list(getattr(hf, "_no_split_modules", None) or [])
-    room: Any = None
+    known = get_max_memory()
+    usable = {place: size for place, size in known.items() if place != "mps"}
+    room: Any = usable if len(usable) < len(known) else None  # given, no room is left for buffers
     if way != "sequential":
         room = get_balanced_memory(
-            hf, no_split_module_classes=whole, low_zero=way == "balanced_low_0"
+            hf, room, no_split_module_classes=whole, low_zero=way == "balanced_low_0"
         )
     return dict(infer_auto_device_map(hf, max_memory=room, no_split_module_classes=whole))
 
 
 def check_reachable(hf: PreTrainedModel) -> None:
-    """Refuse weights on several devices, or on none, with nothing that moves what passes.
+    """Refuse weights that nothing moves together, or that compute where there is no float64.
 
     Raises:
-        UnsupportedModel: names the devices.
+        UnsupportedModel: weights on several devices, or on none; names them.
+        InputRefused: a device of type mps.
     """
+    for device in (*devices_of(hf), *{weight.device for weight in hf.parameters()}):
+        check_wide(device)
     found = sorted(
         {weight.device.type if weight.is_meta else str(weight.device) for weight in hf.parameters()}
     )

@@ -12,6 +12,9 @@ from hyperinterp.errors import MismatchedPair
 from hyperinterp.models.hooked import HookedModel
 from hyperinterp.models.placement import own_copy, weights_of
 
+ROUNDED = 0.1
+"""Share of a random change's norm that rounding may take or add before another is drawn."""
+
 
 class PartKind(StrEnum):
     """A part whose function can be exchanged."""
@@ -123,7 +126,13 @@ def perturbed(
         recipient: model to change for the time of the context.
         donor: model whose difference to the recipient sets the size of the change.
         part: where.
-        noise: maps the true difference of one parameter (float32) to a random one.
+        noise: maps the true difference of one parameter (float32) to a random one; another at
+            every call.
+
+    Where the weights are too coarse for such a change (in bfloat16, a difference of single steps
+    of a few weights, spread over all of them, is rounded away), and more than a tenth of its norm
+    is lost or gained, the entries of the true difference go to random places with random signs
+    instead: the same norm, as far as rounding at the new places lets it be.
     """
     with ExitStack() as stack:
         for path in paths_of(recipient, part):
@@ -132,6 +141,24 @@ def perturbed(
             with torch.no_grad():
                 for name, parameter in changed.named_parameters():
                     difference = theirs[name].to(parameter.device).float() - parameter.float()
-                    parameter.add_(noise(difference).to(parameter.dtype))
+                    parameter.copy_(_moved(parameter, difference, noise))
             stack.enter_context(replaced(recipient, path, changed))
         yield recipient
+
+
+def _moved(parameter: Tensor, difference: Tensor, noise: Callable[[Tensor], Tensor]) -> Tensor:
+    """A parameter after a random change, rounded once to its own dtype."""
+    exact = parameter.to(torch.promote_types(parameter.dtype, torch.float32))
+    drawn = noise(difference)
+    moved = (exact + drawn).to(parameter.dtype)
+    wanted = float(drawn.norm())
+    if abs(float((moved - exact).norm()) - wanted) > ROUNDED * wanted:
+        moved = (exact + _shuffled(difference, noise)).to(parameter.dtype)
+    return moved
+
+
+def _shuffled(difference: Tensor, noise: Callable[[Tensor], Tensor]) -> Tensor:
+    """The entries of a difference in random places and with random signs."""
+    places = noise(difference).flatten().argsort()
+    signs = torch.where(noise(difference).flatten() < 0, -1.0, 1.0)
+    return (difference.flatten()[places] * signs).reshape(difference.shape)

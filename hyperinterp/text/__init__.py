@@ -2,7 +2,7 @@
 
 from hyperinterp.text.passages import MAX_TEXT_BYTES, Passage, Passages, collect
 from hyperinterp.text.reading import builtin_passages, read_passages, read_prompts
-from hyperinterp.text.rows import TokenRows, shared_ngrams, split_half, tokenise
+from hyperinterp.text.rows import TokenRows, encoded, shared_ngrams, split_half, tokenise
 from hyperinterp.text.stream import Corpus, TokenStream, open_stream
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "TokenStream",
     "builtin_passages",
     "collect",
+    "encoded",
     "open_stream",
     "read_passages",
     "read_prompts",

@@ -8,6 +8,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -63,12 +64,43 @@ class TokenRows:
                 yield chosen, torch.tensor([self.rows[number] for number in chosen])
 
 
+def encoded(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of texts that something can follow: without the end that a tokenizer appends.
+
+    Its begin token stays, and so does an end token that is in the text.
+
+    Args:
+        tokenizer: the model's tokenizer.
+        texts: one or more, taken whole.
+    """
+    if not texts:
+        return []
+    asked: dict[str, Any] = {"truncation": False, "verbose": False}
+    mask = tokenizer("a", return_special_tokens_mask=True, **asked)["special_tokens_mask"]
+    if not mask or not mask[-1]:
+        return tokenizer(list(texts), **asked)["input_ids"]
+    found = tokenizer(list(texts), return_special_tokens_mask=True, **asked)
+    pairs = zip(found["input_ids"], found["special_tokens_mask"], strict=True)
+    return [_without_end(tokenizer, ids, mask) for ids, mask in pairs]
+
+
+def _without_end(tokenizer: PreTrainedTokenizerBase, ids: list[int], added: list[int]) -> list[int]:
+    """Ids up to the last one that the text itself has; `added` marks those of the tokenizer."""
+    if len(added) != len(ids):  # a tokenizer that does not know its own
+        return ids
+    if not all(added):
+        return ids[: len(added) - added[::-1].index(0)]
+    begin, end = tokenizer.bos_token_id, tokenizer.eos_token_id
+    return [token for token in ids if token == begin or token != end]
+
+
 def tokenise(
     tokenizer: PreTrainedTokenizerBase,
     passages: Passages,
     length: int,
     *,
     min_length: int = 2,
+    open_end: bool = False,
 ) -> TokenRows:
     """Token ids with the tokenizer's own special tokens, cut to the first `length`.
 
@@ -77,14 +109,19 @@ def tokenise(
         passages: texts.
         length: tokens kept per passage.
         min_length: passages with fewer tokens are left out and counted.
+        open_end: leave out an end token that the tokenizer appends, as whatever is continued
+            needs it; training keeps it, since that is how a model learns to end.
 
     Raises:
         InputRefused: no passage has `min_length` tokens.
     """
     texts = passages.texts
-    encoded = tokenizer(texts, truncation=False, verbose=False)["input_ids"] if texts else []
+    if open_end:
+        found = encoded(tokenizer, texts)
+    else:
+        found = tokenizer(texts, truncation=False, verbose=False)["input_ids"] if texts else []
     rows, index, short = [], [], 0
-    for number, ids in enumerate(encoded):
+    for number, ids in enumerate(found):
         if len(ids) < min_length:
             short += 1
             continue

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from hyperinterp.errors import InputRefused
 from hyperinterp.text.passages import Sieve
 from hyperinterp.text.reading import open_rows
-from hyperinterp.text.rows import TokenRows
+from hyperinterp.text.rows import TokenRows, encoded
 
 BLOCK = 512  # passages tokenised together; rows of equal length within a block share a batch
 
@@ -104,7 +104,7 @@ class TokenStream:
         limit = self.corpus.max_tokens
         while texts := [item.text for item in islice(passages, BLOCK)]:
             rows = []
-            for ids in self.tokenizer(texts, truncation=False, verbose=False)["input_ids"]:
+            for ids in encoded(self.tokenizer, texts):
                 row = tuple(ids[: self.length])
                 if len(row) < self.min_length:
                     counts.short += 1

@@ -16,7 +16,7 @@ from hyperinterp.checkpoints import weights_fingerprint
 from hyperinterp.course import LOG_NAME
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
-from hyperinterp.models import HookedModel, load
+from hyperinterp.models import HookedModel, checked, load
 from hyperinterp.text import Passages, TokenRows, tokenise
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.data import DataSummary, prepare_rows
@@ -100,6 +100,8 @@ def train(
     check_method(hooked, config)
     rows, data = prepare_rows(_tokenizer(hooked), passages, config.seq_len)
     held = None if heldout is None else tokenise(_tokenizer(hooked), heldout, config.seq_len)
+    lengths = [len(row) for some in (rows, held) if some is not None for row in some.rows]
+    hooked.check_length(max(lengths), "seq_len")
     digest = None if heldout is None else heldout.sha256
     recipe = _recipe(hooked, config, data, digest if config.keep_control else None)
     if processes.size > 1:
@@ -165,6 +167,7 @@ def _hooked(
             f"train: expected a model in float32 (the master weights), found {model.dtype}; "
             "dtype='bfloat16' computes in bf16"
         )
+    checked(model)
     return HookedModel(
         model.hf if config.uses_lora else copy.deepcopy(model.hf),
         model.tokenizer,

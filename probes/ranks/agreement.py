@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from probes._foreign import Array, check_finite, real, row_slices, same_shape
+from probes._foreign import Array, check_finite, home, real, row_slices, same_shape
 from probes.ranks.tokens import top_rows, top_set
 
 
@@ -21,7 +21,7 @@ def _by_rows(
     for rows in row_slices(*x.shape, device=x.device):
         check_finite(x[rows], names[0])
         check_finite(y[rows], names[1])
-        parts.append(rows_of(x[rows], y[rows]))
+        parts.append(rows_of(home(x[rows]), home(y[rows])))
     return torch.cat(parts).reshape(lead)
 
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from probes._foreign import Array, check_finite, real, row_slices, same_shape
+from probes._foreign import Array, check_finite, home, real, row_slices, same_shape
 from probes.ranks.tokens import margin_rows, rank_rows, top1_rows
 
 
@@ -37,7 +37,7 @@ class Overrides:
     @property
     def rate(self) -> float:
         """Share of contexts in which the greedy choice differs, in [0, 1]."""
-        return float(self.overridden.double().mean())
+        return float(home(self.overridden).double().mean())
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _override_rows(
     base: Shaped[Tensor, "n v"], fitted: Shaped[Tensor, "n v"]
 ) -> tuple[Tensor, ...]:
     base_token, fitted_token = top1_rows(base), top1_rows(fitted)
-    chosen = base.gather(-1, torch.stack([base_token, fitted_token], -1)).to(torch.float64)
+    chosen = home(base.gather(-1, torch.stack([base_token, fitted_token], -1))).to(torch.float64)
     return (
         base_token,
         fitted_token,
@@ -112,6 +112,7 @@ def overrides(base_logits: Array, fitted_logits: Array) -> Overrides:
 def _table(tokens: Tensor, ranks: Tensor, top: int) -> TokenTable:
     if top < 1:
         raise ValueError(f"top: expected 1 or more, found {top}")
+    tokens, ranks = home(tokens), home(ranks)
     ids, inverse, counts = torch.unique(tokens, return_inverse=True, return_counts=True)
     depth = torch.zeros(len(ids), dtype=torch.float64, device=ids.device)
     depth.index_add_(0, inverse, ranks.to(torch.float64).log())

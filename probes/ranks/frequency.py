@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from probes._foreign import Ids, integers
+from probes._foreign import Ids, home, integers
 
 FREQUENCY_CLASSES = ("unseen", "rare", "mid", "frequent", "top")
 """Names of the classes that `frequency_class` gives with its default edges."""
@@ -35,7 +35,7 @@ def frequency_class(counts: Ids, edges: Sequence[float] | None = None) -> Int[Te
     >>> [FREQUENCY_CLASSES[i] for i in frequency_class([60, 25, 10, 5, 0])]
     ['top', 'frequent', 'mid', 'rare', 'unseen']
     """
-    tally = integers(counts, "counts")
+    tally = home(integers(counts, "counts"))
     if tally.ndim != 1 or len(tally) == 0:
         raise ValueError(f"counts: expected shape [v], found {list(tally.shape)}")
     if int(tally.min()) < 0 or int(tally.max()) == 0:

@@ -8,7 +8,16 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from probes._foreign import Array, Ids, check_finite, integers, real, row_slices, token_column
+from probes._foreign import (
+    Array,
+    Ids,
+    check_finite,
+    home,
+    integers,
+    real,
+    row_slices,
+    token_column,
+)
 
 
 def rank_rows(logits: Shaped[Tensor, "n v"], tokens: Int[Tensor, "n 1"]) -> Int[Tensor, " n"]:
@@ -62,7 +71,7 @@ def top1_rows(logits: Shaped[Tensor, "n v"]) -> Int[Tensor, " n"]:
 
 def margin_rows(logits: Shaped[Tensor, "n v"]) -> Float[Tensor, " n"]:
     """Largest minus second largest logit of each row, in float64."""
-    top = logits.topk(2, -1).values.to(torch.float64)
+    top = home(logits.topk(2, -1).values).to(torch.float64)
     return top[:, 0] - top[:, 1]
 
 
@@ -183,7 +192,7 @@ def mean_log_rank(ranks: Ids) -> Float[Tensor, ""]:
     >>> mean_log_rank([1, 100]).exp()
     tensor(10.0000, dtype=torch.float64)
     """
-    return checked_ranks(ranks).double().log().mean()
+    return home(checked_ranks(ranks)).double().log().mean()
 
 
 def checked_ranks(ranks: Ids) -> Tensor:

@@ -91,7 +91,7 @@ class DriftSums:
         out = cls()
         if "sums" not in state or state["sums"].shape != (7,):
             raise ValueError("state: expected one entry `sums` of shape [7]")
-        out._sums = state["sums"].to("cpu", torch.float64, copy=True)
+        out._sums = state["sums"].cpu().to(torch.float64, copy=True)
         return out
 
 
@@ -129,7 +129,7 @@ def _totals(found: tuple[Tensor, Tensor, Tensor, Tensor, Tensor]) -> Float[Tenso
         distance[defined].square().sum(),
         norm[defined].square().sum(),
     ]
-    return torch.stack([part.to("cpu", torch.float64) for part in parts])
+    return torch.stack([part.cpu().to(torch.float64) for part in parts])
 
 
 def _means(totals: Float[Tensor, " 7"]) -> DriftMeans:

@@ -235,7 +235,7 @@ def test_functions_are_exchanged_with_waiting_weights(offloaded, tmp_path):
 
 def test_maps_that_cannot_be_are_refused(tmp_path):
     where = saved("llama", tmp_path / "m")
-    assert load(where, device_map="auto").device.type in ("cpu", "cuda", "mps")
+    assert load(where, device_map="auto").device.type in ("cpu", "cuda")
     with pytest.raises(InputRefused, match="device map: expected one of auto, balanced"):
         load(where, device_map="everywhere")
     with pytest.raises(InputRefused, match="device: expected auto beside a device map"):

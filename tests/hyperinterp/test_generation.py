@@ -7,6 +7,7 @@ import torch
 from scipy.stats import chi2
 
 from hyperinterp.generation import GREEDY, Decoding, generate, stop_tokens
+from hyperinterp.generation.processors import ArmProcessor
 from hyperinterp.text import TokenRows
 
 
@@ -142,3 +143,54 @@ def test_only_the_arms_that_match_entropies_do(tiny):
     assert written["matched"] == matched["matched"]
     with pytest.raises(ValueError, match="found none"):
         generate(model, prompts, arms, new_tokens=1)
+
+
+def by_row(arms, prompts, steps):
+    """The tokens that each row chooses on its own, one draw after the other."""
+    found = []
+    for row, (arm, prompt) in enumerate(zip(arms, prompts, strict=True)):
+        generator = torch.Generator().manual_seed((arm.seed or 0) * 1_000_003 + prompt)
+        chosen = []
+        for step in steps:
+            logits = step[row] if arm.bias is None else step[row] + arm.alpha * arm.bias
+            if arm.seed is None:
+                chosen.append(int(logits.argmax()))
+                continue
+            total = torch.softmax((logits / arm.temperature).double(), -1).cumsum(-1)
+            uniform = torch.rand((), generator=generator, dtype=torch.float64) * total[-1]
+            chosen.append(min(int((total <= uniform).sum()), len(logits) - 1))
+        found.append(chosen)
+    return torch.tensor(found).T
+
+
+class Counted(torch.Tensor):
+    """A tensor that counts how often it is taken to a device."""
+
+    moves = 0
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        cls.moves += func is torch.Tensor.to
+        with torch._C.DisableTorchFunctionSubclass():
+            return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("vocab", [97, 70_000])
+def test_a_batch_chooses_what_its_rows_choose_alone(vocab):
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.randn(2, vocab, generator=generator)
+    biases = first.as_subclass(Counted), second.as_subclass(Counted)
+    kinds = [
+        GREEDY,
+        Decoding("drawn", 0.8, seed=1),
+        Decoding("biased", bias=biases[0], alpha=0.5),
+        Decoding("both", 1.3, seed=2, bias=biases[1]),
+    ]
+    steps = torch.randn(5, 10, vocab, generator=generator) * 2
+    for order in ([0, 1, 2, 3] * 3, sorted([0, 1, 2, 3] * 3)):  # rows in views, and by number
+        arms = [kinds[number] for number in order[:10]]
+        Counted.moves = 0
+        process = ArmProcessor("m", arms, range(10))
+        chosen = [process(torch.zeros(10, 1), step).argmax(-1) for step in steps]
+        assert Counted.moves == 2
+        assert torch.equal(torch.stack(chosen), by_row(arms, range(10), steps))

@@ -11,9 +11,11 @@ from tokenizers import models as token_models
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from hyperinterp.compare import compare
+from hyperinterp.generation import continue_text
 from hyperinterp.models import HookedModel
 from hyperinterp.sizes import Sizes
-from hyperinterp.text import Passage, Passages, tokenise
+from hyperinterp.text import Corpus, Passage, Passages, encoded, open_stream, tokenise
+from hyperinterp.training.data import prepare_rows
 
 VOCAB = 300
 WORDS = ("naïve", "日本", "café", "stone", "🜂🜄", "river", "ß", "a", "Ω mega", "light")
@@ -46,13 +48,20 @@ def sentencepiece_like() -> Tokenizer:
     return inner
 
 
-def tokenizer(kind: str, *, bos: bool = False, pad: str | None = None, side: str = "right"):
+def tokenizer(
+    kind: str,
+    *,
+    bos: bool = False,
+    eos: bool = False,
+    pad: str | None = None,
+    side: str = "right",
+):
     inner = {"bytes": byte_level, "pieces": sentencepiece_like}[kind]()
     inner.add_special_tokens(["<s>", "</s>", "<pad>"])
-    if bos:
-        number = inner.token_to_id("<s>")
+    if bos or eos:
         inner.post_processor = processors.TemplateProcessing(
-            single="<s> $A", special_tokens=[("<s>", number)]
+            single=["<s>"] * bos + ["$A"] + ["</s>"] * eos,
+            special_tokens=[(name, inner.token_to_id(name)) for name in ("<s>", "</s>")],
         )
     return PreTrainedTokenizerFast(
         tokenizer_object=inner, bos_token="<s>", eos_token="</s>", pad_token=pad, padding_side=side
@@ -82,11 +91,12 @@ def pair() -> tuple[LlamaForCausalLM, LlamaForCausalLM]:
     return base, fitted
 
 
-def report_of(made: PreTrainedTokenizerFast, batch_size: int = 8):
+def report_of(made: PreTrainedTokenizerFast, batch_size: int = 8, texts: Passages | None = None):
     base, fitted = (HookedModel(hf, made, name=n) for hf, n in zip(pair(), "bf", strict=True))
     return compare(
-        base, fitted, prompts=passages(), claims="C1,C4,C5", sizes=SIZES, batch_size=batch_size
-    )
+        base, fitted, prompts=texts or passages(), claims="C1,C4,C5", sizes=SIZES,
+        batch_size=batch_size,
+    )  # fmt: skip
 
 
 def figures(report) -> dict:
@@ -134,6 +144,47 @@ def test_the_begin_token_is_there_once_or_not_at_all(kind):
         rows = tokenise(made, passages(), 10).rows
         assert {row.count(made.bos_token_id) for row in rows} == {int(bos)}
         assert all((row[0] == made.bos_token_id) is bos for row in rows)
+
+
+@pytest.mark.parametrize("bos", [False, True])
+@pytest.mark.parametrize("kind", ["bytes", "pieces"])
+def test_an_end_that_the_tokenizer_appends_is_trained_on_and_never_continued(kind, bos):
+    made, plain = tokenizer(kind, bos=bos, eos=True), tokenizer(kind, bos=bos)
+    end = made.eos_token_id
+    expected = tokenise(plain, passages(), 500).rows
+    assert tokenise(made, passages(), 500, open_end=True).rows == expected
+    assert tokenise(made, passages(), 500).rows == tuple((*row, end) for row in expected)
+    assert prepare_rows(made, passages(), 500)[0].rows[0][-1] == end
+    written = encoded(made, ["stone</s>", "</s>", ""])
+    assert written == encoded(plain, ["stone</s>", "</s>", ""])
+    assert written[0][-1] == written[1][-1] == end  # those are in the text
+    hf = pair()[0]
+    models = [HookedModel(hf, each, name="a") for each in (made, plain)]
+    texts = ["stone", "a river", "light </s>"]
+    ours, theirs = (continue_text(model, texts, new_tokens=5) for model in models)
+    assert ours == theirs
+
+
+def test_figures_do_not_depend_on_an_end_that_the_tokenizer_appends(tmp_path):
+    short = Passages(tuple(Passage(i.id, i.text[:9]) for i in passages()), "short")
+    expected, found = (
+        figures(report_of(tokenizer("bytes", eos=eos), texts=short)) for eos in (False, True)
+    )
+    assert found == expected
+    path = tmp_path / "corpus.jsonl"
+    path.write_text("\n".join(json.dumps({"text": text}) for text in short.texts))
+    streams = [open_stream(Corpus(path), tokenizer("bytes", eos=eos), 64) for eos in (False, True)]
+    assert streams[0].sha256 == streams[1].sha256
+
+
+def test_a_tokenizer_from_transformers_that_adds_ends(tmp_path):
+    tokenizer("bytes").save_pretrained(tmp_path)
+    given = {"add_bos_token": True, "add_eos_token": True}
+    made = PreTrainedTokenizerFast.from_pretrained(tmp_path, **given)
+    begin, end = made.bos_token_id, made.eos_token_id
+    assert made("a")["input_ids"][-1] == end
+    assert encoded(made, ["a"]) == [made("a")["input_ids"][:-1]]
+    assert encoded(made, [""]) == [[begin]]
 
 
 @pytest.mark.parametrize("kind", ["bytes", "pieces"])

@@ -20,6 +20,7 @@ from hyperinterp.report.trace import Trace, save_trace, trace_schema
 from hyperinterp.report.trace.figures import charts
 from hyperinterp.report.trace.writing import render, trace_table
 from hyperinterp.sizes import Sizes
+from hyperinterp.text import Passage, Passages
 from hyperinterp.tracing import kept, trace, trace_sizes
 from hyperinterp.training import TrainConfig, run_directory, train
 
@@ -249,6 +250,16 @@ def test_an_unfinished_run_is_traced_with_a_warning(tmp_path: Path, prompts) -> 
     assert found.course is not None
     assert found.course.stop == ""
     assert any("not finished" in text for text in found.provenance.warnings)
+
+
+@pytest.mark.parametrize("texts", [["abcdefghij klm"], ["abcdefghij klm", "ab"]])
+def test_one_passage_is_not_enough_for_a_trace(run: Path, texts, monkeypatch) -> None:
+    monkeypatch.setattr("hyperinterp.tracing.side", lambda *_: pytest.fail("worked"))
+    few = Passages(tuple(Passage(str(n), text) for n, text in enumerate(texts)), "few")
+    with pytest.raises(
+        InputRefused, match="few: expected at least 2 passages of 4 tokens, found 1"
+    ):
+        trace(run, prompts=few, sizes=SIZES, device="cpu")
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path, run: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 
 import probes
 from probes import Moments, entropy, linear_cka, participation_ratio, token_ranks
+from tests.pretend_mps import Apple, on_mps
 
 ROWS = torch.randn(40, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 ROWS = ROWS * torch.linspace(0.5, 2, 12, dtype=torch.float64)
@@ -119,3 +120,31 @@ def test_containers_and_proxies_are_refused_with_what_to_pass():
     assert all("tuple of 2; pass one of them, e.g. tuple[-1]" in line for line in told[:2])
     assert all("list of 1; pass one of them" in line for line in told[2:4])
     assert all("pass its .value, which is a tensor" in line for line in told[4:6])
+
+
+# -- a device without float64 ------------------------------------------------------------------
+
+ON_A_MAC = {
+    "spearman": probes.spearman,
+    "overlap": probes.rank_biased_overlap,
+    "jaccard": lambda a, b: probes.jaccard_at_k(a, b, 2),
+    "gap": lambda a, b: probes.overrides(a, b).base_gap,
+    "rate": lambda a, b: probes.overrides(a, b).rate,
+    "promoted": lambda a, b: probes.promoted_tokens(probes.overrides(a, b)).mean_log_ranks,
+    "margin": lambda a, _: probes.top_margin(a),
+    "log rank": lambda a, _: probes.mean_log_rank((a[0] > 0).int() + 1),
+    "classes": lambda a, _: probes.frequency_class((a[0] > 0).int() + 1),
+    "entropy": lambda a, _: entropy(a),
+    "drift": lambda a, b: probes.drift(a, b).relative,
+    "sums": lambda a, _: probes.DriftSums.from_state({"sums": a[0]}).state()["sums"],
+}
+
+
+@pytest.mark.parametrize("name", ON_A_MAC)
+def test_tensors_on_a_device_without_float64_are_measured_on_the_cpu(name):
+    first, second = ROWS[:5, :7].float(), ROWS[5:10, :7].float()
+    expected = ON_A_MAC[name](first, second)
+    with Apple():
+        found = ON_A_MAC[name](on_mps(first), on_mps(second))
+    assert type(found) is type(expected)
+    assert torch.equal(torch.as_tensor(found), torch.as_tensor(expected))

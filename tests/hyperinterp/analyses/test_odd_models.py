@@ -15,6 +15,7 @@ from hyperinterp.report.figures import charts
 from hyperinterp.report.schema import Report, json_schema
 from hyperinterp.report.writing import contents
 from hyperinterp.text import Passage, Passages
+from hyperinterp.verdicts import RULES
 
 from .conftest import SIZES
 from .tiny import changed
@@ -90,6 +91,23 @@ def writing_nothing(model, *paths, name="fitted"):
             hf.get_parameter(path).zero_()
 
     return changed(model, empty, name)
+
+
+@pytest.mark.parametrize("claims", [*RULES, None])
+def test_one_usable_passage_gives_every_claim_a_reason(make_tiny, words, claims):
+    long, training = words(1), words(6, seed=3)
+    few = Passages((*long.items, Passage("short", "w1 w2")), "few")
+    base, fitted = make_tiny(0), make_tiny(1)
+    report = compare(
+        base, fitted, prompts=few, control=fitted, late_stage=[fitted], train_data=training,
+        claims=claims, sizes=SIZES,
+    )  # fmt: skip
+    for name in RULES if claims is None else [claims]:
+        assert report.claims[name].verdict == "not tested"
+        assert report.claims[name].effect is None
+        assert "needs at least 2 held-out prompts, found 1" in report.claims[name].why
+    validate(json.loads(report.to_json()), json_schema())
+    assert contents(report)["report.html"]
 
 
 QUIET = ("model.layers.1.mlp.down_proj.weight", "model.layers.1.self_attn.o_proj.weight")

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from hyperinterp.errors import MismatchedPair, UnsupportedModel
 from hyperinterp.models import (
@@ -17,7 +18,8 @@ from hyperinterp.models import (
 )
 from hyperinterp.models.surgery import paths_of
 from hyperinterp.sites import Site, SiteKind, block_outputs, part_sites, stream_sites
-from tests.hyperinterp.families import NEWER, NEWER_REFUSED, REFUSED, make_refused, make_tiny
+from probes import norm_matched_noise
+from tests.hyperinterp.families import NEWER, NEWER_REFUSED, REFUSED, SMALL, make_refused, make_tiny
 
 
 def ids_for(model, rows=2, length=9):
@@ -128,6 +130,45 @@ def test_a_random_change_has_the_size_it_was_given(tiny):
         for name, parameter in recipient.blocks[1].named_parameters():
             theirs = donor.blocks[1].get_parameter(name)
             assert torch.allclose(parameter, theirs, atol=1e-6)
+
+
+def coarse_pair(share, steps):
+    """Two models in bfloat16; in one MLP map a share of the entries differs by so many steps."""
+    wide = SMALL | {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 1}
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        hf = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **wide))
+        pair = [HookedModel(copy.deepcopy(hf).to(torch.bfloat16)) for _ in range(2)]
+        weight = pair[1].blocks[0].get_parameter(COARSE)
+        weight.view(torch.int16).add_((torch.rand(weight.shape) < share).to(torch.int16) * steps)
+    return pair
+
+
+COARSE = "mlp.up_proj.weight"
+
+
+@pytest.mark.parametrize(("share", "steps"), [(0.01, 1), (1.0, 20)])
+def test_a_random_change_of_coarse_weights_is_not_rounded_away(share, steps):
+    recipient, donor = coarse_pair(share, steps)
+    before = recipient.blocks[0].get_parameter(COARSE).detach().float()
+    difference = donor.blocks[0].get_parameter(COARSE).detach().float() - before
+    generator, changes = torch.Generator().manual_seed(1), []
+    for _ in range(2):
+        with perturbed(
+            recipient, donor, blocks([0])[0], lambda d: norm_matched_noise(d, generator)
+        ):
+            changes.append(recipient.blocks[0].get_parameter(COARSE).detach().float() - before)
+            same = recipient.blocks[0].get_parameter("mlp.down_proj.weight")
+            assert torch.equal(same, donor.blocks[0].get_parameter("mlp.down_proj.weight"))
+    for change in changes:
+        assert float(change.norm() / difference.norm()) == pytest.approx(1, abs=0.1)
+        assert torch.corrcoef(torch.stack([change.flatten(), difference.flatten()]))[0, 1] < 0.1
+    assert not torch.equal(*changes)
+    if share == 1.0:
+        assert changes[0].abs().max() > difference.abs().max()  # the tail of a Gaussian
+    else:
+        assert 0 < (changes[0] != 0).sum() <= (difference != 0).sum()
+        assert changes[0].min() < 0 < changes[0].max()
 
 
 def test_models_of_other_shape_are_refused(tiny):

@@ -14,10 +14,21 @@ from transformers import AutoModelForCausalLM
 from hyperinterp.checkpoints import load_checkpoint, save_adapter, save_checkpoint
 from hyperinterp.compare import compare
 from hyperinterp.errors import InputRefused, UnsupportedModel
-from hyperinterp.models import HookedModel, load, self_check
+from hyperinterp.generation import continue_text, generate
+from hyperinterp.models import HookedModel, checked, load, placement, self_check
 from hyperinterp.models.checks import TOLERANCE
+from hyperinterp.models.load import pick_device
 from hyperinterp.sizes import Sizes
-from tests.hyperinterp.families import make_hf, word_tokenizer
+from hyperinterp.text import TokenRows
+from hyperinterp.training import TrainConfig, train
+from tests.hyperinterp.families import (
+    FAMILIES,
+    NEWER,
+    VARIANTS,
+    make_hf,
+    make_tiny,
+    word_tokenizer,
+)
 from tests.hyperinterp.training.factory import byte_tokenizer, letters, tiny_hf
 
 IDS = torch.tensor([[4, 9, 33, 57, 12, 80, 5, 41]])
@@ -79,13 +90,36 @@ def test_sdpa_and_eager_give_the_same_figures(family, tmp_path):
         assert ours.effect == pytest.approx(theirs.effect, rel=1e-4, abs=1e-4)
 
 
-def test_texts_beyond_learned_positions_are_refused():
+def test_texts_beyond_learned_positions_are_refused(tmp_path):
     base = HookedModel(tiny_hf("gpt2", 0), byte_tokenizer(), name="short")
     assert base.position_limit == 64
     assert HookedModel(tiny_hf("opt", 0), name="opt").position_limit == 64
     assert HookedModel(tiny_hf("llama", 0), name="llama").position_limit is None
     with pytest.raises(InputRefused, match=r"at most 64 tokens .* found a need for 108"):
         compare(base, base, prompts=letters(10), claims="C1", sizes=replace(SIZES, new_tokens=96))
+    with pytest.raises(InputRefused, match=r"at most 64 tokens .* found a need for 110"):
+        continue_text(base, "a" * 100, new_tokens=10)
+    with pytest.raises(InputRefused, match=r"at most 64 tokens .* found a need for 70: fewer seq_"):
+        train(
+            base, letters(2, least=80, most=90), tmp_path / "t", TrainConfig(seq_len=70, layers=2)
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *VARIANTS, *NEWER])
+def test_every_family_knows_how_many_positions_it_has(name):
+    model = make_tiny(name)
+    limit = model.position_limit
+    assert limit in (None, 64)
+    with torch.no_grad():
+        model.hf(input_ids=torch.full((1, limit or 90), 5), use_cache=False)
+    row = TokenRows(((5,) * 60,), (0,), 60, 0)
+    if limit is None:
+        assert generate(model, row, new_tokens=30)
+        return
+    generate(model, row, new_tokens=4)
+    with pytest.raises(InputRefused, match=r"at most 64 tokens .* found a need for 65"):
+        generate(model, row, new_tokens=5)
 
 
 # -- kinds of files ----------------------------------------------------------------------------
@@ -203,10 +237,40 @@ def test_adapters_merged_and_live_give_pefts_logits_and_pass_the_checks(kind, tm
 
 def test_auto_takes_a_device_that_is_there_and_others_are_refused(tmp_path):
     where = saved("llama", tmp_path / "m")
-    assert load(where, device="auto").device.type in ("cpu", "cuda", "mps")
+    assert load(where, device="auto").device.type in ("cpu", "cuda")
     for name in ("balanced", "sequential", "disk", "cuda:99"):
         with pytest.raises(InputRefused, match="device: expected one that torch has here"):
             load(where, device=name)
+
+
+NO_FLOAT64 = "device: expected cpu or cuda; mps has no float64, which the measures need, found 'mps"
+
+
+def test_a_mac_computes_on_its_cpu(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert pick_device("auto") in ("cpu", "cuda")
+    for name in ("mps", "mps:0"):
+        with pytest.raises(InputRefused, match=NO_FLOAT64):
+            pick_device(name)
+
+
+def test_a_model_on_mps_is_refused(tmp_path, monkeypatch):
+    hf = make_hf()
+    model = HookedModel(hf)
+    monkeypatch.setattr(placement, "devices_of", lambda _module: ("mps:0",))
+    with pytest.raises(InputRefused, match=NO_FLOAT64):
+        HookedModel(hf)
+    with pytest.raises(InputRefused, match=NO_FLOAT64):  # moved there after it was wrapped
+        checked(model)
+    with pytest.raises(InputRefused, match=NO_FLOAT64):
+        load(saved("llama", tmp_path / "m"), device_map={"": "mps"})
+
+
+def test_a_device_map_leaves_mps_out(tmp_path, monkeypatch):
+    room = {"mps": 2**40, "cpu": 2**40}
+    monkeypatch.setattr(placement, "get_max_memory", lambda: dict(room))
+    for way in ("auto", "sequential"):
+        assert load(saved("llama", tmp_path / way), device_map=way).device.type == "cpu"
 
 
 def test_a_model_that_accelerate_put_on_one_device_is_taken(tmp_path):
