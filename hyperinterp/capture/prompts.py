@@ -11,7 +11,7 @@ from torch import Tensor
 from hyperinterp.capture.contexts import Contexts
 from hyperinterp.capture.pair import Tick
 from hyperinterp.capture.partial import Partial
-from hyperinterp.capture.sums import below, home_of
+from hyperinterp.capture.sums import below
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site
@@ -29,15 +29,14 @@ def spectra_of(
     Args:
         moments: sums of rows.
         processes: who shares the work.
-        device: where it is done, if it has float64, else on the CPU.
+        device: where it is done.
 
     Returns:
         One spectrum for each, where its sums lie.
     """
-    home = home_of(torch.device(device))
 
     def solved(item: Moments) -> Spectrum:
-        return _moved(item.spectrum(vectors=True, device=home), item.mean.device)
+        return _moved(item.spectrum(vectors=True, device=device), item.mean.device)
 
     if processes.size == 1:
         return [solved(item) for item in moments]
@@ -81,7 +80,7 @@ class PromptSink:
         unit_norm: bool = False,
         device: torch.device | None = None,
     ) -> None:
-        self._spectrum = spectrum if device is None else _moved(spectrum, home_of(device))
+        self._spectrum = spectrum if device is None else _moved(spectrum, device)
         self._scale = scale
         self._spectra = PromptSpectra(self._spectrum, scale=scale)
         self._unit_norm = unit_norm

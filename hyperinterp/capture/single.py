@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hyperinterp.capture.contexts import Contexts, chosen_positions, contexts_of, joined
 from hyperinterp.capture.pair import Tick
-from hyperinterp.capture.sums import check_finite, flat, home_of
+from hyperinterp.capture.sums import check_finite, flat
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind
 from hyperinterp.text import TokenRows
@@ -59,7 +59,7 @@ def run_one(
     def read(site: Site, tensor: Tensor) -> None:
         check_finite(model, site, tensor)
         if site not in moments:
-            moments[site] = Moments(tensor.shape[-1], device=home_of(tensor.device))
+            moments[site] = Moments(tensor.shape[-1], device=tensor.device)
             first = Moments.from_rows(tensor[0, 1:]).reference if tensor.shape[1] > 1 else None
             if first is not None:  # as `run_pair` does: the same sums to the last bit
                 moments[site].rebase(first)

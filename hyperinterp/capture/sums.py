@@ -22,11 +22,6 @@ def below(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
     return {key[len(head) :]: t for key, t in state.items() if key.startswith(head)}
 
 
-def home_of(device: torch.device) -> torch.device:
-    """Where float64 sums of rows on a device are kept: there, or on the CPU where it has none."""
-    return torch.device("cpu") if device.type == "mps" else device
-
-
 @dataclass
 class SiteSums:
     """Additive sums of one site, over positions 1 and later unless said otherwise.
@@ -58,7 +53,7 @@ class SiteSums:
         rounding, however they are dealt out.
         """
         if name not in self.moments:
-            self.moments[name] = Moments(rows.shape[-1], device=home_of(rows.device))
+            self.moments[name] = Moments(rows.shape[-1], device=rows.device)
             known = self.moments[like].reference if like else None
             if known is not None:
                 self.moments[name].rebase(known)
@@ -74,7 +69,7 @@ class SiteSums:
         """Begin with these references, so that sums of several processes add up exactly."""
         for name, shift in references.items():
             if name not in self.moments:
-                self.moments[name] = Moments(len(shift), device=home_of(device)).rebase(shift)
+                self.moments[name] = Moments(len(shift), device=device).rebase(shift)
 
     def merge(self, other: "SiteSums") -> None:
         """Add another process's sums."""
@@ -101,9 +96,8 @@ class SiteSums:
 
     @staticmethod
     def from_state(state: Mapping[str, Tensor], device: torch.device | None = None) -> "SiteSums":
-        """The sums that `state()` came from, for rows on `device`; by default on the CPU."""
-        home = home_of(device or torch.device("cpu"))
-        state = {name: tensor.to(home) for name, tensor in state.items()}
+        """The sums that `state()` came from, for rows on `device`; by default where they lie."""
+        state = {name: tensor.to(device) for name, tensor in state.items()}
         names = dict.fromkeys(key.rpartition("/")[0] for key in below(state, "moments"))
         return SiteSums(
             {name: Moments.from_state(below(state, f"moments/{name}")) for name in names},

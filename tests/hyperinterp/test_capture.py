@@ -12,7 +12,6 @@ from hyperinterp.capture import (
     run_one,
     run_pair,
 )
-from hyperinterp.capture.sums import home_of
 from hyperinterp.errors import NumericalFault
 from hyperinterp.sites import Site, SiteKind, part_sites, stream_sites
 from hyperinterp.text import TokenRows
@@ -150,8 +149,3 @@ def test_no_site_keeps_a_product_beside_its_sums(tiny):
     every = [moments for sums in run.sites.values() for moments in sums.moments.values()]
     assert len(every) > 2 * len(SITES)
     assert all(moments._pending is None for moments in every)
-
-
-@pytest.mark.parametrize(("device", "home"), [("cpu", "cpu"), ("cuda:1", "cuda:1"), ("mps", "cpu")])
-def test_sums_lie_where_float64_is(device, home):
-    assert home_of(torch.device(device)) == torch.device(home)
