@@ -267,7 +267,7 @@ class Study:
 
     # -- models ----------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def models(self) -> dict[str, HookedModel]:
         """By role: "base", "fitted", "control", "late-stage 0", "late-stage 1", ..."""
         found = {"base": self.base, "fitted": self.fitted}

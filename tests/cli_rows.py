@@ -38,7 +38,7 @@ PLACES: dict[str, list[str]] = {
     "compare": [
         "hyperinterp.compare:load:2",
         "hyperinterp.study:run_pair:1",
-        "hyperinterp.study:write_all:1",
+        "hyperinterp.continuations:write_all:1",
         "hyperinterp.report.writing:write_bytes:1",
         "hyperinterp.report.writing:write_bytes:4",
         "hyperinterp.report.writing:fsync_path:1",

@@ -6,7 +6,7 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from hyperinterp.models import HookedModel, Part, PartKind, paths_of
+from hyperinterp.models import HookedModel, Part, PartKind, checked, paths_of
 
 TEMPERATURE = 0.6  # of the planted temperature pair
 UNEMBED = Part(PartKind.UNEMBED)
@@ -148,10 +148,14 @@ CHANGES = {
 
 
 def planted_twin(base: HookedModel, kind: str, seed: int = 0) -> HookedModel:
-    """A copy of `base` with one known change; the base is left alone."""
+    """A copy of `base` with one known change; the base is left alone.
+
+    It is checked before the change: an expansion that the next block does not see is no stream.
+    """
     twin = HookedModel(
         deepcopy(base.hf), base.tokenizer, name=f"fitted: {kind}", fingerprint="1" * 64
     )
+    checked(twin)
     CHANGES[kind](twin, seed)
     return twin
 
