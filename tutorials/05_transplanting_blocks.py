@@ -94,7 +94,8 @@ explore(singles, prompt=str)
 # the last block against *random weight changes of the same size*: a change as large in a random
 # direction must not do as well.
 #
-# C6 has four conditions. The fourth is the hard one: the hybrid's **text** has to be diverse too.
+# C6 has four conditions; all have to hold. The fourth asks for **text**: the hybrid's has to be
+# diverse, too. It has no figure where 8 prompts do not show for sure that the fitted model gained any.
 
 # %%
 report = hi.compare(base, fitted, claims="C6", sizes=_shared.sizes())
