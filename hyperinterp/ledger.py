@@ -30,6 +30,10 @@ class Ledger:
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     warnings: list[str] = field(default_factory=list)
 
+    def warn(self, *notes: str) -> None:
+        """Note things that the reader has to know, each once."""
+        self.warnings += [note for note in dict.fromkeys(notes) if note not in self.warnings]
+
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
         """Add the wall time of the context to `seconds[name]`."""

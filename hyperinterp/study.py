@@ -91,6 +91,7 @@ class Study:
         self.passages = self.passages.head(self.sizes.prompts)
         for model in self.models.values():
             checked(model)
+            self.ledger.warn(*model.notes)
         self._check_corpus()
 
     def _check_corpus(self) -> None:

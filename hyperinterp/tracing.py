@@ -184,6 +184,7 @@ def trace(
         told = {name: item.facts.get(name) for name in ("step", "epoch", "epoch_loss")}
         told["levels"] = list(item.facts.get("levels") or ())
         facts.append(replace(facts_of(model, item.name), trained=told))
+        study.ledger.warn(*model.notes)
         observed = beside(study, ours, model, side(study, model, item.name))
         loss = _loss(item, course)
         points.append(

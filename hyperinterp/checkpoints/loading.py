@@ -49,6 +49,8 @@ class Checkpoint:
         adapter: The adapter's facts; None for a whole model.
         provenance: What the writer recorded; empty for foreign files.
         dtype: Of the loaded weights.
+        notes: Sentences for the reader of a figure: what was taken, left out or read otherwise
+            than the files say.
     """
 
     model: PreTrainedModel
@@ -58,6 +60,7 @@ class Checkpoint:
     adapter: AdapterInfo | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     dtype: torch.dtype = torch.float32
+    notes: tuple[str, ...] = ()
 
 
 def load_checkpoint(
@@ -116,6 +119,7 @@ def load_checkpoint(
             tokenizer = build_tokenizer(stored, source.name)
             loaded = Checkpoint(model, tokenizer, source, stored.fingerprint)
         loaded.provenance = dict(stored.provenance)
+        loaded.notes = tuple(dict.fromkeys((*stored.notes, *loaded.notes)))
     check_vocabulary(loaded.model, loaded.tokenizer, source.name)
     loaded.dtype = dtype
     torch.nn.Module.to(loaded.model, device)

@@ -25,12 +25,14 @@ class Source:
         name: The name as given.
         path: The file or directory; None for `hub` and `builtin`.
         revision: A commit, branch or tag; only for `hub`.
+        notes: Sentences for the reader: what the name was taken for, where that is not plain.
     """
 
     kind: Kind
     name: str
     path: Path | None = None
     revision: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def resolve(name: str | Path, revision: str | None = None) -> Source:

@@ -55,6 +55,7 @@ class Stored:
         manifest: The verified manifest; None when somebody else wrote the files.
         provenance: What the writer recorded; empty for foreign files.
         verified: Whether every byte was checked against a digest that the writer recorded.
+        notes: Sentences for the reader: what was left out or read otherwise than it is written.
     """
 
     root: Path
@@ -66,6 +67,7 @@ class Stored:
     manifest: Manifest | None
     provenance: Mapping[str, Any]
     verified: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def has_tokenizer(self) -> bool:
@@ -119,6 +121,7 @@ def stage_directory(source: Source, folder: Path, weights: Path | None = None) -
             manifest=manifest,
             provenance=dict(manifest.provenance) if manifest else {},
             verified=manifest is not None,
+            notes=source.notes,
         )
 
 

@@ -37,6 +37,7 @@ class CheckpointSummary:
         verified: Whether every byte matched a digest that the writer recorded.
         adapter: The adapter's facts; None for a whole model.
         provenance: What the writer recorded; empty for foreign files.
+        notes: Sentences for the reader: what was taken, left out or read otherwise.
     """
 
     name: str
@@ -54,6 +55,7 @@ class CheckpointSummary:
     verified: bool
     adapter: AdapterInfo | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def inspect_checkpoint(name: str | Path, revision: str | None = None) -> CheckpointSummary:
@@ -75,6 +77,7 @@ def inspect_checkpoint(name: str | Path, revision: str | None = None) -> Checkpo
             stored_bytes=sum(t.size for t in stored.tensors.values()),
             verified=stored.verified,
             provenance=dict(stored.provenance),
+            notes=stored.notes,
             **facts,
         )
 

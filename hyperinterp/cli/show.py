@@ -58,7 +58,7 @@ def show_claims(report: Report) -> None:
     if left_out(report.claims):
         _line(console, "not asked for (--claims)", left_out(report.claims))
     for warning in report.provenance.warnings:
-        _line(console, "note", warning)
+        _line(console, "note", visible(warning))
 
 
 def _line(console: Console, label: str, text: str) -> None:
@@ -129,7 +129,7 @@ def show_trace(found: Trace) -> None:
         )  # fmt: skip
     console.print(table)
     for warning in found.provenance.warnings:
-        console.print(Text(f"note: {warning}"))
+        _line(console, "note", visible(warning))
 
 
 def show_summary(summary: Any, *, as_json: bool) -> None:
@@ -142,4 +142,7 @@ def _show(item: Any, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(values, indent=1, default=str, ensure_ascii=False) + "\n")
     else:
+        notes = values.pop("notes", ())
         _pairs("", values)
+        for note in notes:
+            _line(_console(), "note", visible(note))

@@ -88,6 +88,8 @@ class HookedModel:
         name: what the user called it.
         fingerprint: digest of its stored weights, "" when unknown.
         provenance: where it came from, JSON-serialisable.
+        notes: sentences for the reader of its figures, e.g. what its files said that was left out;
+            a comparison repeats them in its report.
 
     Raises:
         InputRefused: the weights are on a device of type mps, which has no float64.
@@ -103,6 +105,7 @@ class HookedModel:
         name: str = "model",
         fingerprint: str = "",
         provenance: dict[str, Any] | None = None,
+        notes: Iterable[str] = (),
     ) -> None:
         check_reachable(hf)
         self.hf = hf.eval()
@@ -110,6 +113,7 @@ class HookedModel:
         self.name = name
         self.fingerprint = fingerprint
         self.provenance = dict(provenance or {})
+        self.notes = tuple(notes)
         self.anatomy: Anatomy = locate(hf)
         self._backbone = _backbone(hf)
         self.parts_by_difference = False

@@ -96,5 +96,6 @@ def load(
         name=str(name),
         fingerprint=checkpoint.fingerprint,
         provenance=checkpoint.provenance,
+        notes=checkpoint.notes,
     )
     return checked(model)

@@ -33,6 +33,7 @@ class TrainResult:
         heldout_loss: of the final weights on the held-out passages, nats per predicted token;
             None when none were given.
         heldout_sha256: digest of those passages.
+        notes: what the reader has to know of the model it started from.
     """
 
     out: Path
@@ -51,6 +52,7 @@ class TrainResult:
     log: Path
     heldout_loss: float | None = None
     heldout_sha256: str | None = None
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values, paths relative to `out`."""
@@ -62,7 +64,9 @@ class TrainResult:
     def of_json(cls, out: Path, stored: dict[str, Any]) -> "TrainResult":
         """A result that `as_json` wrote, for the directory where it lies now."""
         control = out / stored["control"] if stored["control"] else None
-        return cls(**{**stored, "out": out, "log": out / LOG_NAME, "control": control})
+        notes = tuple(stored.get("notes", ()))
+        changed = {"out": out, "log": out / LOG_NAME, "control": control, "notes": notes}
+        return cls(**{**stored, **changed})
 
     @classmethod
     def read(cls, out: Path) -> "TrainResult":

@@ -174,6 +174,7 @@ def _hooked(
         name=model.name,
         fingerprint=model.fingerprint or weights_fingerprint(model.hf),
         provenance=model.provenance,
+        notes=model.notes,
     )
 
 
@@ -286,6 +287,7 @@ class _Run:
             log=out / LOG_NAME,
             heldout_loss=None if tracker.evaluator is None else tracker.heldout_loss(),
             heldout_sha256=self.heldout_sha256,
+            notes=self.model.notes,
         )
         told = {} if result.heldout_loss is None else {"heldout_loss": result.heldout_loss}
         tracker.log.write(
