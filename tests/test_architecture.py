@@ -1,6 +1,7 @@
 """The house rules that a reader relies on: who may import whom, and what stays light."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,35 +10,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Left to right: a module may import from its own layer and from those before it.
-LAYERS = (
-    ("hyperinterp.block", "hyperinterp.errors", "hyperinterp.memory"),
-    ("hyperinterp.distributed",),
-    (
-        "hyperinterp.course",
-        "hyperinterp.frequencies",
-        "hyperinterp.ranges",
-        "hyperinterp.sites",
-        "hyperinterp.sizes",
-        "hyperinterp.text",
-    ),
-    ("hyperinterp.checkpoints",),
-    ("hyperinterp.models",),
-    ("hyperinterp.capture", "hyperinterp.generation", "hyperinterp.training"),
-    ("hyperinterp.pairs",),
-    ("hyperinterp.ledger",),
-    ("hyperinterp.continuations",),
-    ("hyperinterp.study",),
-    ("hyperinterp.analyses.results", "hyperinterp.analyses.intervals"),
-    ("hyperinterp.verdicts",),
-    ("hyperinterp.analyses",),
-    ("hyperinterp.report",),
-    ("hyperinterp.provenance",),
-    ("hyperinterp.compare",),
-    ("hyperinterp.tracing",),
-    ("hyperinterp.cli",),
-    ("hyperinterp.__main__",),
-)
+
+def layers(text: str) -> tuple[tuple[str, ...], ...]:
+    """The layers of CONTRIBUTING's table: a module may import from its own row and those above."""
+    rows = re.findall(r"^\| (`hyperinterp/.+?) \|", text, flags=re.MULTILINE)
+    return tuple(
+        tuple(
+            f"hyperinterp.{name.removeprefix('hyperinterp/').replace('/', '.')}" for name in found
+        )
+        for found in (re.findall(r"`([\w/]+)`", row) for row in rows)
+    )
+
+
+LAYERS = layers((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
 PROBES_MAY = {"torch", "numpy", "einops", "jaxtyping", "sklearn", "sacrebleu", "probes"}
 FREE = {"hyperinterp"}  # the lazy top level only
 

@@ -18,7 +18,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 
 import hyperinterp as hi
-from hyperinterp.report.figures.theme import PAPER, template
+from hyperinterp.drawing.theme import PAPER, template
 from hyperinterp.sizes import PRESETS
 from hyperinterp.training import TrainResult
 

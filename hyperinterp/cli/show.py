@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from hyperinterp.analyses.results import Claim, Verdict
+from hyperinterp.drawing.escape import visible
+from hyperinterp.drawing.numbers import number, words
 from hyperinterp.report import Report
 from hyperinterp.report.claims import asked, bound, decided, effect_words, left_out
-from hyperinterp.report.escape import visible
 from hyperinterp.report.nulls import caveat
-from hyperinterp.report.numbers import number, words
 from hyperinterp.report.trace.schema import Trace
 
 _STYLES = {

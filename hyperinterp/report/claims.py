@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from hyperinterp.analyses.results import Claim, Condition, Verdict
-from hyperinterp.report.numbers import DASH, MINUS, number, words
+from hyperinterp.drawing.numbers import DASH, MINUS, number, words
 from hyperinterp.verdicts import RULES
 
 NOT_ASKED = "not asked for"

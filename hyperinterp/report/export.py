@@ -7,8 +7,9 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from hyperinterp.drawing.chart import Chart
 from hyperinterp.errors import InputRefused
-from hyperinterp.report.figures import Chart, charts
+from hyperinterp.report.figures import charts
 from hyperinterp.report.schema import BLOCKS, Report
 
 FORMATS = ("png", "svg")

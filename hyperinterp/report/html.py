@@ -13,10 +13,11 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from hyperinterp.analyses.results import Measured
-from hyperinterp.report import claims, nulls, numbers, passages, pictures, provenance, summary
-from hyperinterp.report.escape import bdi, html_text, visible
-from hyperinterp.report.figures.chart import Chart
-from hyperinterp.report.figures.theme import swaps, template
+from hyperinterp.drawing import numbers
+from hyperinterp.drawing.chart import Chart
+from hyperinterp.drawing.escape import bdi, html_text, visible
+from hyperinterp.drawing.theme import swaps, template
+from hyperinterp.report import claims, nulls, passages, pictures, provenance, summary
 from hyperinterp.report.schema import Report
 from hyperinterp.report.sections import Section, sections
 

@@ -3,9 +3,9 @@
 import re
 
 from hyperinterp.analyses.results import Claim
+from hyperinterp.drawing.escape import latex
+from hyperinterp.drawing.numbers import DASH, MINUS, interval, number
 from hyperinterp.report.claims import asked, bound, decided, left_out
-from hyperinterp.report.escape import latex
-from hyperinterp.report.numbers import DASH, MINUS, interval, number
 from hyperinterp.report.schema import Report
 
 _HEAD = r"""% Written by hyperinterp; needs \usepackage{booktabs,textcomp} and [T1]{fontenc}.

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from hyperinterp.analyses.results import Claim, Measured, Verdict
+from hyperinterp.drawing.escape import clip, code, markdown
+from hyperinterp.drawing.numbers import DASH, count, number, seconds, words
 from hyperinterp.report.claims import (
     asked,
     decided,
@@ -12,10 +14,8 @@ from hyperinterp.report.claims import (
     sentence,
     unasked,
 )
-from hyperinterp.report.escape import clip, code, markdown
 from hyperinterp.report.figures.geometry import metric_name
 from hyperinterp.report.nulls import caveat, nulls
-from hyperinterp.report.numbers import DASH, count, number, seconds, words
 from hyperinterp.report.provenance import cost, recipe
 from hyperinterp.report.schema import BLOCKS, Report
 from hyperinterp.report.summary import BLOCK_CLAIMS, ICONS, headline, name_of, notes

@@ -12,15 +12,16 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from hyperinterp.block import frame, grid
+from hyperinterp.drawing.chart import Chart
+from hyperinterp.drawing.escape import bdi, html_text
+from hyperinterp.drawing.numbers import DASH
+from hyperinterp.drawing.table import Table
 from hyperinterp.errors import InputRefused
 from hyperinterp.report import claims, html, summary
-from hyperinterp.report.escape import bdi, html_text
-from hyperinterp.report.figures import Chart, charts
+from hyperinterp.report.figures import charts
 from hyperinterp.report.nulls import caveat
-from hyperinterp.report.numbers import DASH
 from hyperinterp.report.schema import BLOCKS, Report
 from hyperinterp.report.tables import block_tables, claim_tables
-from hyperinterp.report.tables.table import Table
 from hyperinterp.report.views import VIEWS, View
 
 

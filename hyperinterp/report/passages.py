@@ -6,7 +6,7 @@ from itertools import groupby
 from markupsafe import Markup
 
 from hyperinterp.analyses.diversity import Continuation
-from hyperinterp.report.escape import html_text
+from hyperinterp.drawing.escape import html_text
 
 _TITLES = {
     "rep": "occurred earlier in this continuation",

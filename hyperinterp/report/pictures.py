@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from hyperinterp.analyses.results import Claim, Condition, Measured, Verdict
+from hyperinterp.drawing.escape import visible
+from hyperinterp.drawing.numbers import DASH, number, words
 from hyperinterp.report.claims import above, side
-from hyperinterp.report.escape import visible
 from hyperinterp.report.nulls import Null
-from hyperinterp.report.numbers import DASH, number, words
 
 _WIDTH, _HEIGHT, _AXIS = 230.0, 46.0, 27.0
 

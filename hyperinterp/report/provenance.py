@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hyperinterp.report.numbers import DASH, compact, number
+from hyperinterp.drawing.numbers import DASH, compact, number
 
 _DEPTH = 4
 

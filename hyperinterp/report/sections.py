@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from hyperinterp.analyses.results import Claim
+from hyperinterp.drawing.chart import Chart
 from hyperinterp.report.claims import unasked
-from hyperinterp.report.figures import Chart, charts
+from hyperinterp.report.figures import charts
 from hyperinterp.report.schema import Report
 from hyperinterp.report.summary import BLOCK_CLAIMS
 from hyperinterp.report.views import VIEWS, View

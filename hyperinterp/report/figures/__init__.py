@@ -12,6 +12,7 @@ from hyperinterp.analyses.sufficiency import SufficiencyBlock
 from hyperinterp.analyses.temperature import TemperatureBlock
 from hyperinterp.analyses.transplant import TransplantBlock
 from hyperinterp.course import Course
+from hyperinterp.drawing.chart import Chart
 from hyperinterp.report.figures import (
     course,
     diversity,
@@ -22,9 +23,8 @@ from hyperinterp.report.figures import (
     transplant,
     twins,
 )
-from hyperinterp.report.figures.chart import Chart, Choice, Reading
 
-__all__ = ["Chart", "Choice", "Reading", "charts"]
+__all__ = ["charts"]
 
 _CHARTS: dict[type, Any] = {
     DiversityBlock: diversity.charts,

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from hyperinterp.course import Course
-from hyperinterp.report.escape import label
-from hyperinterp.report.figures.axes import log_ticks
-from hyperinterp.report.figures.chart import Chart, Choice, Reading, scatter
-from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.theme import CONTROL, FITTED, MUTED, SYMBOLS
-from hyperinterp.report.numbers import number
+from hyperinterp.drawing.axes import log_ticks
+from hyperinterp.drawing.chart import Chart, Choice, Explanation, scatter
+from hyperinterp.drawing.escape import label
+from hyperinterp.drawing.numbers import number
+from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.theme import CONTROL, FITTED, MUTED, SYMBOLS
 
 _NAMES = {
     "loss": "loss",
@@ -63,7 +63,7 @@ def charts(course: Course, marks: Sequence[tuple[int, str]] = ()) -> tuple[Chart
     return (
         Chart(
             "course", "Training, epoch by epoch",
-            Reading(
+            Explanation(
                 "The training log: mean training loss of each epoch and, where the run was "
                 "evaluated on the way, its held-out figures.",
                 "Loss in nats per predicted token, averaged over the epoch while the weights "

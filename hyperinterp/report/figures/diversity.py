@@ -1,13 +1,13 @@
 """C1: how diverse the greedy text of both models is."""
 
 from hyperinterp.analyses.diversity import DiversityBlock
-from hyperinterp.report.escape import label
-from hyperinterp.report.figures.chart import Chart, Choice, Reading
-from hyperinterp.report.figures.dumbbell import dumbbells
-from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.subtitle import behind
-from hyperinterp.report.figures.theme import DELTA, MUTED, faint
-from hyperinterp.report.numbers import number, signed
+from hyperinterp.drawing.chart import Chart, Choice, Explanation
+from hyperinterp.drawing.dumbbell import dumbbells
+from hyperinterp.drawing.escape import label
+from hyperinterp.drawing.numbers import number, signed
+from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.subtitle import behind
+from hyperinterp.drawing.theme import DELTA, MUTED, faint
 
 MEASURES = {
     "ttr": "type-token ratio",
@@ -91,7 +91,7 @@ def charts(block: DiversityBlock) -> tuple[Chart, ...]:
         Chart(
             "scores",
             "Diversity of greedy text",
-            Reading(
+            Explanation(
                 f"Each row is one measure of {window}, averaged over prompts: circle base, "
                 "diamond fitted. A higher type-token ratio and less repetition is more diverse.",
                 "Shares between 0 and 1; self-BLEU as a share too (lower is more diverse). "
@@ -107,7 +107,7 @@ def charts(block: DiversityBlock) -> tuple[Chart, ...]:
         Chart(
             "paired",
             "The same, prompt by prompt",
-            Reading(
+            Explanation(
                 "One line per held-out prompt, from the base's score to the fitted model's.",
                 f"The chosen measure on {window}.",
                 "None: these are the single prompts behind the means above.",

@@ -5,24 +5,24 @@ from typing import Any
 
 from hyperinterp.analyses.geometry import GeometryBlock, SiteGeometry
 from hyperinterp.analyses.results import Measured
-from hyperinterp.report.escape import label
-from hyperinterp.report.figures.axes import NORM, depth_ticks
-from hyperinterp.report.figures.chart import (
+from hyperinterp.drawing.axes import NORM, depth_ticks
+from hyperinterp.drawing.chart import (
     Chart,
     Choice,
-    Reading,
+    Explanation,
     bars,
     curve,
     ribbon,
     scatter,
 )
+from hyperinterp.drawing.escape import label
+from hyperinterp.drawing.numbers import count, hover
+from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.subtitle import behind
+from hyperinterp.drawing.theme import BASE, DELTA, FITTED, MUTED, SYMBOLS, faint
 from hyperinterp.report.figures.geometry_more import more_charts
 from hyperinterp.report.figures.geometry_rows import row_charts
 from hyperinterp.report.figures.geometry_words import METRICS, VARIANTS, metric_name
-from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.subtitle import behind
-from hyperinterp.report.figures.theme import BASE, DELTA, FITTED, MUTED, SYMBOLS, faint
-from hyperinterp.report.numbers import count, hover
 
 SITES = {"stream": "block outputs", "attn": "attention", "mlp": "MLP"}
 
@@ -120,7 +120,7 @@ def charts(block: GeometryBlock) -> tuple[Chart, ...]:
         Chart(
             "profile",
             "Dimension by depth",
-            Reading(
+            Explanation(
                 "Above: dimension of the activations of base and fitted model at every depth. "
                 "Below: fitted minus base. The dotted line marks the last block. The final "
                 "norm's output is another quantity (post-norm) and stands apart.",

@@ -3,13 +3,13 @@
 import itertools
 
 from hyperinterp.analyses.geometry import GeometryBlock, SiteGeometry
-from hyperinterp.report.escape import label
-from hyperinterp.report.figures.axes import EMBEDDING, NORM, depth_ticks, log_ticks, norm_place
-from hyperinterp.report.figures.chart import Chart, Choice, Reading
-from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.subtitle import behind
-from hyperinterp.report.figures.theme import BASE, DELTA, FITTED, MUTED, SYMBOLS, faint, heat_scale
-from hyperinterp.report.numbers import count, number
+from hyperinterp.drawing.axes import EMBEDDING, NORM, depth_ticks, log_ticks, norm_place
+from hyperinterp.drawing.chart import Chart, Choice, Explanation
+from hyperinterp.drawing.escape import label
+from hyperinterp.drawing.numbers import count, number
+from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.subtitle import behind
+from hyperinterp.drawing.theme import BASE, DELTA, FITTED, MUTED, SYMBOLS, faint, heat_scale
 
 CHANGES = {
     "drift": "mean relative L2 distance",
@@ -156,7 +156,7 @@ def more_charts(block: GeometryBlock) -> tuple[Chart, ...]:
             Chart(
                 "spectrum",
                 "Spectrum of one site",
-                Reading(
+                Explanation(
                     "Variance of the leading dimensions, largest first; solid base, dashed "
                     "fitted. A flatter curve fills more dimensions.",
                     "Share of the total variance, per dimension or added up; logarithmic axes. The "
@@ -173,7 +173,7 @@ def more_charts(block: GeometryBlock) -> tuple[Chart, ...]:
         Chart(
             "change",
             "How far the two models are apart",
-            Reading(
+            Explanation(
                 "One figure per depth that compares the fitted model's rows with the base's on "
                 "the same positions; the final norm (post-norm) stands apart.",
                 "Distances relative to the base's row length; cosine, CKA and overlap between 0 "
@@ -192,7 +192,7 @@ def more_charts(block: GeometryBlock) -> tuple[Chart, ...]:
             Chart(
                 "angles",
                 "Principal angles between the leading subspaces",
-                Reading(
+                Explanation(
                     "How far the leading subspace of the fitted model has turned away from the "
                     "base's, angle by angle; the final norm (post-norm) stands apart.",
                     "Degrees: 0 is shared, 90 is orthogonal.",

@@ -2,14 +2,14 @@
 
 from hyperinterp.analyses.geometry import GeometryBlock, SiteGeometry
 from hyperinterp.analyses.results import Measured
-from hyperinterp.report.escape import label
-from hyperinterp.report.figures.chart import Chart, Choice, Reading, dots
-from hyperinterp.report.figures.dumbbell import dumbbells
+from hyperinterp.drawing.chart import Chart, Choice, Explanation, dots
+from hyperinterp.drawing.dumbbell import dumbbells
+from hyperinterp.drawing.escape import label
+from hyperinterp.drawing.numbers import count, number, signed
+from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.subtitle import behind
+from hyperinterp.drawing.theme import BASE, DELTA, FITTED
 from hyperinterp.report.figures.geometry_words import VARIANTS, metric_name
-from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.subtitle import behind
-from hyperinterp.report.figures.theme import BASE, DELTA, FITTED
-from hyperinterp.report.numbers import count, number, signed
 
 
 def _plain_contrasts(block: GeometryBlock) -> dict[str, Measured]:
@@ -83,7 +83,7 @@ def row_charts(block: GeometryBlock, interval: str) -> tuple[Chart, ...]:
         Chart(
             "contrast",
             "Is the last block's growth the largest?",
-            Reading(
+            Explanation(
                 "Growth of the last block's output minus the largest growth of any other block, "
                 "on every measure that was computed; the first row decides the claim. Hollow: "
                 "computed once, without an interval.",
@@ -101,7 +101,7 @@ def row_charts(block: GeometryBlock, interval: str) -> tuple[Chart, ...]:
             Chart(
                 "rows",
                 "Does it depend on which rows are counted?",
-                Reading(
+                Explanation(
                     "Naive participation ratio of one site, base to fitted, for every choice of "
                     "rows: the claim leaves position 0 out, since it is an attention sink in "
                     "most models and a few such rows outweigh all others.",

@@ -2,11 +2,11 @@
 
 from hyperinterp.analyses.exchanges import INTO_BASE, INTO_FITTED
 from hyperinterp.analyses.transplant import TransplantBlock
-from hyperinterp.report.escape import label
-from hyperinterp.report.figures.chart import Chart, Choice, Reading, dots
-from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.subtitle import behind
-from hyperinterp.report.figures.theme import BASE, FITTED, MUTED
+from hyperinterp.drawing.chart import Chart, Choice, Explanation, dots
+from hyperinterp.drawing.escape import label
+from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.subtitle import behind
+from hyperinterp.drawing.theme import BASE, FITTED, MUTED
 
 TEXT = {
     "ttr": "type-token ratio",
@@ -56,7 +56,7 @@ def hybrid_charts(block: TransplantBlock) -> tuple[Chart, ...]:
     return (
         Chart(
             "hybrids", "What the hybrids write",
-            Reading(
+            Explanation(
                 "Diversity of greedy text written by models with exchanged blocks, beside both "
                 "models as they are (grey, dotted).",
                 "The chosen measure; share of the gain: 0 is the base, 1 is the fitted model.",

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from hyperinterp.analyses.rank_lens import LensProfile
-from hyperinterp.report.escape import clip, label, token, token_label, visible
-from hyperinterp.report.figures.axes import EMBEDDING, depth_ticks
-from hyperinterp.report.figures.chart import Chart, Choice, Numbers, Reading, scatter
-from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.theme import BASE, CONTROL, FITTED, MUTED, SYMBOLS
-from hyperinterp.report.numbers import count, number
+from hyperinterp.drawing.axes import EMBEDDING, depth_ticks
+from hyperinterp.drawing.chart import Chart, Choice, Explanation, Numbers, scatter
+from hyperinterp.drawing.escape import clip, label, token, token_label, visible
+from hyperinterp.drawing.numbers import count, number
+from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.theme import BASE, CONTROL, FITTED, MUTED, SYMBOLS
 
 
 def _places(depths: Sequence[str]) -> list[int]:
@@ -110,7 +110,7 @@ def lens_charts(lens: LensProfile | None) -> tuple[Chart, ...]:
     found = [
         Chart(
             "lens", "Where in depth the new choice rises",
-            Reading(
+            Explanation(
                 f"Median rank of the fitted model's choice over {lens.n_contexts} overridden "
                 "decisions, read through the logit lens after every block of either model.",
                 "Rank in the vocabulary, logarithmic, 1 at the top.",
@@ -122,7 +122,7 @@ def lens_charts(lens: LensProfile | None) -> tuple[Chart, ...]:
         ),
         Chart(
             "overtake", "Where the new choice passes the old one for good",
-            Reading(
+            Explanation(
                 "Overridden decisions by the first depth from which on the fitted choice stays "
                 "above the base's choice, in the fitted model. The last depth is vermilion.",
                 f"Number of decisions; {lens.never} never do (rounding).", "None: counts.",
@@ -135,7 +135,7 @@ def lens_charts(lens: LensProfile | None) -> tuple[Chart, ...]:
         found.append(
             Chart(
                 "trajectory", "One decision through the depth",
-                Reading(
+                Explanation(
                     "Ranks of the fitted model's choice in both models, and of the base's choice "
                     "in the fitted model, after every block.",
                     "Rank in the vocabulary, logarithmic, 1 at the top.", "None: one decision.",

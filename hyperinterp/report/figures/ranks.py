@@ -6,13 +6,13 @@ from typing import Any
 from hyperinterp.analyses.ranks import ContextRanks, RanksBlock
 from hyperinterp.analyses.results import Measured
 from hyperinterp.analyses.token_shifts import TokenShift
-from hyperinterp.report.escape import label, token_label, visible
-from hyperinterp.report.figures.chart import Chart, Choice, Reading, dots
+from hyperinterp.drawing.chart import Chart, Choice, Explanation, dots
+from hyperinterp.drawing.escape import label, token_label, visible
+from hyperinterp.drawing.numbers import count, number
+from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.subtitle import behind
+from hyperinterp.drawing.theme import BASE, FITTED, MUTED, faint, heat_scale
 from hyperinterp.report.figures.lens import lens_charts
-from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.subtitle import behind
-from hyperinterp.report.figures.theme import BASE, FITTED, MUTED, faint, heat_scale
-from hyperinterp.report.numbers import count, number
 from hyperinterp.verdicts import RULES
 from probes import RANK_BUCKETS, bucket_label
 
@@ -187,7 +187,7 @@ def charts(block: RanksBlock) -> tuple[Chart, ...]:
     return (
         Chart(
             "buckets", "From which base rank do the fitted model's choices come?",
-            Reading(
+            Explanation(
                 "Every next-token decision, by the rank that the base gave to the token that the "
                 "fitted model puts first. Rank 1: both agree.",
                 "Share of decisions.", "None: all decisions counted.",
@@ -198,7 +198,7 @@ def charts(block: RanksBlock) -> tuple[Chart, ...]:
         ),
         Chart(
             "shares", "How often, and how different the orderings are",
-            Reading(
+            Explanation(
                 "Overrides with their controls (vermilion, grey) and the similarity of the two "
                 "orderings of the vocabulary (blue). Dotted: what the claim needs of that row.",
                 "Shares of decisions; correlation or overlap between 0 and 1.", interval,
@@ -209,7 +209,7 @@ def charts(block: RanksBlock) -> tuple[Chart, ...]:
         ),
         Chart(
             "flow", "Rank flow over the whole vocabulary",
-            Reading(
+            Explanation(
                 "Each row is one bucket of base ranks; the cells say where its tokens are in the "
                 "fitted ordering. The diagonal stays, below the diagonal is promoted.",
                 "Share of the row, or token places summed over contexts. Whole orderings are "
@@ -222,7 +222,7 @@ def charts(block: RanksBlock) -> tuple[Chart, ...]:
         ),
         Chart(
             "classes", "How frequent the promoted tokens are",
-            Reading(
+            Explanation(
                 "Tokens that overrides promote to the top and demote from it, by their frequency "
                 "class. " + _CLASSES.format(visible(block.frequency_source)),
                 "Number of decisions.", "None: counts.",
@@ -232,7 +232,7 @@ def charts(block: RanksBlock) -> tuple[Chart, ...]:
         ),
         Chart(
             "tokens", "Tokens most often promoted and demoted",
-            Reading(
+            Explanation(
                 "Tokens by the number of decisions in which they rise to the top or fall from "
                 "it. ␣ is a space; U+… are characters without a picture. On hover: the median rank "
                 "that the base gives a promoted token, or the fitted model a demoted one, in these "

@@ -4,18 +4,18 @@ from hyperinterp.analyses.bias_fit import PATIENCE
 from hyperinterp.analyses.bias_texts import NONE
 from hyperinterp.analyses.results import Measured
 from hyperinterp.analyses.static_bias import BiasArm, StaticBiasBlock
-from hyperinterp.report.escape import label
-from hyperinterp.report.figures.chart import (
+from hyperinterp.drawing.chart import (
     Chart,
     Choice,
-    Reading,
+    Explanation,
     dots,
     interval_curve,
 )
-from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.subtitle import behind
-from hyperinterp.report.figures.theme import BASE, CONTROL, DELTA, EXTRA, FITTED, MUTED, SKY, faint
-from hyperinterp.report.numbers import number
+from hyperinterp.drawing.escape import label
+from hyperinterp.drawing.numbers import number
+from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.subtitle import behind
+from hyperinterp.drawing.theme import BASE, CONTROL, DELTA, EXTRA, FITTED, MUTED, SKY, faint
 
 _SCORES = {
     "ttr": "type-token ratio",
@@ -142,7 +142,7 @@ def charts(block: StaticBiasBlock) -> tuple[Chart, ...]:
         Chart(
             "alpha",
             "A static bias of growing strength",
-            Reading(
+            Explanation(
                 "The base with alpha times a context-free bias added to its logits, decoded "
                 "greedily. Every bias starts at the base (alpha 0); the dotted level is the "
                 "fitted model. Points of one alpha stand side by side.",
@@ -159,7 +159,7 @@ def charts(block: StaticBiasBlock) -> tuple[Chart, ...]:
         Chart(
             "explained",
             "What a context-free change explains",
-            Reading(
+            Explanation(
                 "The share of the logit-shift variance that one fixed shift explains, its null, "
                 "and the share of KL(fitted || base) left with the best bias there is.",
                 "Shares between 0 and 1.",
@@ -172,7 +172,7 @@ def charts(block: StaticBiasBlock) -> tuple[Chart, ...]:
         Chart(
             "convergence",
             "How the fitted bias was found",
-            Reading(
+            Explanation(
                 "KL(fitted || base + bias) on the calibration half at every step of the fit. "
                 + _aside(block),
                 "Nats, per step.",

@@ -4,20 +4,20 @@ from typing import Any
 
 from hyperinterp.analyses.results import Measured
 from hyperinterp.analyses.temperature import AT_GLOBAL, Arm, TemperatureBlock
-from hyperinterp.report.escape import label
-from hyperinterp.report.figures.chart import (
+from hyperinterp.drawing.chart import (
     Chart,
     Choice,
-    Reading,
+    Explanation,
     bars,
     dots,
     interval_curve,
     scatter,
 )
-from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.subtitle import behind
-from hyperinterp.report.figures.theme import BASE, CONTROL, FITTED, MUTED, SYMBOLS
-from hyperinterp.report.numbers import hover
+from hyperinterp.drawing.escape import label
+from hyperinterp.drawing.numbers import hover
+from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.subtitle import behind
+from hyperinterp.drawing.theme import BASE, CONTROL, FITTED, MUTED, SYMBOLS
 
 SCORES = (("ttr", "type-token ratio"), ("rep_4", "repeated 4-grams"))
 _HEIGHT = 430
@@ -157,7 +157,7 @@ def charts(block: TemperatureBlock) -> tuple[Chart, ...]:
         Chart(
             "sweep",
             "Diversity at equal entropy",
-            Reading(
+            Explanation(
                 "The line is the base sampled at different temperatures, the triangles are its "
                 "other ways of decoding, the diamonds the fitted model. Read upwards from one "
                 "entropy: who is more diverse there? A dotted line only joins two points.",
@@ -173,7 +173,7 @@ def charts(block: TemperatureBlock) -> tuple[Chart, ...]:
         Chart(
             "arms",
             "Ways of decoding",
-            Reading(
+            Explanation(
                 "One row per way of decoding the same prompts. The greedy arm at T* is a "
                 "tautology: a temperature cannot change the largest logit.",
                 "The chosen measure.",
@@ -187,7 +187,7 @@ def charts(block: TemperatureBlock) -> tuple[Chart, ...]:
         Chart(
             "divergence",
             "How much of the change a temperature explains",
-            Reading(
+            Explanation(
                 "Divergence of the fitted model from the base, before and after the base is "
                 "given its best temperature, globally and for every context.",
                 "Mean KL(fitted || base at T) in nats; what is left at the best T per context, "

@@ -3,21 +3,21 @@
 from hyperinterp.analyses.exchanges import INTO_BASE, INTO_FITTED
 from hyperinterp.analyses.results import Measured
 from hyperinterp.analyses.transplant import Transplant, TransplantBlock
-from hyperinterp.report.escape import label
-from hyperinterp.report.figures.axes import depth_ticks
-from hyperinterp.report.figures.chart import (
+from hyperinterp.drawing.axes import depth_ticks
+from hyperinterp.drawing.chart import (
     Chart,
     Choice,
-    Reading,
+    Explanation,
     bars,
     curve,
     ribbon,
 )
+from hyperinterp.drawing.escape import label
+from hyperinterp.drawing.numbers import count, hover
+from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.subtitle import behind
+from hyperinterp.drawing.theme import BASE, FITTED, MUTED, faint
 from hyperinterp.report.figures.hybrids import hybrid_charts
-from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.subtitle import behind
-from hyperinterp.report.figures.theme import BASE, FITTED, MUTED, faint
-from hyperinterp.report.numbers import count, hover
 
 DIRECTIONS = ((INTO_BASE, FITTED, -0.19), (INTO_FITTED, BASE, 0.19))
 METRICS = {
@@ -175,7 +175,7 @@ def charts(block: TransplantBlock) -> tuple[Chart, ...]:
         found.append(
             Chart(
                 "single", "One block at a time",
-                Reading(
+                Explanation(
                     "Each block's function is taken from the donor and run on the recipient's "
                     f"own stream, in both directions. {_null_words(block)} Final norm and "
                     "unembedding stand apart.",
@@ -192,7 +192,7 @@ def charts(block: TransplantBlock) -> tuple[Chart, ...]:
     found += [
         Chart(
             "cumulative", "Several blocks together",
-            Reading(
+            Explanation(
                 "The first k or the last k blocks exchanged together.",
                 "The chosen effect over k.", "Bands: intervals over prompts.",
                 "A curve of the last k that stays low until k is large: the change is spread "

@@ -6,12 +6,12 @@ from hyperinterp.analyses.control import ControlBlock
 from hyperinterp.analyses.quotation import QuotationBlock
 from hyperinterp.analyses.results import Measured
 from hyperinterp.analyses.sufficiency import SufficiencyBlock, Twin
-from hyperinterp.report.escape import label
-from hyperinterp.report.figures.chart import Chart, Choice, Reading, bars, dots
-from hyperinterp.report.figures.diversity import measure_name
-from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.subtitle import behind
-from hyperinterp.report.figures.theme import (
+from hyperinterp.drawing.chart import Chart, Choice, Explanation, bars, dots
+from hyperinterp.drawing.escape import label
+from hyperinterp.drawing.numbers import hover
+from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.subtitle import behind
+from hyperinterp.drawing.theme import (
     BASE,
     CONTROL,
     DELTA,
@@ -21,7 +21,7 @@ from hyperinterp.report.figures.theme import (
     MUTED,
     SYMBOLS,
 )
-from hyperinterp.report.numbers import hover
+from hyperinterp.report.figures.diversity import measure_name
 from hyperinterp.verdicts import RULES
 
 TWIN_MEASURES = (
@@ -177,7 +177,7 @@ def _sweep_charts(block: SufficiencyBlock) -> tuple[Chart, ...]:
     return (
         Chart(
             "blocks", "How many last blocks have to be trained",
-            Reading(
+            Explanation(
                 "One point per checkpoint whose recipe is known, over the number of last blocks "
                 "that were trained; the line joins the means, the dotted line is the base.",
                 "The chosen measure on held-out text; the final training loss as recorded.",
@@ -195,7 +195,7 @@ def sufficiency_charts(block: SufficiencyBlock) -> tuple[Chart, ...]:
     return (
         Chart(
             "twins", "Twins side by side",
-            Reading(
+            Explanation(
                 "One row per checkpoint trained on the same text, by how much of it was trained.",
                 "The chosen measure.", "Bars: intervals over the same prompts.",
                 "A late-stage twin far below the twin trained in all layers at equal loss.",
@@ -206,7 +206,7 @@ def sufficiency_charts(block: SufficiencyBlock) -> tuple[Chart, ...]:
         *_sweep_charts(block),
         Chart(
             "apart", "Do expansion and diversity go together?",
-            Reading(
+            Explanation(
                 "One point per checkpoint: growth of the last block's space against the "
                 "diversity of its text.",
                 "Corrected participation ratio, fitted minus base; type-token ratio.",
@@ -228,7 +228,7 @@ def quotation_charts(block: QuotationBlock) -> tuple[Chart, ...]:
     return (
         Chart(
             "copying", "Copying from the training text",
-            Reading(
+            Explanation(
                 f"How much of the generated text occurs in the {block.training_passages} training "
                 "passages, beside the base and the true held-out text. Dotted: where the claim "
                 "falls, at the base's own share and the threshold together.",
@@ -251,7 +251,7 @@ def control_charts(block: ControlBlock) -> tuple[Chart, ...]:
     return (
         Chart(
             "control", "The control checkpoint",
-            Reading(
+            Explanation(
                 "The same recipe stopped at the least validation loss, beside the base; and how "
                 "much more diverse the fitted model is than this control.",
                 "The chosen measure.", "Bars: intervals over the same prompts.",

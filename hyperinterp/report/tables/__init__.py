@@ -13,9 +13,9 @@ from hyperinterp.analyses.sufficiency import SufficiencyBlock
 from hyperinterp.analyses.temperature import TemperatureBlock
 from hyperinterp.analyses.transplant import TransplantBlock
 from hyperinterp.course import Course
+from hyperinterp.drawing.table import Table, spread, table
 from hyperinterp.report.schema import BLOCKS, Report
 from hyperinterp.report.tables import blocks, inside
-from hyperinterp.report.tables.table import Table, spread, table
 
 __all__ = ["Table", "block_tables", "claim_tables", "tables"]
 

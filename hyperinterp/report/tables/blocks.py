@@ -9,7 +9,7 @@ from hyperinterp.analyses.static_bias import StaticBiasBlock
 from hyperinterp.analyses.sufficiency import SufficiencyBlock
 from hyperinterp.analyses.temperature import Arm, TemperatureBlock
 from hyperinterp.course import Course
-from hyperinterp.report.tables.table import Table, Value, figures, spread, spread_pair, table
+from hyperinterp.drawing.table import Table, Value, figures, spread, spread_pair, table
 
 
 def diversity(block: DiversityBlock) -> tuple[Table, ...]:

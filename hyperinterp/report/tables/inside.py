@@ -6,7 +6,7 @@ from hyperinterp.analyses.geometry import GeometryBlock, SiteGeometry
 from hyperinterp.analyses.rank_lens import LensProfile
 from hyperinterp.analyses.ranks import ContextRanks, RanksBlock
 from hyperinterp.analyses.transplant import TransplantBlock
-from hyperinterp.report.tables.table import Table, Value, figures, spread, spread_pair, table
+from hyperinterp.drawing.table import Table, Value, figures, spread, spread_pair, table
 from probes import RANK_BUCKETS, bucket_label
 
 

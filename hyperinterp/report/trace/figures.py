@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 
 from hyperinterp.analyses.results import Measured
-from hyperinterp.report.escape import label
-from hyperinterp.report.figures import course
-from hyperinterp.report.figures.axes import NORM, depth_ticks, log_ticks
-from hyperinterp.report.figures.chart import (
+from hyperinterp.drawing.axes import NORM, depth_ticks, log_ticks
+from hyperinterp.drawing.chart import (
     Chart,
     Choice,
-    Reading,
+    Explanation,
     bars,
     curve,
     ribbon,
 )
+from hyperinterp.drawing.escape import label
+from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.subtitle import behind
+from hyperinterp.drawing.theme import BASE, CONTROL, DELTA, EXTRA, FITTED, MUTED, SKY
+from hyperinterp.report.figures import course
 from hyperinterp.report.figures.geometry_words import metric_name
-from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.subtitle import behind
-from hyperinterp.report.figures.theme import BASE, CONTROL, DELTA, EXTRA, FITTED, MUTED, SKY
 from hyperinterp.report.trace.schema import Trace, TracePoint
 
 MEASURES = {
@@ -176,7 +176,7 @@ def charts(trace: Trace) -> tuple[Chart, ...]:
     found = [
         Chart(
             "measures", "Every measure along the run",
-            Reading(
+            Explanation(
                 "One point per checkpoint: the base at the left, the final weights at the right; "
                 "the dotted line is the base's level.",
                 "The chosen measure on held-out prompts; repeated n-grams are less diverse.",
@@ -188,7 +188,7 @@ def charts(trace: Trace) -> tuple[Chart, ...]:
         ),
         Chart(
             "growth", "Growth of the feature space, in depth",
-            Reading(
+            Explanation(
                 "Corrected participation ratio minus the base's at the last block, at whichever "
                 "other block grew most (named on hover), and at the final norm's output.",
                 "Dimensions, between 1 and the width of the model.",
@@ -199,7 +199,7 @@ def charts(trace: Trace) -> tuple[Chart, ...]:
         ),
         Chart(
             "profile", "Dimension by block as training goes on",
-            Reading(
+            Explanation(
                 "One line per checkpoint over the depth of the model; the final norm stands "
                 "apart because it is not a block's output.",
                 "The chosen dimension of block outputs, position 0 left out.",

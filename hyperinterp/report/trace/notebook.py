@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hyperinterp.report.figures import Chart
+from hyperinterp.drawing.chart import Chart
 from hyperinterp.report.notebook import BlockView
 from hyperinterp.report.tables import Table, block_tables
 from hyperinterp.report.trace.figures import charts

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hyperinterp.analyses.results import Measured
+from hyperinterp.drawing.table import Table, Value, spread, table
 from hyperinterp.report import export, html
 from hyperinterp.report.figures.geometry import metric_name
 from hyperinterp.report.sections import Section
-from hyperinterp.report.tables.table import Table, Value, spread, table
 from hyperinterp.report.trace.figures import MEASURES, charts
 from hyperinterp.report.trace.schema import Trace, TracePoint
 from hyperinterp.report.views import View

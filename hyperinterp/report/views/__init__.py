@@ -1,7 +1,7 @@
 """Tables for reading on the page, in notebooks and in Markdown; the main one of a block first."""
 
+from hyperinterp.drawing.view import Cell, View
 from hyperinterp.report.views import inside, text
-from hyperinterp.report.views.view import Cell, View
 
 __all__ = ["VIEWS", "Cell", "View"]
 

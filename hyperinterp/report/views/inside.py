@@ -4,10 +4,10 @@ from hyperinterp.analyses.geometry import GeometryBlock
 from hyperinterp.analyses.ranks import ContextRanks, RanksBlock
 from hyperinterp.analyses.token_shifts import TokenShift
 from hyperinterp.analyses.transplant import TransplantBlock
-from hyperinterp.report.escape import clip, token
+from hyperinterp.drawing.escape import clip, token
+from hyperinterp.drawing.numbers import number, rank
+from hyperinterp.drawing.view import Cell, View, figures
 from hyperinterp.report.figures.geometry import metric_name
-from hyperinterp.report.numbers import number, rank
-from hyperinterp.report.views.view import Cell, View, figures
 
 _SHOWN = 10
 

@@ -7,10 +7,10 @@ from hyperinterp.analyses.static_bias import StaticBiasBlock
 from hyperinterp.analyses.sufficiency import SufficiencyBlock
 from hyperinterp.analyses.temperature import Arm, TemperatureBlock
 from hyperinterp.course import Course
-from hyperinterp.report.escape import clip
+from hyperinterp.drawing.escape import clip
+from hyperinterp.drawing.numbers import compact, count, number, seconds
+from hyperinterp.drawing.view import Cell, View, figures, pairs
 from hyperinterp.report.figures.diversity import measure_name
-from hyperinterp.report.numbers import compact, count, number, seconds
-from hyperinterp.report.views.view import Cell, View, figures, pairs
 
 
 def diversity(block: DiversityBlock) -> list[View]:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from markupsafe import Markup
 
+from hyperinterp.drawing.escape import label, token, visible
 from hyperinterp.report import html
-from hyperinterp.report.escape import label, token, visible
 from hyperinterp.report.schema import Report
 from tests.hyperinterp.report.watching import Watched, all_drawn, page_control, page_row
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperinterp.report import escape
+from hyperinterp.drawing import escape
 
 ANY = st.text(st.characters(blacklist_categories=()), max_size=60)
 

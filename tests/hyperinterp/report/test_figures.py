@@ -6,12 +6,13 @@ import plotly.graph_objects as go
 import pytest
 
 from hyperinterp.analyses.results import Measured, Pair, missing
+from hyperinterp.drawing.axes import depth_ticks, log_ticks
+from hyperinterp.drawing.chart import Chart
+from hyperinterp.drawing.numbers import number
+from hyperinterp.drawing.subtitle import behind, lines
+from hyperinterp.drawing.theme import PAPER, swaps, template
 from hyperinterp.errors import InputRefused
-from hyperinterp.report.figures import Chart, charts
-from hyperinterp.report.figures.axes import depth_ticks, log_ticks
-from hyperinterp.report.figures.subtitle import behind, lines
-from hyperinterp.report.figures.theme import PAPER, swaps, template
-from hyperinterp.report.numbers import number
+from hyperinterp.report.figures import charts
 from hyperinterp.report.schema import BLOCKS, Report
 
 
@@ -38,7 +39,7 @@ def test_every_variant_is_valid_plotly(complete: Report) -> None:
 
 def test_every_reading_answers_four_questions(complete: Report) -> None:
     for name, chart in all_charts(complete):
-        reading = chart.reading
+        reading = chart.explanation
         for text in (reading.shows, reading.unit, reading.interval, reading.against):
             assert text.endswith((".", "?")), (name, chart.name, text)
 
@@ -301,17 +302,17 @@ def test_the_fit_shows_the_step_that_was_taken(complete: Report) -> None:
     assert figure.layout.shapes[0].x0 == block.bias_chosen == 40
     older = replace(block, bias_held_loss=(), bias_chosen=None)
     assert len(older.plot("convergence").data) == 1
-    assert "not recorded" in chart_of(older, "convergence").reading.shows
+    assert "not recorded" in chart_of(older, "convergence").explanation.shows
 
 
 def test_the_words_on_random_changes_say_what_is_drawn(complete: Report) -> None:
     block = complete.transplant
     assert block is not None
-    assert "grey line" in chart_of(block, "single").reading.shows
+    assert "grey line" in chart_of(block, "single").explanation.shows
     one = replace(block, nulls=block.nulls[-1:])
-    assert "grey cross" in chart_of(one, "single").reading.shows
-    assert "at block 29" in chart_of(one, "single").reading.shows
-    assert "No random changes" in chart_of(replace(block, nulls=()), "single").reading.shows
+    assert "grey cross" in chart_of(one, "single").explanation.shows
+    assert "at block 29" in chart_of(one, "single").explanation.shows
+    assert "No random changes" in chart_of(replace(block, nulls=()), "single").explanation.shows
 
 
 def test_agreement_without_any_exchange_is_a_level(complete: Report) -> None:

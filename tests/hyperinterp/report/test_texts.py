@@ -7,13 +7,14 @@ import pytest
 from hyperinterp import verdicts
 from hyperinterp.analyses.results import Claim, Measured, Verdict
 from hyperinterp.cli.show import show_claims
+from hyperinterp.drawing import numbers
+from hyperinterp.drawing.table import Table
 from hyperinterp.report import (
     claims,
     html,
     latex,
     markdown,
     nulls,
-    numbers,
     passages,
     pictures,
     provenance,
@@ -21,7 +22,6 @@ from hyperinterp.report import (
 )
 from hyperinterp.report.schema import BLOCKS, Report
 from hyperinterp.report.tables import tables
-from hyperinterp.report.tables.table import Table
 
 
 def test_numbers() -> None:

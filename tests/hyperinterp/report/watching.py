@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hyperinterp.drawing.escape import pieces, token
 from hyperinterp.report import html
-from hyperinterp.report.escape import pieces, token
 from hyperinterp.report.schema import Report
 
 CHROMIUM = Path("/usr/bin/chromium")

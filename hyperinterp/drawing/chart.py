@@ -8,17 +8,17 @@ from typing import Any
 import plotly.graph_objects as go
 
 from hyperinterp.analyses.results import Measured
+from hyperinterp.drawing.numbers import hover
+from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.theme import CLEAR, SYMBOLS, faint
 from hyperinterp.errors import InputRefused
-from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.theme import CLEAR, SYMBOLS, faint
-from hyperinterp.report.numbers import hover
 
 Numbers = Sequence[float] | Sequence[int]
 Draw = Callable[..., Sketch | None]
 
 
 @dataclass(frozen=True)
-class Reading:
+class Explanation:
     """How to read a chart, in four short answers.
 
     Attributes:
@@ -63,7 +63,7 @@ class Chart:
     Attributes:
         name: e.g. "profile".
         title: words above the figure.
-        reading: how to read it.
+        explanation: how to read it.
         draw: one key per choice, in order, to a sketch; None when that was not computed.
         choices: the switches.
         height: in pixels.
@@ -71,7 +71,7 @@ class Chart:
 
     name: str
     title: str
-    reading: Reading
+    explanation: Explanation
     draw: Draw
     choices: tuple[Choice, ...] = ()
     height: int = 380

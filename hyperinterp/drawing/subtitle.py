@@ -4,8 +4,8 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from hyperinterp.analyses.results import Measured
-from hyperinterp.report.escape import label, visible
-from hyperinterp.report.numbers import count
+from hyperinterp.drawing.escape import label, visible
+from hyperinterp.drawing.numbers import count
 
 _DOT = " · "
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from hyperinterp.report.figures.subtitle import lines
-from hyperinterp.report.figures.theme import CLEAR, MUTED, PAPER, template
+from hyperinterp.drawing.subtitle import lines
+from hyperinterp.drawing.theme import CLEAR, MUTED, PAPER, template
 
 _NARROW, _WIDE = 52, 96  # characters in a line of the subtitle, on a phone and in a notebook
 _LINE = 16

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hyperinterp.analyses.results import Measured, Pair
-from hyperinterp.report.escape import cell
+from hyperinterp.drawing.escape import cell
 
 Value = str | int | float | bool | None
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from hyperinterp.analyses.results import Measured, Pair
-from hyperinterp.report.figures.chart import dots
-from hyperinterp.report.figures.sketch import Sketch
-from hyperinterp.report.figures.theme import BASE, FITTED, LINE
+from hyperinterp.drawing.chart import dots
+from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.theme import BASE, FITTED, LINE
 
 _ASIDE, _CLOSE = 0.14, 0.02  # of a row's height; of the axis
 

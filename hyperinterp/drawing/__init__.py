@@ -1,0 +1,1 @@
+"""What claims and the report share to show figures: charts, theme, tables, words, escaping."""
