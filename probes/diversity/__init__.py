@@ -10,11 +10,13 @@ from probes.diversity.copying import (
 from probes.diversity.repetition import (
     DiversityScores,
     distinct_n,
+    diversity_product,
     diversity_scores,
     generated_window,
     rep_n,
     repeated_spans,
     type_token_ratio,
+    type_token_ratio_by_position,
 )
 from probes.diversity.self_bleu import SelfBleu, self_bleu
 
@@ -26,6 +28,7 @@ __all__ = [
     "copied_share",
     "copied_spans",
     "distinct_n",
+    "diversity_product",
     "diversity_scores",
     "generated_window",
     "longest_copied_span",
@@ -33,4 +36,5 @@ __all__ = [
     "repeated_spans",
     "self_bleu",
     "type_token_ratio",
+    "type_token_ratio_by_position",
 ]

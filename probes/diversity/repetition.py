@@ -106,6 +106,50 @@ def rep_n(ids: Ids, n: int) -> float:
     return 1.0 - distinct_n(ids, n)
 
 
+def diversity_product(ids: Ids) -> float:
+    """Return the product of distinct-2, distinct-3 and distinct-4 of one sequence, in (0, 1].
+
+    prod over n of (1 - rep-n), the "diversity" of Su et al. 2022, arXiv:2202.06417.
+
+    Args:
+        ids: One sequence of 4 ids or more.
+
+    Raises:
+        ValueError: for a shorter sequence.
+
+    >>> diversity_product([1, 2, 3, 4, 5])
+    1.0
+    """
+    return distinct_n(ids, 4) * distinct_n(ids, 3) * distinct_n(ids, 2)
+
+
+def type_token_ratio_by_position(ids: Ids) -> Float[Tensor, " n"]:
+    """Return the type-token ratio of the first k ids of one sequence, for every k.
+
+    Args:
+        ids: One sequence, not empty.
+
+    Returns:
+        Float64 of shape [n], in (0, 1]; the last one is `type_token_ratio`.
+
+    Raises:
+        ValueError: for an empty sequence.
+
+    >>> type_token_ratio_by_position([7, 7, 8, 7]).tolist()
+    [1.0, 0.5, 0.6666666666666666, 0.5]
+    """
+    tokens = id_list(ids)
+    if not tokens:
+        raise ValueError("ids: expected at least one id, found none")
+    new: list[bool] = []
+    seen: set[int] = set()
+    for token in tokens:
+        new.append(token not in seen)
+        seen.add(token)
+    types = torch.tensor(new, dtype=torch.float64).cumsum(0)
+    return types / torch.arange(1, len(tokens) + 1)
+
+
 @dataclass(frozen=True)
 class DiversityScores:
     """Scores of n sequences, one per prompt; each tensor is [n], on the CPU.

@@ -7,7 +7,7 @@ from torch import Tensor
 from probes._foreign import Array, real, widen
 
 
-def _frame(basis: Array, name: str) -> Float[Tensor, "d k"]:
+def frame(basis: Array, name: str) -> Float[Tensor, "d k"]:
     """Orthonormal columns of the same span, refused where the columns are dependent."""
     x = widen(real(basis, name, ndim=2, axes="[d k]"), name)
     if x.shape[1] > x.shape[0]:
@@ -26,7 +26,7 @@ def _frame(basis: Array, name: str) -> Float[Tensor, "d k"]:
 
 
 def _frames(basis_a: Array, basis_b: Array) -> tuple[Tensor, Tensor]:
-    a, b = _frame(basis_a, "basis_a"), _frame(basis_b, "basis_b")
+    a, b = frame(basis_a, "basis_a"), frame(basis_b, "basis_b")
     if len(a) != len(b):
         raise ValueError(f"basis_b: expected {len(a)} rows as basis_a, found {len(b)}")
     b = b.to(a.device)
@@ -100,7 +100,7 @@ def variance_outside(covariance: Array, basis: Array) -> Float[Tensor, ""]:
     0.25
     """
     c = widen(real(covariance, "covariance", ndim=2, axes="[d d]"), "covariance")
-    q = _frame(basis, "basis").to(c.device)
+    q = frame(basis, "basis").to(c.device)
     if c.shape != (len(q), len(q)):
         raise ValueError(f"covariance: expected [{len(q)} {len(q)}], found {list(c.shape)}")
     if not torch.allclose(c, c.mT, rtol=1e-4, atol=1e-4 * float(c.abs().max())):
