@@ -6,12 +6,17 @@ supported when all its conditions hold, not supported when any fails, else incon
 first condition is the claim's effect. No threshold depends on a result.
 """
 
+import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hyperinterp.analyses.results import Claim, Condition, Measured, Verdict
 from probes import holm
 from probes.resampling.estimate import student_cdf, student_quantile
+
+LEAST_P = sys.float_info.min
+"""The least p value that is told apart: one of 0 would claim that chance is ruled out."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +238,7 @@ def _sentence(condition: Condition) -> str:
 
 
 def p_value(conditions: Sequence[Condition]) -> float | None:
-    """How easily chance alone would have carried a claim over its thresholds.
+    """How easily chance alone would have carried a claim over its thresholds, in (0, 1].
 
     Every condition has a two-sided p of its figure against its threshold, below .05 just where
     the 95 % interval leaves the threshold out. All of them have to hold, so the largest one is
@@ -251,15 +256,31 @@ def _p_of(condition: Condition) -> float | None:
     figure = condition.measured
     if figure.value is None or figure.lo is None or figure.hi is None:
         return None
-    distance = figure.value - condition.threshold
-    half = figure.value - figure.lo if distance > 0 else figure.hi - figure.value
+    value, lo, hi, threshold = _scaled(figure.value, figure.lo, figure.hi, condition.threshold)
+    distance = value - threshold
+    half = value - lo if distance > 0 else hi - value
     if distance == 0:
         return 1.0
     if half <= 0:
-        return 2.0 ** (1 - max(figure.n, 1))
+        return max(LEAST_P, 2.0 ** (1 - max(figure.n, 1)))
     freedom = max(figure.n - 1, 1)
     t = abs(distance) / half * student_quantile(0.975, freedom)
-    return 2 * student_cdf(-t, freedom)
+    return min(max(LEAST_P, 2 * student_cdf(-t, freedom)), 1.0)
+
+
+def _scaled(*numbers: float) -> list[float]:
+    """The same numbers in units of a power of two, so that no difference of them overflows."""
+    _, power = math.frexp(max(map(abs, numbers)))
+    return [math.ldexp(number, -power) for number in numbers]
+
+
+def p_words(value: float) -> str:
+    """A p value for readers: two significant digits, `p < 0.001` below that.
+
+    >>> p_words(0.0123), p_words(0.00000001)
+    ('p = 0.012', 'p < 0.001')
+    """
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 
 def adjust(claims: dict[str, Claim], level: float = 0.05) -> dict[str, Claim]:
@@ -282,5 +303,5 @@ def _adjusted(claim: Claim, p_adjusted: float, level: float) -> Claim:
     changed = replace(claim, p_adjusted=p_adjusted)
     if claim.verdict is not Verdict.SUPPORTED or p_adjusted < level:
         return changed
-    why = f"{claim.why} With all claims of this report together (Holm) p = {p_adjusted:.2g}."
+    why = f"{claim.why} With all claims of this report together (Holm) {p_words(p_adjusted)}."
     return replace(changed, verdict=Verdict.INCONCLUSIVE, why=why)

@@ -23,7 +23,7 @@ def layers(text: str) -> tuple[tuple[str, ...], ...]:
 
 
 LAYERS = layers((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
-PROBES_MAY = {"torch", "numpy", "einops", "jaxtyping", "sklearn", "sacrebleu", "probes"}
+PROBES_MAY = {"torch", "numpy", "scipy", "einops", "jaxtyping", "sklearn", "sacrebleu", "probes"}
 FREE = {"hyperinterp"}  # the lazy top level only
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from hyperinterp.capture import Contexts, paired_logits
 from hyperinterp.distributed import Processes
 from hyperinterp.study import Study
+from probes.ranks.tokens import order_rows
 
 CHUNK = 128
 FIT_CONTEXTS = 1024
@@ -70,18 +71,19 @@ def _centred(logits: Float[Tensor, "n v"]) -> Float[Tensor, "n v"]:
 def rank_gainers(study: Study, contexts: Contexts, count: int) -> Int[Tensor, " count"]:
     """The tokens whose rank improves most from base to fitted: largest mean fall of log rank.
 
-    Measured on an even choice of at most `sizes.order_contexts` contexts.
+    Measured on an even choice of at most `sizes.order_contexts` contexts; of equal falls the
+    lowest id comes first.
     """
     chosen = _even(contexts, study.sizes.order_contexts)
 
     def each(ours: Tensor, theirs: Tensor) -> Tensor:
         return (_log_ranks(ours) - _log_ranks(theirs)).sum(0, dtype=torch.float64).cpu()
 
-    return _total(study.map_logits(chosen, each, CHUNK)).topk(count).indices
+    return order_rows(_total(study.map_logits(chosen, each, CHUNK)))[:count]
 
 
 def _log_ranks(logits: Float[Tensor, "n v"]) -> Float[Tensor, "n v"]:
-    order = logits.argsort(-1, descending=True)
+    order = order_rows(logits)
     places = torch.arange(1, logits.shape[-1] + 1, device=logits.device).float().log()
     return torch.empty_like(logits).scatter_(-1, order, places.expand_as(order))
 

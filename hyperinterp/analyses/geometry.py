@@ -8,11 +8,11 @@ import numpy as np
 from torch import Tensor
 
 from hyperinterp.analyses.followed import keepers
-from hyperinterp.analyses.results import Claim, Measured, measured, missing
+from hyperinterp.analyses.intervals import resampled
+from hyperinterp.analyses.results import Claim, Measured, missing
 from hyperinterp.analyses.site_geometry import Profile, SiteGeometry, site_geometry
 from hyperinterp.block import Block
 from hyperinterp.capture import (
-    OUTLIER_FACTOR,
     PairRun,
     PromptSink,
     SiteSums,
@@ -30,6 +30,7 @@ from probes import (
     bootstrap_contrast,
     pseudo_values,
 )
+from probes.geometry.outliers import OUTLIER_FACTOR
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def analyse(study: Study) -> tuple[GeometryBlock, Claim]:
     final = Site(SiteKind.FINAL_NORM)
     by_key = {site.key: site for site in sites}
     last_delta = by_key[last.key].metrics[PRIMARY].delta
-    contrast = growth_contrast(profiles, "", PRIMARY, last, others)
+    contrast = growth_contrast(profiles, "", PRIMARY, last, others, study.seed)
     growth = {site.key: by_key[site.key].metrics[PRIMARY].delta.value for site in [*others, last]}
     found = {key: value for key, value in growth.items() if value is not None}
     block = GeometryBlock(
@@ -98,7 +99,7 @@ def analyse(study: Study) -> tuple[GeometryBlock, Claim]:
         last_delta=last_delta,
         contrast=contrast,
         contrast_variants=_variants(study, profiles, last, others),
-        final_norm_gain=growth_contrast(profiles, "", PRIMARY, final, [last]),
+        final_norm_gain=growth_contrast(profiles, "", PRIMARY, final, [last], study.seed),
         positions=(
             "positions 1 and later of every passage; position 0 (an attention sink in most "
             "models) is left out, and added back in the figures marked @with_first; norm "
@@ -201,8 +202,18 @@ def growth_contrast(
     name: str,
     target: Site,
     others: Sequence[Site],
+    seed: int,
 ) -> Measured:
-    """Delta at `target` minus the largest delta of `others`, with its interval."""
+    """Delta at `target` minus the largest delta of `others`, with its interval.
+
+    Args:
+        profiles: per site and variant, leave-one-out figures of both models.
+        variant: which rows, "" for the plain ones.
+        name: the measure.
+        target: the site in question.
+        others: the sites to compare with.
+        seed: of the bootstrap.
+    """
     columns = []
     for site in [target, *others]:
         base, fitted = profiles[site][variant]
@@ -213,7 +224,8 @@ def growth_contrast(
         columns.append(pseudo_values(fitted.full[name], fitted.loo[name]) - ours)
     if not others:
         return missing("the model has one block only")
-    return measured(bootstrap_contrast(np.stack(columns, axis=1), 0, list(range(1, len(columns)))))
+    values, rest = np.stack(columns, axis=1), list(range(1, len(columns)))
+    return resampled(bootstrap_contrast, values, target=0, others=rest, seed=seed)
 
 
 def _variants(
@@ -223,7 +235,7 @@ def _variants(
     names = ("pr", "pr_corrected", "effective_rank", "d90", "d95", "d99")
     suffixes = ["", *(f"@{variant}" for variant in study.sizes.variants)]
     return {
-        f"{name}{suffix}": growth_contrast(profiles, suffix, name, last, others)
+        f"{name}{suffix}": growth_contrast(profiles, suffix, name, last, others, study.seed)
         for suffix in suffixes
         for name in names
         if (name, suffix) != (PRIMARY, "")

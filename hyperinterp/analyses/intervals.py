@@ -1,19 +1,38 @@
 """Intervals of the figures that analyses report; the prompt is the unit, pairs stay paired."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hyperinterp.analyses.results import Measured, Pair, measured, missing
-from probes import LeaveOneOut, jackknife, paired_jackknife
+from probes import Estimate, LeaveOneOut, jackknife, paired_jackknife
 
 Values = Sequence[float] | np.ndarray | Tensor
 
 
-def _array(values: Values) -> np.ndarray:
+def _array(values: float | Values) -> np.ndarray:
     return np.asarray(values, dtype=np.float64)
+
+
+def resampled(method: Callable[..., Estimate], *numbers: float | Values, **rest: Any) -> Measured:
+    """A figure from a resampling method of `probes`, or why these numbers have none.
+
+    Args:
+        method: such as `jackknife` or `bootstrap_contrast`.
+        numbers: its first arguments; those with a shape hold one entry per unit.
+        rest: its other arguments.
+    """
+    arrays = [_array(item) for item in numbers]
+    if any(len(array) < 2 for array in arrays if array.ndim):
+        return missing("fewer than two prompts have a defined value")
+    if not all(np.isfinite(array).all() for array in arrays):
+        return missing("NaN or infinity among the values of single prompts")
+    with np.errstate(over="ignore", invalid="ignore"):  # `measured` gives the reason
+        return measured(method(*numbers, **rest))
 
 
 def _left_out_means(values: np.ndarray) -> np.ndarray:
@@ -29,16 +48,23 @@ def mean_of(values: Values, *, unit: str = "prompt") -> Measured:
     if len(array) == 0:
         return missing("no prompt has a defined value")
     if len(array) == 1:
-        return Measured(float(array[0]), n=1)
-    return measured(jackknife(float(array.mean()), _left_out_means(array), unit=unit))
+        return _alone(float(array[0]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        full, left = float(array.mean()), _left_out_means(array)
+    return resampled(jackknife, full, left, unit=unit)
+
+
+def _alone(value: float) -> Measured:
+    """The value of a single prompt: no interval."""
+    return Measured(value, n=1) if math.isfinite(value) else missing("the value is not finite")
 
 
 def pair_of(base: Values, fitted: Values, *, unit: str = "prompt") -> Pair:
     """Means of per-prompt values of both models, and their paired difference."""
     ours, theirs = _array(base), _array(fitted)
-    return Pair(
-        mean_of(ours, unit=unit), mean_of(theirs, unit=unit), mean_of(theirs - ours, unit=unit)
-    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        apart = theirs - ours
+    return Pair(mean_of(ours, unit=unit), mean_of(theirs, unit=unit), mean_of(apart, unit=unit))
 
 
 def grouped(values: Tensor, row: Tensor) -> np.ndarray:
@@ -49,11 +75,12 @@ def grouped(values: Tensor, row: Tensor) -> np.ndarray:
 
 
 def _ratio(numerators: np.ndarray, denominators: np.ndarray) -> tuple[float, np.ndarray] | None:
-    total = denominators.sum()
-    left = total - denominators
-    if total == 0 or (left == 0).any():
-        return None
-    return float(numerators.sum() / total), (numerators.sum() - numerators) / left
+    with np.errstate(over="ignore", invalid="ignore"):
+        total, whole = denominators.sum(), numerators.sum()
+        left = total - denominators
+        if total == 0 or (left == 0).any():
+            return None
+        return float(whole / total), (whole - numerators) / left
 
 
 def ratio_of(numerators: Values, denominators: Values, *, unit: str = "prompt") -> Measured:
@@ -64,11 +91,11 @@ def ratio_of(numerators: Values, denominators: Values, *, unit: str = "prompt") 
     """
     ours, theirs = _array(numerators), _array(denominators)
     if len(ours) == 1 and theirs[0] != 0:
-        return Measured(float(ours[0] / theirs[0]), n=1)
+        return _alone(float(ours[0] / theirs[0]))
     found = _ratio(ours, theirs)
     if found is None:
         return missing("the denominator is zero (with some prompt left out)")
-    return measured(jackknife(*found, unit=unit))
+    return resampled(jackknife, *found, unit=unit)
 
 
 def context_mean(values: Tensor, row: Tensor) -> Measured:
@@ -96,9 +123,9 @@ def difference_of(base: LeaveOneOut, fitted: LeaveOneOut, name: str) -> Pair:
             gap = missing(side.missing[name])
             return Pair(gap, gap, gap)
     return Pair(
-        measured(jackknife(base.full[name], base.loo[name])),
-        measured(jackknife(fitted.full[name], fitted.loo[name])),
-        measured(
-            paired_jackknife(base.full[name], base.loo[name], fitted.full[name], fitted.loo[name])
+        resampled(jackknife, base.full[name], base.loo[name]),
+        resampled(jackknife, fitted.full[name], fitted.loo[name]),
+        resampled(
+            paired_jackknife, base.full[name], base.loo[name], fitted.full[name], fitted.loo[name]
         ),
     )

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hyperinterp.analyses.intervals import pair_of, ratio_of
-from hyperinterp.analyses.results import Claim, Measured, Pair, measured, missing
+from hyperinterp.analyses.intervals import pair_of, ratio_of, resampled
+from hyperinterp.analyses.results import Claim, Measured, Pair, missing
 from hyperinterp.analyses.scoring import compared, together, values
 from hyperinterp.block import Block
 from hyperinterp.errors import InputRefused
@@ -118,7 +118,7 @@ def _ratio_pair(base: Copied, fitted: Copied) -> Pair:
         (side.copied.sum() - side.copied) / total for side, total in zip(sides, totals, strict=True)
     ]
     return Pair(
-        shares[0], shares[1], measured(paired_jackknife(full[0], left[0], full[1], left[1]))
+        shares[0], shares[1], resampled(paired_jackknife, full[0], left[0], full[1], left[1])
     )
 
 

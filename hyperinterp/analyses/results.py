@@ -61,7 +61,10 @@ class Measured(Brief):
 
 
 def measured(estimate: Estimate) -> Measured:
-    """A resampling estimate as a report figure."""
+    """A resampling estimate as a report figure; missing where a number overflowed."""
+    ends = (estimate.value, estimate.lo, estimate.hi)
+    if not all(map(math.isfinite, ends)):
+        return missing("the values are too large for an interval in double precision")
     return Measured(
         value=estimate.value,
         lo=estimate.lo,

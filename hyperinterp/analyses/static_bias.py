@@ -44,6 +44,7 @@ from hyperinterp.study import Study
 from hyperinterp.text import split_half
 from hyperinterp.verdicts import judge, not_tested
 from probes import DiversityScores, kl_divergence
+from probes.ranks.tokens import top1_rows
 
 
 @dataclass(frozen=True)
@@ -220,10 +221,10 @@ def _evaluate(
             kl_divergence(theirs, ours),
             kl_divergence(theirs, ours + local[FITTED]),
         ]
-        top, agrees = theirs.argmax(-1), {}
+        top, agrees = top1_rows(theirs), {}
         for name, alpha in keys:
             arm = ours if name == NONE else ours + alpha * local[name]
-            agrees[name, alpha] = (arm.argmax(-1) == top).cpu()
+            agrees[name, alpha] = (top1_rows(arm) == top).cpu()
         return [part.cpu() for part in parts], agrees
 
     found = study.map_logits(contexts, each, CHUNK)

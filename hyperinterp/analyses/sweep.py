@@ -29,6 +29,7 @@ from hyperinterp.capture import chosen_positions, logit_chunks
 from hyperinterp.models import HookedModel, Part, PartKind, Recording, perturbed, transplanted
 from hyperinterp.study import Study
 from probes import logit_difference, norm_matched_noise
+from probes.ranks.tokens import top1_rows
 
 KEPT_ENTRIES = 1 << 24  # contexts x vocabulary held per model and batch
 CHUNK = 256  # contexts read out at once
@@ -198,9 +199,8 @@ class _Side:
             wide = logits.double()
             weights.append(wide.softmax(-1))
             entropy.append(_cross(weights[-1], wide, wide.logsumexp(-1)))
-            choice.append(logits.argmax(-1))
-        self.weights, self.entropy = torch.cat(weights), torch.cat(entropy)
-        self.choice = torch.cat(choice)
+            choice.append(top1_rows(logits))
+        self.weights, self.entropy, self.choice = map(torch.cat, (weights, entropy, choice))
 
     def chosen(self, stream: Float[Tensor, "row position d"]) -> Float[Tensor, "n d"]:
         """The stream at the contexts, row by row."""
@@ -294,7 +294,7 @@ class _Pair:
                 - side.entropy[rows].to(wide.device)
                 for side in sides
             ]
-            agreement = logits.argmax(-1) == choices[0]
+            agreement = top1_rows(logits) == choices[0]
             difference = logit_difference(logits, *choices)
             found.append(Effects(*(item.cpu() for item in (*kl, agreement, difference))))
         return Effects.joined(found)

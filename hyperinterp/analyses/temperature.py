@@ -13,8 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperinterp.analyses.intervals import context_mean, grouped, mean_of, remaining_share
-from hyperinterp.analyses.results import Claim, Measured, Pair, measured, missing
+from hyperinterp.analyses.intervals import (
+    context_mean,
+    grouped,
+    mean_of,
+    remaining_share,
+    resampled,
+)
+from hyperinterp.analyses.results import Claim, Measured, Pair, missing
 from hyperinterp.analyses.scoring import (
     compared,
     mean_score,
@@ -176,7 +182,7 @@ def _temperature(fit: GlobalFit, target: Tensor, row: Tensor) -> Measured:
     if len(gaps) < 2 or (left <= 0).any():
         return Measured(fit.temperature, n=len(gaps))
     steps = (gaps.sum() - gaps) / left
-    found = measured(jackknife(fit.temperature, fit.temperature * np.exp(steps)))
+    found = resampled(jackknife, fit.temperature, fit.temperature * np.exp(steps))
     return replace(found, method=f"{found.method}; each left-out T* by one Newton step")
 
 

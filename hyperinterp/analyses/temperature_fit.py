@@ -14,6 +14,7 @@ from torch import Tensor
 from hyperinterp.capture import Contexts, logit_chunks
 from hyperinterp.study import Study
 from probes import entropy, kl_divergence, matched_temperature
+from probes.ranks.tokens import top1_rows
 
 BOUNDS = (1e-3, 1e3)
 CHUNK = 128
@@ -107,7 +108,7 @@ def fit_globally(
 
     def each(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor, dict[float, _Slope]]:
         cooled = ours / temperature
-        same = cooled.argmax(-1) == ours.argmax(-1)
+        same = top1_rows(cooled) == top1_rows(ours)
         entropies = {t: entropy_and_slope(ours, t) for t in wanted}
         return kl_divergence(theirs, cooled).cpu(), same.cpu(), entropies
 

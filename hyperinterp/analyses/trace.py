@@ -6,9 +6,9 @@ The base is observed once; every checkpoint is observed once and held beside it,
 from dataclasses import dataclass, field
 
 from hyperinterp.analyses.geometry import PRIMARY, growth_contrast
-from hyperinterp.analyses.intervals import context_mean, difference_of, mean_of
+from hyperinterp.analyses.intervals import context_mean, difference_of, mean_of, resampled
 from hyperinterp.analyses.overriding import found_overrides, override_figures
-from hyperinterp.analyses.results import Measured, measured, missing
+from hyperinterp.analyses.results import Measured, missing
 from hyperinterp.analyses.scoring import compared, together, values, window_scores
 from hyperinterp.analyses.twins import Reading, pair_over_contexts, read
 from hyperinterp.block import Brief
@@ -195,7 +195,7 @@ def beside(study: Study, base: Side, model: HookedModel, mine: Side) -> Observed
 def _own(found: LeaveOneOut, name: str) -> Measured:
     if name in found.missing:
         return missing(found.missing[name])
-    return measured(jackknife(found.full[name], found.loo[name]))
+    return resampled(jackknife, found.full[name], found.loo[name])
 
 
 def _beside(site: Site, ours: LeaveOneOut, theirs: LeaveOneOut) -> SiteTrace:
@@ -227,6 +227,11 @@ def _growth(study: Study, base: Side, mine: Side) -> Growth:
         largest_block="" if largest is None else largest.label,
         final_norm=change[Site(SiteKind.FINAL_NORM)],
         contrast=growth_contrast(
-            {site: {"": sides} for site, sides in pairs.items()}, "", PRIMARY, last, others
+            {site: {"": sides} for site, sides in pairs.items()},
+            "",
+            PRIMARY,
+            last,
+            others,
+            study.seed,
         ),
     )

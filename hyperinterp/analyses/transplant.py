@@ -8,8 +8,8 @@ from torch import Tensor
 
 from hyperinterp.analyses.exchanges import INTO_BASE, Exchange
 from hyperinterp.analyses.hybrids import HybridText, unchanged_texts, written_hybrids
-from hyperinterp.analyses.intervals import context_mean, grouped, remaining_share
-from hyperinterp.analyses.results import Claim, Measured, measured, missing
+from hyperinterp.analyses.intervals import context_mean, grouped, remaining_share, resampled
+from hyperinterp.analyses.results import Claim, Measured, missing
 from hyperinterp.analyses.sweep import Effects, Sweep, sweep
 from hyperinterp.block import Block
 from hyperinterp.models import Part, PartKind
@@ -121,8 +121,8 @@ def analyse(study: Study) -> tuple[TransplantBlock, Claim]:
     hybrids = written_hybrids(study, largest, found.differing)
     figures = {
         "recovered": recovered[last],
-        "contrast": _against_blocks(found, last),
-        "null": _against_nulls(found, last),
+        "contrast": _against_blocks(found, last, study.seed),
+        "null": _against_nulls(found, last, study.seed),
         "behaviour": _behaviour(found, hybrids, last),
     }
     block = TransplantBlock(
@@ -186,7 +186,7 @@ def _recovered(found: Sweep) -> dict[int, Measured]:
     }
 
 
-def _contrast(found: Sweep, target: Effects, others: Sequence[Effects]) -> Measured:
+def _contrast(found: Sweep, target: Effects, others: Sequence[Effects], seed: int) -> Measured:
     """Recovered KL of one hybrid minus the most that any other recovers, paired by passage."""
     whole = grouped(found.outcomes[INTO_BASE].recipient.kl_to_donor, found.row)
     total, left = whole.sum(), whole.sum() - whole
@@ -199,28 +199,29 @@ def _contrast(found: Sweep, target: Effects, others: Sequence[Effects]) -> Measu
     )
     sums = gained.sum(axis=0)
     pseudo = pseudo_values(sums / total, (sums - gained) / left[:, None])
-    return measured(bootstrap_contrast(pseudo, 0, list(range(1, pseudo.shape[1]))))
+    rest = list(range(1, pseudo.shape[1]))
+    return resampled(bootstrap_contrast, pseudo, target=0, others=rest, seed=seed)
 
 
 def _nothing(passages: int, why: str) -> Measured:
     return Measured(0.0, 0.0, 0.0, passages, "prompt", why)
 
 
-def _against_blocks(found: Sweep, last: int) -> Measured:
+def _against_blocks(found: Sweep, last: int, seed: int) -> Measured:
     blocks = _blocks(found)
     target = blocks.pop(last)
     if not blocks:
         return missing("the model has one block only")
-    return _contrast(found, target, list(blocks.values()))
+    return _contrast(found, target, list(blocks.values()), seed)
 
 
-def _against_nulls(found: Sweep, last: int) -> Measured:
+def _against_nulls(found: Sweep, last: int, seed: int) -> Measured:
     if Part(PartKind.BLOCK, last) not in found.differing:
         return _nothing(len(found.row.unique()), "the last block's weights are equal: no change")
     draws = found.outcomes[INTO_BASE].nulls.get(last, ())
     if not draws:
         return missing("no random changes were drawn")
-    return _contrast(found, _blocks(found)[last], draws)
+    return _contrast(found, _blocks(found)[last], draws, seed)
 
 
 def _nulls(found: Sweep) -> tuple[NullBand, ...]:

@@ -13,6 +13,7 @@ from hyperinterp.capture import logit_chunks
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from probes import entropy
+from probes.ranks.tokens import top1_rows
 
 CHUNK = 128
 
@@ -71,7 +72,7 @@ def read(
     for rows, logits in logit_chunks(model, hidden, CHUNK, processes):
         wanted = target[rows].to(logits.device)
         loss = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
-        parts.append((entropy(logits).cpu(), loss.cpu(), logits.argmax(-1).cpu()))
+        parts.append((entropy(logits).cpu(), loss.cpu(), top1_rows(logits).cpu()))
     entropies, losses, choices = map(torch.cat, zip(*processes.gathered(parts), strict=True))
     return Reading(entropies, losses, choices, row)
 

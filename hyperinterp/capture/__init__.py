@@ -21,10 +21,9 @@ from hyperinterp.capture.prompts import (
     spectra_of,
 )
 from hyperinterp.capture.single import ModelRun, run_one
-from hyperinterp.capture.sums import OUTLIER_FACTOR, SiteSums
+from hyperinterp.capture.sums import SiteSums
 
 __all__ = [
-    "OUTLIER_FACTOR",
     "ContextRows",
     "Contexts",
     "ModelRun",

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from hyperinterp.errors import NumericalFault
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site
-from probes import CrossMoments, DriftSums, Moments
-
-OUTLIER_FACTOR = 10.0
+from probes import CrossMoments, DriftSums, Moments, norm_outliers
 
 
 def below(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
@@ -107,12 +106,6 @@ class SiteSums:
         )
 
 
-def _norm_outliers(rows: Float[Tensor, "batch position d"]) -> Bool[Tensor, "batch position"]:
-    """Rows longer than OUTLIER_FACTOR times the median length of their own prompt."""
-    norms = rows.float().norm(dim=-1)
-    return norms > OUTLIER_FACTOR * norms.median(dim=-1, keepdim=True).values
-
-
 def check_finite(model: HookedModel, site: Site, tensor: Tensor) -> None:
     """Refuse activations that are not finite.
 
@@ -145,7 +138,8 @@ def feed(sums: SiteSums, rows: dict[str, Tensor], *, stream: bool, unit_norm: bo
             sums.add(f"{role} unit", torch.nn.functional.normalize(tensor.float(), dim=-1))
     sums.cross.add(joined["base"], joined["fitted"])
     sums.drift.add(joined["base"], joined["fitted"])
-    outliers = {role: _norm_outliers(tensor) for role, tensor in rows.items()}
+    norms = {role: vector_norm(t, dim=-1, dtype=torch.float64) for role, t in rows.items()}
+    outliers = {role: norm_outliers(norm) for role, norm in norms.items()}
     either = outliers["base"] | outliers["fitted"]
     for role, tensor in rows.items():
         sums.outliers[role] += int(outliers[role].sum())

@@ -159,6 +159,6 @@ def _moved(parameter: Tensor, difference: Tensor, noise: Callable[[Tensor], Tens
 
 def _shuffled(difference: Tensor, noise: Callable[[Tensor], Tensor]) -> Tensor:
     """The entries of a difference in random places and with random signs."""
-    places = noise(difference).flatten().argsort()
+    places = noise(difference).flatten().argsort(stable=True)
     signs = torch.where(noise(difference).flatten() < 0, -1.0, 1.0)
     return (difference.flatten()[places] * signs).reshape(difference.shape)

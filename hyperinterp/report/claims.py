@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from hyperinterp.analyses.results import Claim, Condition, Verdict
-from hyperinterp.drawing.numbers import DASH, MINUS, number, words
-from hyperinterp.verdicts import RULES
+from hyperinterp.drawing.numbers import DASH, number, words
+from hyperinterp.verdicts import RULES, p_words
 
 NOT_ASKED = "not asked for"
 """How the reason of a claim begins that was left out with `--claims`."""
@@ -77,13 +77,9 @@ def decided(claim: Claim) -> str:
     if deciding:
         told = "; ".join(sentence(claim, item) for item in deciding)
     else:
-        told = f"with all claims of this report together (Holm) p = {p_words(claim.p_adjusted)}"
+        together = DASH if claim.p_adjusted is None else p_words(claim.p_adjusted)
+        told = f"with all claims of this report together (Holm) {together}"
     return f"{_DECIDES[claim.verdict]}: {told}"
-
-
-def p_words(value: float | None) -> str:
-    """A p value: two significant digits, with an exponent when it is tiny."""
-    return DASH if value is None else f"{value:.2g}".replace("-", MINUS)
 
 
 def unasked(claim: Claim) -> bool:

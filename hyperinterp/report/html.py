@@ -20,6 +20,7 @@ from hyperinterp.drawing.theme import swaps, template
 from hyperinterp.report import claims, nulls, passages, pictures, provenance, summary
 from hyperinterp.report.schema import Report
 from hyperinterp.report.sections import Section, sections
+from hyperinterp.verdicts import p_words
 
 # What plotly.js writes into style attributes and an empty style element; both harmless.
 _RUNTIME_ATTRIBUTES = ("", "font-size:70%")
@@ -178,7 +179,7 @@ def _environment() -> Environment:
         count=numbers.count, compact=numbers.compact, seconds=numbers.seconds,
         marked=passages.marked, chart_data=_chart_data, measured=measured,
         effect_words=claims.effect_words, bound=claims.bound, decided=claims.decided,
-        sentence=claims.sentence, p_words=claims.p_words, verdict_class=pictures.css_class,
+        sentence=claims.sentence, p_words=p_words, verdict_class=pictures.css_class,
         in_words=provenance.plain, named=provenance.named, recipe=provenance.recipe,
     )  # fmt: skip
     environment.globals.update(

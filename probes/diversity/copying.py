@@ -187,7 +187,7 @@ def _suffix_order(text: IntArray, stops: IntArray) -> IntArray:
         inside = ahead < stops
         key = rank * (len(text) + 1)
         key[inside] += rank[ahead[inside]]
-        order = np.argsort(key)
+        order = np.argsort(key, kind="stable")
         ordered = key[order]
         fresh = np.concatenate([[True], ordered[1:] != ordered[:-1]])
         rank = np.empty_like(rank)

@@ -11,16 +11,20 @@ from probes._foreign import Array, real, widen
 
 from .moments import Moments
 
+OUTLIER_FACTOR = 10.0
+"""How many medians make an outlier, unless a caller says otherwise."""
 
-def norm_outliers(norms: Array, factor: float = 5.0) -> Bool[Tensor, "..."]:
-    """Which positions have an outlying norm (attention sinks, massive activations).
 
-    Rule: norm > `factor` times the median norm. Unchanged by scale. The median stands while
-    fewer than half of the positions are outliers; in residual streams ordinary positions stay
-    within about twice the median, and sinks lie at ten to a thousand times it.
+def norm_outliers(norms: Array, factor: float = OUTLIER_FACTOR) -> Bool[Tensor, "*rows n"]:
+    """Mark the positions whose norm is an outlier (attention sinks, massive activations).
+
+    Rule: norm > `factor` times the median norm of the same row. Unchanged by scale. The median
+    stands while fewer than half of the positions are outliers; in residual streams ordinary
+    positions stay within about twice the median, and sinks lie at ten to a thousand times it.
 
     Args:
-        norms: Euclidean norms of positions, any shape; judged together, so pass one site.
+        norms: Euclidean norms of positions of one site, shape [n] or [rows n]; every row (a
+            prompt) is judged by itself.
         factor: how many medians make an outlier, above 1.
 
     Returns:
@@ -40,10 +44,11 @@ def norm_outliers(norms: Array, factor: float = 5.0) -> Bool[Tensor, "..."]:
         raise ValueError(f"factor: expected a number above 1, found {factor}")
     if float(values.min()) < 0:
         raise ValueError(f"norms: expected norms of 0 or more, found {float(values.min()):.6g}")
-    ordered = values.reshape(-1).sort().values
-    count = len(ordered)
-    median = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
-    return (values > factor * median).to(norms.device if isinstance(norms, Tensor) else "cpu")
+    ordered = values.sort(dim=-1).values
+    count = ordered.shape[-1]
+    median = (ordered[..., (count - 1) // 2] + ordered[..., count // 2]) / 2
+    mask = values > factor * median[..., None]
+    return mask.to(norms.device if isinstance(norms, Tensor) else "cpu")
 
 
 def rogue_dimensions(x: Array | Moments, factor: float = 25.0) -> tuple[int, ...]:
@@ -57,7 +62,8 @@ def rogue_dimensions(x: Array | Moments, factor: float = 25.0) -> tuple[int, ...
         factor: how many medians make a coordinate rogue, above 1.
 
     Returns:
-        Indices of coordinates, largest variance first; empty if there are none.
+        Indices of coordinates, largest variance first, of equal ones the lowest index first;
+        empty if there are none.
 
     Raises:
         ValueError: on a wrong shape, NaN, infinity, a negative variance or a factor of 1 or less.
@@ -76,7 +82,7 @@ def rogue_dimensions(x: Array | Moments, factor: float = 25.0) -> tuple[int, ...
     moving = variance[variance > 0]
     if not len(moving):
         return ()
-    order = variance.argsort(descending=True)
+    order = variance.argsort(descending=True, stable=True)
     cut = factor * moving.quantile(0.5)
     return tuple(int(i) for i in order[variance[order] > cut].tolist())
 

@@ -62,11 +62,18 @@ def top_rows(logits: Shaped[Tensor, "n v"], k: int) -> Int[Tensor, "n k"]:
     return ids.gather(-1, order)
 
 
-def top1_rows(logits: Shaped[Tensor, "n v"]) -> Int[Tensor, " n"]:
-    """The argmax of each row, the lowest id where several share the maximum."""
-    peak = logits == logits.amax(-1, keepdim=True)
-    ids = torch.arange(logits.shape[-1], device=logits.device)
-    return torch.where(peak, ids, logits.shape[-1]).amin(-1)
+def top1_rows(logits: Shaped[Tensor, "*contexts v"]) -> Int[Tensor, "*contexts"]:
+    """The top token of each context, the lowest id where several share the maximum.
+
+    torch documents its argmax as the first of equal maxima, on every device; its topk and its
+    argsort promise nothing of the kind.
+    """
+    return logits.argmax(-1)
+
+
+def order_rows(logits: Shaped[Tensor, "*contexts v"]) -> Int[Tensor, "*contexts v"]:
+    """All ids of each context from the top down, of equal logits the lowest id first."""
+    return logits.argsort(dim=-1, descending=True, stable=True)
 
 
 def margin_rows(logits: Shaped[Tensor, "n v"]) -> Float[Tensor, " n"]:

@@ -12,9 +12,11 @@ from hyperinterp.capture import (
     run_one,
     run_pair,
 )
+from hyperinterp.capture.sums import SiteSums, feed
 from hyperinterp.errors import NumericalFault
 from hyperinterp.sites import Site, SiteKind, part_sites, stream_sites
 from hyperinterp.text import TokenRows
+from probes import norm_outliers
 
 SITES = (*stream_sites(3), *part_sites(3))
 
@@ -149,3 +151,23 @@ def test_no_site_keeps_a_product_beside_its_sums(tiny):
     every = [moments for sums in run.sites.values() for moments in sums.moments.values()]
     assert len(every) > 2 * len(SITES)
     assert all(moments._pending is None for moments in every)
+
+
+def test_outliers_of_a_site_are_those_of_the_probe():
+    """Per prompt, over positions 1 and later, whatever the model's other prompts look like."""
+    draw = torch.Generator().manual_seed(0)
+    base = torch.randn(3, 10, 16, generator=draw)
+    base[0, 4] *= 60
+    base[1] *= 1000
+    base[2, 0] *= 60
+    fitted = base.clone()
+    fitted[1, 7] *= 60
+    sums = SiteSums.empty(16)
+    feed(sums, {"base": base, "fitted": fitted}, stream=True, unit_norm=False)
+    wanted = {
+        role: norm_outliers(rows[:, 1:].double().norm(dim=-1))
+        for role, rows in (("base", base), ("fitted", fitted))
+    }
+    assert sums.outliers == {role: int(mask.sum()) for role, mask in wanted.items()}
+    assert sums.outliers == {"base": 1, "fitted": 2}
+    assert sums.moments["base outliers"].n == int((wanted["base"] | wanted["fitted"]).sum())

@@ -194,3 +194,16 @@ def test_a_batch_chooses_what_its_rows_choose_alone(vocab):
         chosen = [process(torch.zeros(10, 1), step).argmax(-1) for step in steps]
         assert Counted.moves == 2
         assert torch.equal(torch.stack(chosen), by_row(arms, range(10), steps))
+
+
+def test_greedy_text_takes_the_lowest_id_of_a_tie(tiny):
+    """Every logit of every step is the same, and so are ten of those of an arm with a bias."""
+    model = tiny("llama")
+    with torch.no_grad():
+        model.hf.get_output_embeddings().weight.zero_()
+    bias = torch.zeros(model.vocab_size)
+    bias[20:30] = 1.0
+    arms = [GREEDY, Decoding("biased", bias=bias)]
+    written = generate(model, rows_of(4, 4, 6), arms, new_tokens=3, stops=())
+    assert written["greedy"].rows == ((0, 0, 0),) * 3
+    assert written["biased"].rows == ((20, 20, 20),) * 3

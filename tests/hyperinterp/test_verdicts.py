@@ -1,5 +1,6 @@
 """Verdict rules: touching the threshold is wrong, missing is undecided, one failure fails."""
 
+import itertools
 import math
 
 import numpy as np
@@ -8,10 +9,21 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hyperinterp.analyses.intervals import mean_of
-from hyperinterp.analyses.results import Measured, Verdict, missing
-from hyperinterp.verdicts import RULES, Criterion, adjust, decide, judge, not_tested, p_value
+from hyperinterp.analyses.intervals import mean_of, pair_of, ratio_of, resampled
+from hyperinterp.analyses.results import Condition, Measured, Verdict, missing
+from hyperinterp.verdicts import (
+    RULES,
+    Criterion,
+    adjust,
+    decide,
+    judge,
+    not_tested,
+    p_value,
+    p_words,
+)
+from probes import bootstrap_contrast, jackknife
 
+VERDICT = Verdict.INCONCLUSIVE
 FINITE = st.floats(-10, 10)
 
 
@@ -111,6 +123,83 @@ def test_p_of_a_mean_is_that_of_student():
     found = mean_of(values)
     p = p_value([decide(found, Criterion("x", "x", 0.0))])
     assert p == pytest.approx(scipy.stats.ttest_1samp(values, 0).pvalue, rel=1e-6)
+
+
+DISTANCES = np.concatenate([[0.0], np.geomspace(1e-300, 1e300, 62), np.linspace(0.01, 60, 57)])
+
+
+@pytest.mark.parametrize("claim", list(RULES))
+def test_p_lies_in_range_and_falls_with_the_distance(claim):
+    """Together with the widths and sizes below, 10^5 values over the nine rules."""
+    item = RULES[claim].criteria[0]
+    for n in (1, 2, 3, 4, 8, 24, 48, 49, 400, 100_000):
+        for half in (1e-300, 1e-9, 0.03, 1.0, 1e200):
+            for sign in (-1, 1):
+                t, p = [], []
+                for distance in np.sort(DISTANCES):
+                    value = item.threshold + sign * distance
+                    lo, hi = value - half, value + half
+                    found = figure(value, lo, hi, n)
+                    p.append(p_value([Condition("x", found, item.threshold, item.above, VERDICT)]))
+                    width = value - lo if sign > 0 else hi - value
+                    gap = abs(value - item.threshold)
+                    t.append(None if width <= 0 or not gap else gap / width)
+                assert min(p) > 0
+                assert max(p) <= 1
+                _follows_student(t, p, n)
+
+
+def _follows_student(t, p, n):
+    """scipy's own distribution as the oracle; further away never means a larger p."""
+    told = [(a, b) for a, b in zip(t, p, strict=True) if a is not None]
+    ratios, ours = np.array(told).reshape(-1, 2).T
+    freedom = max(n - 1, 1)
+    with np.errstate(over="ignore"):
+        theirs = 2 * scipy.stats.t.sf(ratios * scipy.stats.t.ppf(0.975, freedom), freedom)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-300)
+    order = np.argsort(ratios, kind="stable")
+    assert (np.diff(ours[order]) <= 0).all()
+
+
+EDGES = (0.0, 5e-324, -5e-324, 1e-308, 0.05, -0.05, 1.0, 1e308, -1e308)
+
+
+@pytest.mark.parametrize("above", [True, False])
+def test_no_edge_of_a_figure_stops_a_report(above):
+    for value, lo, hi, n in itertools.product(EDGES, EDGES, EDGES, (0, 1, 2, 48, 5000)):
+        for threshold in (0.0, 0.05, 1.0):
+            found = decide(figure(value, lo, hi, n), Criterion("x", "x", threshold, above))
+            assert 0 < p_value([found]) <= 1
+
+
+@pytest.mark.parametrize("claim", list(RULES))
+def test_an_overwhelming_effect_is_adjusted_like_any_other(claim):
+    claims = {claim: judge(claim, holding(claim, 1e6)), "C9": judge("C9", holding("C9", 1e-3))}
+    found = adjust(claims)
+    assert all(0 < item.p_adjusted <= 1 for item in found.values())
+    assert found[claim].verdict is Verdict.SUPPORTED
+
+
+ODD = ([], [0.5], [0.5, 0.5], [math.nan, 1.0, 2.0], [math.inf, 1.0, 2.0], [1e308, -1e308, 1e308])
+
+
+@pytest.mark.parametrize("values", ODD, ids=str)
+def test_odd_values_are_a_figure_or_a_reason(values):
+    ones = np.ones(len(values))
+    alike = [mean_of(values), ratio_of(values, ones), ratio_of(ones, values)]
+    alike += [pair_of(values, ones).delta, resampled(jackknife, 0.5, values)]
+    alike += [
+        resampled(bootstrap_contrast, np.outer(values, [1.0, 0.5]), target=0, others=[1], seed=3)
+    ]
+    for found in alike:
+        assert found.value is not None or found.reason
+        p = p_value([decide(found, Criterion("x", "x", 0.0))])
+        assert p is None or 0 < p <= 1
+
+
+def test_a_small_p_is_told_as_a_bound():
+    assert p_words(2.3e-308) == p_words(0.00099) == "p < 0.001"
+    assert (p_words(0.001), p_words(0.0512), p_words(1.0)) == ("p = 0.001", "p = 0.051", "p = 1")
 
 
 def test_a_claim_has_the_p_of_its_weakest_condition():

@@ -237,6 +237,17 @@ def test_norm_outliers_shape_and_refusals() -> None:
         norm_outliers(torch.ones(3), factor=1.0)
 
 
+def test_norm_outliers_judges_every_prompt_by_itself() -> None:
+    """A prompt of long rows makes no outliers of another's, and hides none."""
+    norms = torch.ones(3, 9)
+    norms[0, 4] = 11.0
+    norms[1] *= 1000
+    norms[2, 2] = 9.0
+    assert norm_outliers(norms).nonzero().tolist() == [[0, 4]]
+    assert norm_outliers(norms, factor=5.0).nonzero().tolist() == [[0, 4], [2, 2]]
+    assert all(norm_outliers(norms)[row].equal(norm_outliers(norms[row])) for row in range(3))
+
+
 def test_rogue_dimensions() -> None:
     x = torch.randn(400, 20, generator=torch.Generator().manual_seed(0))
     assert rogue_dimensions(Moments.from_rows(x)) == ()
