@@ -6,7 +6,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from hyperinterp.models import HookedModel, Part, PartKind, blocks, paths_of, weights_of
+from hyperinterp.models import (
+    HookedModel,
+    Part,
+    PartKind,
+    blocks,
+    differing_settings,
+    paths_of,
+    same_function,
+    weights_of,
+)
 from hyperinterp.study import Study
 from hyperinterp.text import TokenRows
 
@@ -85,21 +94,38 @@ def whole_mlp(model: HookedModel) -> bool:
 
 
 def differing(base: HookedModel, fitted: HookedModel, parts: Iterable[Part]) -> frozenset[Part]:
-    """The parts whose weights differ between the two models; exchanging others does nothing."""
+    """The parts that differ in weights or in settings; exchanging the others does nothing."""
+    settings = {kind for setting in differing_settings(base, fitted) for kind in setting.acts.kinds}
 
     def same(path: str) -> bool:
-        return _equal(base.hf.get_submodule(path), fitted.hf.get_submodule(path))
+        return same_function(base.hf.get_submodule(path), fitted.hf.get_submodule(path))
 
     return frozenset(
-        part for part in set(parts) if not all(same(path) for path in paths_of(base, part))
+        part
+        for part in set(parts)
+        if part.kind in settings or not all(same(path) for path in paths_of(base, part))
     )
 
 
-def _equal(first: nn.Module, second: nn.Module) -> bool:
-    ours, theirs = weights_of(first), weights_of(second)
-    return ours.keys() == theirs.keys() and all(
-        torch.equal(tensor, theirs[name].to(tensor.device)) for name, tensor in ours.items()
-    )
+def reweighted(base: HookedModel, fitted: HookedModel) -> tuple[int, ...]:
+    """Indices of the blocks whose weights differ, whatever their settings."""
+
+    def differ(ours: nn.Module, theirs: nn.Module) -> bool:
+        known = weights_of(theirs)
+        return any(
+            not torch.equal(tensor, known[name].to(tensor.device))
+            for name, tensor in weights_of(ours).items()
+            if name in known  # a table of one model alone is a setting
+        )
+
+    pairs = zip(base.blocks, fitted.blocks, strict=True)
+    return tuple(layer for layer, pair in enumerate(pairs) if differ(*pair))
+
+
+def movable(model: HookedModel, layer: int) -> bool:
+    """Whether every weight of a block is a number that noise can be added to, not a packed one."""
+    weights = model.blocks[layer].parameters()
+    return all(item.is_floating_point() and item.itemsize > 1 for item in weights)
 
 
 def reduced(parts: Key, changed: frozenset[Part]) -> Key:
@@ -107,9 +133,14 @@ def reduced(parts: Key, changed: frozenset[Part]) -> Key:
     return tuple(part for part in parts if part in changed)
 
 
-def null_layers(changed: frozenset[Part], layers: int, count: int) -> tuple[int, ...]:
-    """Blocks that get random changes: the last one, then evenly chosen others that differ."""
-    found = [layer for layer in range(layers) if Part(PartKind.BLOCK, layer) in changed]
+def null_layers(found: Sequence[int], layers: int, count: int) -> tuple[int, ...]:
+    """Blocks that get random changes: the last one, then evenly chosen others that can.
+
+    Args:
+        found: indices of the blocks whose weights differ and can be changed at random.
+        layers: number of blocks.
+        count: how many are wanted.
+    """
     last = [layer for layer in found if layer == layers - 1]
     others = [layer for layer in found if layer < layers - 1]
     room = min(max(count - len(last), 0), len(others))

@@ -20,10 +20,12 @@ from hyperinterp.analyses.exchanges import (
     Key,
     contexts_per_passage,
     differing,
+    movable,
     null_layers,
     passages,
     planned,
     reduced,
+    reweighted,
 )
 from hyperinterp.capture import chosen_positions, logit_chunks
 from hyperinterp.models import HookedModel, Part, PartKind, Recording, perturbed, transplanted
@@ -101,7 +103,8 @@ class Sweep:
     Attributes:
         row: passage of each context, `[n]`.
         exchanges: what was exchanged in either direction.
-        differing: the parts whose weights differ.
+        differing: the parts whose weights or settings differ.
+        unequal: the blocks whose weights differ.
         outcomes: per direction.
         executed: blocks executed, counted per passage.
         naive: what one full forward per distinct hybrid would have executed.
@@ -110,6 +113,7 @@ class Sweep:
     row: Int[Tensor, " n"]
     exchanges: tuple[Exchange, ...]
     differing: frozenset[Part]
+    unequal: tuple[int, ...]
     outcomes: dict[str, Outcome]
     executed: int
     naive: int
@@ -129,7 +133,9 @@ def sweep(study: Study) -> Sweep:
     for item in exchanges:
         if key := reduced(item.parts, changed):
             plan.setdefault(key, item.kind)
-    nulls = null_layers(changed, base.n_layers, sizes.null_blocks)
+    unequal = reweighted(base, fitted)
+    can = [layer for layer in unequal if movable(base, layer)]
+    nulls = null_layers(can, base.n_layers, sizes.null_blocks)
     rows, per_passage = passages(study), contexts_per_passage(study)
     distinct = 2 * len(plan) + len(nulls) * sizes.null_draws
     tick = study.ledger.ticker("functions are exchanged", distinct * len(rows))
@@ -158,6 +164,7 @@ def sweep(study: Study) -> Sweep:
         row=torch.cat(row),
         exchanges=exchanges,
         differing=changed,
+        unequal=unequal,
         outcomes={direction: Outcome.joined(found) for direction, found in parts.items()},
         executed=executed,
         naive=(distinct + 2) * base.n_layers * len(rows),

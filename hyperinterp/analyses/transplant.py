@@ -217,11 +217,18 @@ def _against_blocks(found: Sweep, last: int, seed: int) -> Measured:
 
 def _against_nulls(found: Sweep, last: int, seed: int) -> Measured:
     if Part(PartKind.BLOCK, last) not in found.differing:
-        return _nothing(len(found.row.unique()), "the last block's weights are equal: no change")
+        return _nothing(len(found.row.unique()), "the last block is equal in both: no change")
     draws = found.outcomes[INTO_BASE].nulls.get(last, ())
+    if _settings_alone(found, last):
+        draws = (found.outcomes[INTO_BASE].recipient,)  # of norm zero: no change
     if not draws:
-        return missing("no random changes were drawn")
+        return missing("no random changes were drawn: none asked for, or packed weights")
     return _contrast(found, _blocks(found)[last], draws, seed)
+
+
+def _settings_alone(found: Sweep, layer: int) -> bool:
+    """Whether a block has equal weights in both models, and other settings."""
+    return Part(PartKind.BLOCK, layer) in found.differing and layer not in found.unequal
 
 
 def _nulls(found: Sweep) -> tuple[NullBand, ...]:
@@ -263,8 +270,14 @@ def _remark(study: Study, found: Sweep) -> None:
         for layer in range(study.base.n_layers)
         if Part(PartKind.BLOCK, layer) not in found.differing
     ]
+    alone = [layer for layer in range(study.base.n_layers) if _settings_alone(found, layer)]
+    if alone:
+        study.ledger.warnings.append(
+            f"{len(alone)} of {study.base.n_layers} blocks have equal weights and other settings: "
+            "C6 exchanges the settings with them, and a random change of their norm is no change."
+        )
     if equal:
         study.ledger.warnings.append(
-            f"{len(equal)} of {study.base.n_layers} blocks have equal weights in both models: "
-            "exchanging them changes nothing, so C6 draws no random changes for them."
+            f"{len(equal)} of {study.base.n_layers} blocks have equal weights and settings in both "
+            "models: exchanging them changes nothing, so C6 draws no random changes for them."
         )

@@ -162,6 +162,7 @@ class _EntropyMatch:
 
 def read_once(model: HookedModel, ids: Tensor) -> DynamicCache:
     """Keys and values of all but the last token of every row; equal rows are read once."""
+    model.forget_lengths()
     cache = DynamicCache(config=model.hf.config)
     if ids.shape[1] == 1:
         return cache

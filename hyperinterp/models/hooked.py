@@ -1,9 +1,11 @@
 """A Hugging Face decoder with hooks at named sites: run, read, replay, read out."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -32,8 +34,15 @@ class _GivenOutput(BaseModelOutputWithPast):
             raise AttributeError(name)
 
 
-class _Stop(Exception):
-    """Ends a forward pass early; never leaves this module."""
+class Stop(Exception):
+    """Ends a forward pass early; never leaves this package."""
+
+
+class Call(NamedTuple):
+    """What a block is called with beside the stream: masks, rotary embeddings, ..."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -41,14 +50,25 @@ class Recording:
     """What every block was called with in one forward pass.
 
     Attributes:
+        ids: the token ids that were read, `[batch, position]`.
         inputs: stream entering block 0, 1, ..., then the stream leaving the last block;
             each `[batch, position, d_model]`. Holds only the blocks that were asked for.
-        kwargs: the keyword arguments of each block (mask, rotary embeddings, ...).
+        calls: what each block was called with beside the stream.
+        others: the same of models whose parts were put in, as far as it was asked for.
     """
 
+    ids: Tensor
     inputs: dict[int, Tensor]
-    kwargs: list[dict[str, Any]]
-    args: list[tuple[Any, ...]] = field(default_factory=list)
+    calls: list[Call]
+    others: dict[int, Sequence[Call]] = field(default_factory=dict, repr=False, compare=False)
+
+
+class Carries(Protocol):
+    """What gives another model's parts their own masks and positions in a replay."""
+
+    def replaying(self, recording: Recording) -> AbstractContextManager[None]:
+        """Give them for the tokens of a recording, for the time of the context."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -115,9 +135,21 @@ class HookedModel:
         self.provenance = dict(provenance or {})
         self.notes = tuple(notes)
         self.anatomy: Anatomy = locate(hf)
-        self._backbone = _backbone(hf)
+        self.backbone = _backbone(hf)
         self.parts_by_difference = False
         self.self_check: SelfCheck | None = None
+        self.carriers: list[Carries] = []
+        self._tokens: int | None = None
+
+    def on_tokens(self, count: int) -> "HookedModel":
+        """The same model, with logits of the first `count` token ids only.
+
+        Args:
+            count: how many ids; those from there on have no logit, and are never written.
+        """
+        limited = copy.copy(self)
+        limited._tokens = count
+        return limited
 
     # -- parts -----------------------------------------------------------------------------
 
@@ -188,9 +220,31 @@ class HookedModel:
             )
 
     @property
+    def rows(self) -> int:
+        """Token ids that both the embedding and the unembedding have a row for."""
+        unembedding = self.hf.get_submodule(self.anatomy.unembed).get_parameter("weight")
+        return min(int(unembedding.shape[0]), int(self._embedding.shape[0]))
+
+    @property
     def vocab_size(self) -> int:
-        """Number of rows of the unembedding."""
-        return int(self.hf.get_submodule(self.anatomy.unembed).get_parameter("weight").shape[0])
+        """Number of token ids that have a logit: the rows, or the first of them (`on_tokens`)."""
+        return self.rows if self._tokens is None else min(self.rows, self._tokens)
+
+    @cached_property
+    def bare_blocks(self) -> bool:
+        """Whether a block returns the stream itself rather than a tuple that begins with it."""
+        bare: list[bool] = []
+
+        def after(_module: nn.Module, _given: Any, output: Any) -> None:
+            bare.append(isinstance(output, Tensor))
+
+        handle = self.blocks[0].register_forward_hook(after)
+        try:
+            with torch.no_grad():
+                self._forward(torch.zeros((1, 1), dtype=torch.long))
+        finally:
+            handle.remove()
+        return bare[0]
 
     @property
     def device(self) -> torch.device:
@@ -204,8 +258,27 @@ class HookedModel:
 
     # -- running ---------------------------------------------------------------------------
 
+    def forget_lengths(self) -> None:
+        """Put rotary tables that grow with the longest text so far (dynamic scaling) back.
+
+        transformers keeps them grown while texts stay long, so that a text's logits would depend
+        on the texts before it.
+        """
+        for module in self._growing:
+            for prefix, kind in rope_types(module).items():
+                if kind == "dynamic":
+                    original = getattr(module, f"{prefix}original_inv_freq")
+                    table = getattr(module, f"{prefix}inv_freq")
+                    setattr(module, f"{prefix}inv_freq", original.to(table.device))
+                    setattr(module, f"{prefix}max_seq_len_cached", module.original_max_seq_len)
+
+    @cached_property
+    def _growing(self) -> list[Any]:
+        return [item for item in self.hf.modules() if "dynamic" in rope_types(item).values()]
+
     def _forward(self, ids: Int[Tensor, "batch position"]) -> Tensor:
-        output = self._backbone(input_ids=ids.to(self.device), use_cache=False)
+        self.forget_lengths()
+        output = self.backbone(input_ids=ids.to(self.device), use_cache=False)
         return stream_of(output if isinstance(output, tuple) else output.last_hidden_state)
 
     @torch.no_grad()
@@ -266,8 +339,10 @@ class HookedModel:
         Raises:
             IndexError: on a CPU, a token id outside the vocabulary.
         """
+        self.forget_lengths()
         with torch.no_grad():
-            return self.hf(input_ids=ids.to(self.device), use_cache=False).logits
+            logits = self.hf(input_ids=ids.to(self.device), use_cache=False).logits
+        return logits[..., : self.vocab_size]
 
     def readout(self, hidden: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n vocab"]:
         """Logits from the final norm's output, with every scale, cap and bias of the family.
@@ -289,10 +364,19 @@ class HookedModel:
         def given(*_args: Any, **_kwargs: Any) -> BaseModelOutputWithPast:
             return _GivenOutput(last_hidden_state=flat)  # pyright: ignore[reportArgumentType]
 
-        with _swapped_forward(self._backbone, given):
+        logits = self.headed(given).logits
+        return logits[..., : self.vocab_size].reshape(*hidden.shape[:-1], -1)
+
+    def headed(self, backbone: Callable[..., Any], **kept: Any) -> Any:
+        """What the whole model returns where its backbone gives a certain output.
+
+        Args:
+            backbone: stands in for the backbone; its arguments mean nothing.
+            kept: passed on to the model.
+        """
+        with swapped_forward(self.backbone, backbone):
             dummy = torch.zeros((1, 1), dtype=torch.long, device=self.device)
-            logits = self.hf(input_ids=dummy, use_cache=False).logits
-        return logits.reshape(*hidden.shape[:-1], -1)
+            return self.hf(input_ids=dummy, use_cache=False, **kept)
 
     def lens(self, stream: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n vocab"]:
         """Logit lens: the final norm and the unembedding applied to a block's output.
@@ -343,8 +427,7 @@ class HookedModel:
         """
         wanted = set(range(self.n_layers + 1) if keep is None else keep)
         inputs: dict[int, Tensor] = {}
-        kwargs: list[dict[str, Any]] = []
-        args: list[tuple[Any, ...]] = []
+        calls: list[Call] = []
 
         def before(index: int) -> Callable[..., None]:
             def hook(_module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
@@ -352,10 +435,9 @@ class HookedModel:
                 stream = given[0] if given else rest.pop("hidden_states")
                 if index in wanted or index == stop_at:
                     inputs[index] = stream
-                kwargs.append(rest)
-                args.append(tuple(given[1:]))
+                calls.append(Call(tuple(given[1:]), rest))
                 if index == stop_at:
-                    raise _Stop
+                    raise Stop
 
             return hook
 
@@ -368,9 +450,9 @@ class HookedModel:
                 handle = block.register_forward_pre_hook(before(index), with_kwargs=True)
                 stack.callback(handle.remove)
             stack.callback(self.blocks[-1].register_forward_hook(last).remove)
-            with suppress(_Stop):
+            with suppress(Stop):
                 self._forward(ids)
-        return Recording(inputs, kwargs, args)
+        return Recording(ids, inputs, calls)
 
     def replay(
         self,
@@ -382,7 +464,8 @@ class HookedModel:
     ) -> Float[Tensor, "batch position d_model"]:
         """Run blocks `start` to `stop` (default: the end) from a recorded or given stream.
 
-        Only these blocks are executed, with the keyword arguments that the recording holds.
+        Only these blocks are executed, each called as the recording says; one of a donor with other
+        settings (`transplanted`) as the donor's backbone would call it.
 
         Args:
             recording: what `record` remembered of the same rows.
@@ -398,9 +481,13 @@ class HookedModel:
             KeyError: no stream is given, and the recording did not keep that block's input.
         """
         current = recording.inputs[start] if stream is None else stream
-        for index in range(start, self.n_layers if stop is None else stop):
-            output = self.blocks[index](current, *recording.args[index], **recording.kwargs[index])
-            current = stream_of(output)
+        indices = range(start, self.n_layers if stop is None else stop)
+        with ExitStack() as stack:
+            for carrier in self.carriers if indices else ():
+                stack.enter_context(carrier.replaying(recording))
+            for index in indices:
+                call = recording.calls[index]
+                current = stream_of(self.blocks[index](current, *call.args, **call.kwargs))
         return current
 
     # -- hooks -----------------------------------------------------------------------------
@@ -458,8 +545,16 @@ class HookedModel:
         ]
 
 
+def rope_types(module: nn.Module) -> dict[str, str]:
+    """Kinds of rotary scaling of a rotary module, by the prefix of their tables; else empty."""
+    kinds = getattr(module, "rope_type", None)
+    if isinstance(kinds, str):
+        return {"": kinds}
+    return {f"{layer}_": kind for layer, kind in kinds.items()} if isinstance(kinds, dict) else {}
+
+
 @contextmanager
-def _swapped_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+def swapped_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """Replace one module's `forward` for the time of the context."""
     had = module.__dict__.get("forward")
     module.forward = forward

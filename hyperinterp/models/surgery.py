@@ -2,67 +2,19 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 from torch import Tensor, nn
 
 from hyperinterp.errors import MismatchedPair
+from hyperinterp.models.carrying import Carrier, donors_head
 from hyperinterp.models.hooked import HookedModel
+from hyperinterp.models.parts import Part, PartKind, paths_of
 from hyperinterp.models.placement import own_copy, weights_of
+from hyperinterp.models.settings import differing_settings
 
 ROUNDED = 0.1
 """Share of a random change's norm that rounding may take or add before another is drawn."""
-
-
-class PartKind(StrEnum):
-    """A part whose function can be exchanged."""
-
-    BLOCK = "block"
-    ATTN = "attention"
-    MLP = "MLP"
-    FINAL_NORM = "final norm"
-    UNEMBED = "unembedding"
-
-
-@dataclass(frozen=True)
-class Part:
-    """One exchangeable part; `layer` is the block index, None for the last two kinds."""
-
-    kind: PartKind
-    layer: int | None = None
-
-    @property
-    def label(self) -> str:
-        """Words for people, e.g. `attention 3`."""
-        return self.kind.value if self.layer is None else f"{self.kind.value} {self.layer}"
-
-
-def blocks(layers: Sequence[int]) -> tuple[Part, ...]:
-    """The whole blocks with these indices, as parts for `transplanted`.
-
-    Args:
-        layers: indices from 0.
-    """
-    return tuple(Part(PartKind.BLOCK, layer) for layer in layers)
-
-
-def paths_of(model: HookedModel, part: Part) -> tuple[str, ...]:
-    """Dotted paths of a part's modules inside the Hugging Face model; one for most families."""
-    anatomy = model.anatomy
-    block = f"{anatomy.blocks}.{part.layer}"
-    match part.kind:
-        case PartKind.FINAL_NORM:
-            return (anatomy.final_norm,)
-        case PartKind.UNEMBED:
-            return (anatomy.unembed,)
-        case PartKind.BLOCK:
-            return (block,)
-        case PartKind.ATTN:
-            return (f"{block}.{anatomy.block.attn}",)
-        case PartKind.MLP:
-            return tuple(f"{block}.{path}" for path in anatomy.block.mlp_modules)
 
 
 @contextmanager
@@ -86,7 +38,9 @@ def transplanted(
 
     The modules themselves are exchanged, so a donor's block or attention reads the recipient's
     stream, computing queries, keys and values from it with the donor's weights; in generation each
-    block has its cache from the same run.
+    block has its cache from the same run. What acts outside the weights goes along: a block or an
+    attention gets the rotary embeddings and masks of the donor's settings, and an unembedding
+    brings the donor's scales and caps of the logits.
 
     Args:
         recipient: the model that is changed for the time of the context.
@@ -110,6 +64,10 @@ def transplanted(
         for part in parts:
             for path in paths_of(recipient, part):
                 stack.enter_context(replaced(recipient, path, donor.hf.get_submodule(path)))
+        if differing_settings(recipient, donor):
+            stack.enter_context(Carrier(recipient, donor, parts).active())
+            if any(part.kind is PartKind.UNEMBED for part in parts):
+                stack.enter_context(donors_head(recipient, donor))
         yield recipient
 
 
@@ -133,6 +91,8 @@ def perturbed(
     of a few weights, spread over all of them, is rounded away), and more than a tenth of its norm
     is lost or gained, the entries of the true difference go to random places with random signs
     instead: the same norm, as far as rounding at the new places lets it be.
+
+    The recipient keeps its own settings (positions, masks, scales): only weights are changed.
     """
     with ExitStack() as stack:
         for path in paths_of(recipient, part):

@@ -16,7 +16,7 @@ from hyperinterp.models import (
     self_check,
     transplanted,
 )
-from hyperinterp.models.surgery import paths_of
+from hyperinterp.models.parts import paths_of
 from hyperinterp.sites import Site, SiteKind, block_outputs, part_sites, stream_sites
 from probes import norm_matched_noise
 from tests.hyperinterp.families import NEWER, NEWER_REFUSED, REFUSED, SMALL, make_refused, make_tiny
@@ -79,7 +79,7 @@ def test_record_can_stop_early(tiny, family):
     partial = model.record(ids, keep=(), stop_at=2)
     assert set(partial.inputs) == {2}
     assert torch.equal(partial.inputs[2], full.inputs[2])
-    assert len(partial.kwargs) == 3
+    assert len(partial.calls) == 3
 
 
 @pytest.mark.parametrize("kind", [PartKind.BLOCK, PartKind.ATTN, PartKind.MLP])
