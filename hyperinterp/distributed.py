@@ -220,7 +220,7 @@ def join() -> Processes:
     except (ValueError, RuntimeError) as error:
         raise InputRefused(
             f"processes: expected {world} started by one launcher (torchrun, accelerate), found "
-            f"{' '.join(str(error).split())}"
+            f"{' '.join(str(error).split())}; start all of them anew with that launcher"
         ) from error
     return Processes(rank, world, group)
 

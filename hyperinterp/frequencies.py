@@ -34,7 +34,8 @@ class Frequencies:
         largest = max(self.counts, default=0)
         if largest >= vocabulary:
             raise InputRefused(
-                f"{self.origin}: expected token ids below {vocabulary}, found {largest}"
+                f"{self.origin}: expected token ids below {vocabulary}, found {largest}; "
+                "make the table with the tokenizer of these models"
             )
         return [self.counts.get(token, 0) for token in range(vocabulary)]
 
@@ -58,20 +59,24 @@ def read_frequencies(path: str | Path) -> Frequencies:
             f"{path}: expected one of {', '.join(readers)}, found {path.suffix or 'no suffix'}"
         )
     if not path.is_file():
-        raise InputRefused(f"{path}: expected a frequency table, found no file there")
+        raise InputRefused(
+            f"{path}: expected a frequency table, found no file there; correct --frequencies"
+        )
     counts: dict[int, int] = {}
     try:
         for place, token, count in reader(path):
             token, count = _whole(path, place, token), _whole(path, place, count)
             if token in counts:
-                raise InputRefused(f"{path}: expected each token id once, found {token} twice")
+                raise InputRefused(
+                    f"{path}: expected each token id once, found {token} twice; add up its counts"
+                )
             counts[token] = count
     except UnicodeDecodeError as error:
         raise InputRefused(
-            f"{path}: expected UTF-8 text, found byte {error.start} that is not"
+            f"{path}: expected UTF-8 text, found byte {error.start} that is not; save it as UTF-8"
         ) from error
     if not any(counts.values()):
-        raise InputRefused(f"{path}: expected at least one count above 0, found none")
+        raise InputRefused(f"{path}: expected a count above 0, found none; use another table")
     return Frequencies(counts, str(path))
 
 
@@ -79,13 +84,16 @@ def _json(path: Path) -> Iterable[tuple[str, Any, Any]]:
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:  # a ValueError also for endless numbers
-        raise InputRefused(f"{path}: expected JSON, found {error}") from error
+        raise InputRefused(
+            f"{path}: expected JSON, found {error}; write it with json.dump"
+        ) from error
     if isinstance(found, list):
         return [(f"entry {index}", index, count) for index, count in enumerate(found)]
     if isinstance(found, dict):
         return [(f"token {token}", token, count) for token, count in found.items()]
     raise InputRefused(
-        f"{path}: expected a JSON list or object of counts, found {type(found).__name__}"
+        f"{path}: expected a JSON list or object of counts, found {type(found).__name__}; write "
+        "[count, ...] or {token id: count}"
     )
 
 
@@ -98,12 +106,14 @@ def _csv(path: Path) -> Iterable[tuple[str, Any, Any]]:
             if missing:
                 raise InputRefused(
                     f"{path}: expected the columns {' and '.join(COLUMNS)}, "
-                    f"found {rows.fieldnames or 'none'}"
+                    f"found {rows.fieldnames or 'none'}; name them in the first line"
                 )
             return [(f"row {number}", row[COLUMNS[0]], row[COLUMNS[1]])
                     for number, row in enumerate(rows, 1)]  # fmt: skip
         except csv.Error as error:
-            raise InputRefused(f"{path}: expected CSV, found {error}") from error
+            raise InputRefused(
+                f"{path}: expected CSV, found {error}; write it with csv.writer"
+            ) from error
 
 
 def _whole(path: Path, place: str, value: Any) -> int:
@@ -114,6 +124,6 @@ def _whole(path: Path, place: str, value: Any) -> int:
         number = int(value.strip()[:20])
     if not 0 <= number <= MAX_COUNT:
         raise InputRefused(
-            f"{path}: {place}: expected whole numbers of at least 0, found {value!r}"
+            f"{path}: {place}: expected a whole number of at least 0, found {value!r}"
         )
     return number

@@ -42,7 +42,7 @@ def check_seed(value: Any, name: str = "seed") -> None:
 def each(name: str, values: Any, what: str = "numbers") -> Iterable[Any]:
     """The items of a tuple; refuses anything else."""
     if not isinstance(values, tuple):
-        raise InputRefused(f"{name}: expected a tuple of {what}, found {values!r}")
+        raise InputRefused(f"{name}: expected a tuple of {what}, found {values!r}; write (a, b)")
     return values
 
 

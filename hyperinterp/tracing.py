@@ -76,7 +76,8 @@ def kept(run: Path) -> tuple[Kept, ...]:
             by_step.setdefault(one.step, []).append(one)
     if not by_step:
         raise InputRefused(
-            f"{run}: expected the output of `hyperinterp train`, found no checkpoint of a run"
+            f"{run}: expected the output of `hyperinterp train`, found no checkpoint of a run; "
+            "train with --save-at, or name another directory"
         )
     found = []
     for _, same in sorted(by_step.items()):
@@ -91,7 +92,10 @@ def _folder(run: Path) -> Path:
     unfinished = run.with_name(run.name + ".run")
     folder = unfinished if not run.exists() and unfinished.is_dir() else run
     if not folder.is_dir():
-        raise InputRefused(f"{run}: expected the directory of a training run, found nothing there")
+        raise InputRefused(
+            f"{run}: expected the directory of a training run, found nothing there; name the --out "
+            "of `hyperinterp train`"
+        )
     return folder
 
 
@@ -155,7 +159,8 @@ def trace(
     if first.fingerprint != recorded["base_fingerprint"]:
         raise MismatchedPair(
             f"{named}: expected the model that {run} started from "
-            f"({str(recorded['base_fingerprint'])[:12]}), found {first.fingerprint[:12]}"
+            f"({str(recorded['base_fingerprint'])[:12]}), found {first.fingerprint[:12]}; "
+            "name it with --base"
         )
     study = Study(
         base=first,

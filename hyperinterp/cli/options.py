@@ -109,7 +109,7 @@ def numbers(option: str, text: str, kind: Callable[[str], N]) -> tuple[N, ...]:
     except ValueError as error:
         words = "whole numbers" if kind is int else "numbers"
         raise InputRefused(
-            f"{option}: expected {words} separated by commas, found {text!r}"
+            f"{option}: expected {words} separated by commas, found {text!r}; write 1,2,3"
         ) from error
 
 

@@ -39,7 +39,9 @@ def continue_text(
     """
     given = [texts] if isinstance(texts, str) else list(texts)
     if model.tokenizer is None:
-        raise InputRefused(f"{model.name}: expected a tokenizer, found none")
+        raise InputRefused(
+            f"{model.name}: expected a tokenizer, found none; load it from a directory that has one"
+        )
     if temperature is not None and not (math.isfinite(temperature) and temperature > 0):
         raise InputRefused(f"temperature: expected a number above 0, found {temperature}")
     if new_tokens < 1:
@@ -47,7 +49,9 @@ def continue_text(
     check_seed(seed)
     ids = [tuple(row) for row in encoded(model.tokenizer, given)]
     if not ids or not all(ids):
-        raise InputRefused("texts: expected at least one text, each with a token, found none")
+        raise InputRefused(
+            "texts: expected at least one text, each with a token, found none; leave empty ones out"
+        )
     prompts = TokenRows(tuple(ids), tuple(range(len(ids))), max(map(len, ids)), 0)
     arm = GREEDY if temperature is None else Decoding("sampled", temperature, seed)
     rows = generate(model, prompts, (arm,), new_tokens=new_tokens)[arm.name].rows

@@ -105,7 +105,8 @@ class TrainConfig:
             at_least("save_epochs", epoch, 1)
         if self.late_stage_weights and self.method != "late-stage":
             raise InputRefused(
-                "late_stage_weights: expected the method late-stage, found " + self.method
+                f"late_stage_weights: expected the method late-stage, found {self.method}; "
+                "leave it out"
             )
 
     @property

@@ -144,7 +144,7 @@ def pad_rows(
         ids and labels; `labels[b, t]` is the token that follows `ids[b, t]`.
     """
     if not rows:
-        raise InputRefused("a batch: expected at least one row, found none")
+        raise InputRefused("a batch: expected at least one row, found none; give a passage")
     width = max(len(row) for row in rows)
     ids = torch.zeros(len(rows), width, dtype=torch.long)
     labels = torch.full((len(rows), width), IGNORED, dtype=torch.long)

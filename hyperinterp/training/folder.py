@@ -9,7 +9,7 @@ from hyperinterp.checkpoints import check_place, verify_directory, write_file
 from hyperinterp.checkpoints.files import refuse_foreign, translate_io_errors
 from hyperinterp.errors import InputRefused
 from hyperinterp.training.config import differing_fields
-from hyperinterp.training.lock import LOCK_NAME, RunLock, refuse_locked
+from hyperinterp.training.lock import LOCK_FILES, RunLock, refuse_locked
 from hyperinterp.training.result import RESULT_NAME
 from hyperinterp.training.resume import ResumePoint, newest_point, run_directory
 
@@ -95,7 +95,7 @@ class RunFolder:
 
     def release(self) -> None:
         """Let another process continue the run; a directory without a run in it is removed."""
-        if self.path.is_dir() and [path.name for path in self.path.iterdir()] == [LOCK_NAME]:
+        if self.path.is_dir() and {path.name for path in self.path.iterdir()} <= LOCK_FILES:
             shutil.rmtree(self.path, ignore_errors=True)
         self._lock.release()
 
@@ -104,7 +104,7 @@ class RunFolder:
         for path in sorted(self.path.iterdir(), key=lambda path: path.name == RECIPE_NAME):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            elif path.name != LOCK_NAME:
+            elif path.name not in LOCK_FILES:
                 path.unlink()
 
     def _stored(self) -> dict[str, Any] | None:
@@ -115,7 +115,9 @@ class RunFolder:
         verify_directory(self.out)
         path = self.out / RESULT_NAME
         if not path.is_file():
-            raise InputRefused(f"{self.out}: expected a run to resume, found something else")
+            raise InputRefused(
+                f"{self.out}: expected a run to resume, found something else; name another --out"
+            )
         stored = json.loads(path.read_text(encoding="utf-8"))
         _refuse_other(self.out, stored["recipe"], recipe)
         return stored["result"]
@@ -125,7 +127,8 @@ def _refuse_other(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) ->
     different = differing_fields(stored, wanted)
     if different:
         raise InputRefused(
-            f"{path}: expected the same recipe and data to resume, found {'; '.join(different)}"
+            f"{path}: expected the same recipe and data to resume, found {'; '.join(different)}; "
+            "start anew with --force, or name another --out"
         )
 
 
@@ -139,16 +142,19 @@ def check_free(folder: RunFolder) -> None:
     if out.exists() and not (resume or force):
         raise InputRefused(f"{out}: already exists; name another --out, or pass --force")
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise InputRefused(f"{out}: exists and is not a plain directory")
+        raise InputRefused(f"{out}: exists and is not a plain directory; name another --out")
     if force and out.is_dir():
         refuse_foreign(out)
     if not folder.path.exists():
         return
     if not folder.path.is_dir():
-        raise InputRefused(f"{folder.path}: expected an unfinished run, found a file")
-    there = {path.name for path in folder.path.iterdir()} - {LOCK_NAME}
+        raise InputRefused(f"{folder.path}: expected an unfinished run, found a file; move it away")
+    there = {path.name for path in folder.path.iterdir()} - LOCK_FILES
     if there and RECIPE_NAME not in there:
-        raise InputRefused(f"{folder.path}: expected an unfinished run, found something else")
+        raise InputRefused(
+            f"{folder.path}: expected an unfinished run, found something else; name another "
+            "--out, or move it away"
+        )
     if there and not (resume or force):
         raise InputRefused(
             f"{folder.path}: an unfinished run is there; --resume continues it, --force discards it"

@@ -1,15 +1,16 @@
 """One process per run directory: a lock that the system releases when its holder dies."""
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+
+from filelock import FileLock, Timeout
 
 from hyperinterp.errors import InputRefused
 
 LOCK_NAME = "lock"
+HOLDER_NAME = "lock-holder"  # beside the lock: where locks bind, a locked file cannot be read
+LOCK_FILES = {LOCK_NAME, HOLDER_NAME}
 
 
 class RunLock:
@@ -21,7 +22,7 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / LOCK_NAME
-        self._descriptor: int | None = None
+        self._lock = FileLock(self.path, timeout=0, thread_local=False)
 
     def __enter__(self) -> "RunLock":
         return self
@@ -41,66 +42,39 @@ class RunLock:
             InputRefused: another process holds it; the message has its id.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not _same_file(descriptor, self.path):  # the holder finished while we opened it
-                raise BlockingIOError
-        except BlockingIOError as error:
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-            os.close(descriptor)
-            raise _taken(self.path.parent, holder) from error
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        self._descriptor = descriptor
+            self._lock.acquire()
+        except Timeout as error:
+            raise _taken(self.path.parent) from error
+        self.path.with_name(HOLDER_NAME).write_text(str(os.getpid()), encoding="ascii")
 
     def release(self) -> None:
         """Give the lock back; nothing to do when it is not held."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        self._lock.release()
 
 
 def refuse_locked(folder: Path) -> None:
-    """Refuse a run directory that another process holds, without taking the lock.
+    """Refuse a run directory that another process holds, without keeping the lock.
 
     Raises:
         InputRefused: it is held.
     """
-    try:
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    if not (folder / LOCK_NAME).exists():
         return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-        raise _taken(folder, holder) from error
-    finally:
-        os.close(descriptor)
+        with FileLock(folder / LOCK_NAME, timeout=0):
+            pass
+    except Timeout as error:
+        raise _taken(folder) from error
 
 
-@contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Wait for a lock file and hold it inside the context; the file stays."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+def _taken(folder: Path) -> InputRefused:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _same_file(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _taken(folder: Path, holder: str) -> InputRefused:
+        holder = (folder / HOLDER_NAME).read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        holder = ""
     who = f"process {holder}" if holder.isdigit() else "another process"
-    return InputRefused(f"{folder}: expected no other run, found {who} training there")
+    return InputRefused(
+        f"{folder}: expected no other run, found {who} training there; wait for it, or name "
+        "another --out"
+    )

@@ -79,6 +79,11 @@ class TrainResult:
         try:
             return cls.of_json(out, json.loads(path.read_text(encoding="utf-8"))["result"])
         except FileNotFoundError as error:
-            raise InputRefused(f"{out}: expected a finished run, found no {RESULT_NAME}") from error
+            raise InputRefused(
+                f"{out}: expected a finished run, found no {RESULT_NAME}; name the --out "
+                "of one, or continue it with --resume"
+            ) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise InputRefused(f"{path}: expected the result of a run, found {error}") from error
+            raise InputRefused(
+                f"{path}: expected the result of a run, found {error}; train it anew with --force"
+            ) from error

@@ -71,7 +71,7 @@ def write_point(
         if not bool(torch.isfinite(tensor).all()):
             raise NumericalFault(
                 f"training: {name.removeprefix('hf.')}: expected finite weights, found NaN or "
-                f"infinity after step {step}"
+                f"infinity after step {step}; lower the learning rate (--lr)"
             )
     moments, plain = _split(optimizer.state_dict())
 
@@ -114,14 +114,15 @@ def load_weights(module: nn.Module, path: Path) -> None:
     wanted = trained_parameters(module)
     if stored.keys() != wanted.keys():
         raise InputRefused(
-            f"{path}: expected the {len(wanted)} tensors that train, found {len(stored)} others"
+            f"{path}: expected the {len(wanted)} tensors that train, found {len(stored)} others; "
+            "start anew with --force"
         )
     with torch.no_grad():
         for name, parameter in wanted.items():
             if stored[name].shape != parameter.shape:
                 raise InputRefused(
                     f"{path}: {name}: expected shape {tuple(parameter.shape)}, "
-                    f"found {tuple(stored[name].shape)}"
+                    f"found {tuple(stored[name].shape)}; start anew with --force"
                 )
             parameter.copy_(spread_like(stored[name], parameter))
 

@@ -3,14 +3,12 @@
 import copy
 import json
 import math
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.integrations.integration_utils import get_available_reporting_integrations
 
 from hyperinterp.checkpoints import weights_fingerprint
 from hyperinterp.course import LOG_NAME
@@ -29,6 +27,7 @@ from hyperinterp.training.prefix import PrefixCache, build_prefix, text_free
 from hyperinterp.training.quiet import faults_named, own_randomness, quiet_trainer
 from hyperinterp.training.result import RESULT_NAME, TrainResult
 from hyperinterp.training.sharding import asked_of_accelerate
+from hyperinterp.training.surroundings import check_fsdp, check_surroundings, tracker_faults
 from hyperinterp.training.targets import Trainable, check_method, trainable
 from hyperinterp.training.tracker import Progress, Tally, Tracker
 from hyperinterp.training.trainer import HyperfitTrainer
@@ -87,13 +86,17 @@ def train(
     """
     config, out = config or TrainConfig(), Path(out)
     fsdp = fsdp or asked_of_accelerate()
-    _check_surroundings(config, processes)
+    check_surroundings(config, processes)
     if fsdp:
-        _check_fsdp(model, config, processes)
+        check_fsdp(model, config, processes)
     if config.keep_control and heldout is None:
-        raise InputRefused("keep_control: expected held-out passages to choose it by, found none")
+        raise InputRefused(
+            "keep_control: expected held-out passages to choose it by, found none; give heldout="
+        )
     if config.eval_every is not None and heldout is None:
-        raise InputRefused("eval_every: expected held-out passages to evaluate on, found none")
+        raise InputRefused(
+            "eval_every: expected held-out passages to evaluate on, found none; give heldout="
+        )
     folder = RunFolder(out, force=force, resume=resume)
     processes.by_first(folder.check)
     hooked = _hooked(model, config, base=base, revision=revision, device=device)
@@ -120,37 +123,6 @@ def train(
             folder.release()
 
 
-def _check_surroundings(config: TrainConfig, processes: Processes) -> None:
-    """Refuse what this process cannot do, before any work."""
-    launched = os.environ.get("WORLD_SIZE", "1")
-    if launched != str(processes.size):
-        raise InputRefused(
-            f"train: expected processes=hyperinterp.distributed.join() where a launcher has "
-            f"started several, found {processes.size} and WORLD_SIZE={launched}"
-        )
-    trackers = get_available_reporting_integrations()
-    if config.report_to != "none" and config.report_to not in trackers:
-        known = ", ".join(["none", *trackers])
-        raise InputRefused(
-            f"report_to: expected a tracker that is installed ({known}), found {config.report_to!r}"
-        )
-
-
-def _check_fsdp(model: str | Path | HookedModel, config: TrainConfig, processes: Processes) -> None:
-    if processes.size == 1:
-        raise InputRefused("fsdp: expected several processes of one launcher, found one")
-    if isinstance(model, HookedModel):
-        raise InputRefused(
-            f"fsdp: expected the name of a model, found {model.name} in memory, which it would "
-            "leave spread over the processes"
-        )
-    if config.eval_every is not None:
-        raise InputRefused(
-            "fsdp: expected no eval_every, found "
-            f"{config.eval_every}: writing texts needs the whole model in each process"
-        )
-
-
 def _hooked(
     model: str | Path | HookedModel,
     config: TrainConfig,
@@ -165,7 +137,7 @@ def _hooked(
     if model.dtype != torch.float32:
         raise InputRefused(
             f"train: expected a model in float32 (the master weights), found {model.dtype}; "
-            "dtype='bfloat16' computes in bf16"
+            "load it with dtype='float32' and train with the dtype 'bfloat16'"
         )
     checked(model)
     return HookedModel(
@@ -180,7 +152,10 @@ def _hooked(
 
 def _tokenizer(model: HookedModel) -> Any:
     if model.tokenizer is None:
-        raise InputRefused(f"{model.name}: expected a model with a tokenizer, found none")
+        raise InputRefused(
+            f"{model.name}: expected a model with a tokenizer, found none; load it from a "
+            "directory that has one"
+        )
     return model.tokenizer
 
 
@@ -262,7 +237,8 @@ class _Run:
             self.processes, sharded=self.sharded,
         )  # fmt: skip
         tracker.trainer = trainer
-        trainer.train(resume_from_checkpoint=str(point.path) if point else None)
+        with tracker_faults(config.report_to):
+            trainer.train(resume_from_checkpoint=str(point.path) if point else None)
         where = "none" if prefix is None else "mapped" if prefix.mapped else "memory"
         return self._published(writer, tracker, trainer.state.global_step, where)
 

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from hyperinterp.block import Brief, frame, grid, rounded
 from hyperinterp.checkpoints import check_place, write_file
 from hyperinterp.checkpoints.files import translate_io_errors
@@ -17,7 +19,6 @@ from hyperinterp.models import HookedModel, load
 from hyperinterp.text import Passages
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.launcher import alone
-from hyperinterp.training.lock import exclusive
 from hyperinterp.training.result import RESULT_NAME, TrainResult
 from hyperinterp.training.run import train
 from hyperinterp.training.targets import check_method
@@ -113,6 +114,7 @@ def plan(
         raise InputRefused(
             f"layers: expected one number for the method {config.method}, found "
             + ",".join(map(str, layers))
+            + "; use --method late-stage for several"
         )
     stem = "k{}" if config.method == "late-stage" else config.method
     return {
@@ -167,7 +169,9 @@ def sweep(
     out = Path(out)
     cells = plan(config, list(dict.fromkeys(layers)), list(dict.fromkeys(seeds)))
     if not cells:
-        raise InputRefused("sweep: expected at least one number of layers and a seed, found none")
+        raise InputRefused(
+            "sweep: expected at least one number of layers and a seed, found none; give both"
+        )
     _refuse_other(out)
     rank, world = launched()
     with alone(world):
@@ -199,9 +203,13 @@ def sweep(
 
 def _refuse_other(out: Path) -> None:
     if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise InputRefused(f"{out}: expected a directory for a sweep, found something else")
+        raise InputRefused(
+            f"{out}: expected a directory for a sweep, found something else; name another --out"
+        )
     if out.is_dir() and any(out.iterdir()) and not (out / TABLE_JSON).is_file():
-        raise InputRefused(f"{out}: expected a sweep or an empty directory, found other files")
+        raise InputRefused(
+            f"{out}: expected a sweep or an empty directory, found other files; name another --out"
+        )
     check_place(out / TABLE_JSON)
 
 
@@ -209,7 +217,7 @@ def _written(out: Path, cells: dict[str, TrainConfig], n_layers: int) -> Sweep:
     """Write the table of what is finished on disk by now, whoever trained it."""
     with translate_io_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        with exclusive(out / _LOCK):
+        with FileLock(out / _LOCK):
             rows = tuple(
                 _cell(name, config, TrainResult.read(out / name), n_layers)
                 for name, config in cells.items()

@@ -44,7 +44,8 @@ def trained_blocks(model: HookedModel, config: TrainConfig) -> tuple[int, ...]:
         return tuple(range(model.n_layers))
     if config.layers > model.n_layers:
         raise InputRefused(
-            f"layers: expected at most the model's {model.n_layers} blocks, found {config.layers}"
+            f"layers: expected at most the model's {model.n_layers} blocks, found {config.layers}; "
+            "choose fewer"
         )
     return tuple(range(model.n_layers - config.layers, model.n_layers))
 

@@ -1,0 +1,72 @@
+"""Trackers: what is missing is said before training, with a way out; offline needs no account."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from hyperinterp.distributed import ALONE
+from hyperinterp.errors import InputRefused
+from hyperinterp.training import TrainConfig, run_directory, surroundings, train
+
+from .factory import letters, tiny
+
+RECIPE: dict = {"layers": 1, "rank": 2, "batch_size": 4, "seq_len": 30, "epochs": 1}
+
+
+def _refused(out: Path, name: str) -> str:
+    with pytest.raises(InputRefused) as refused:
+        train(tiny("llama"), letters(5), out, TrainConfig(**RECIPE, report_to=name))
+    assert not out.exists()
+    assert not run_directory(out).exists()
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("name", surroundings.INSTALLABLE)
+def test_a_tracker_that_is_not_installed_names_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(surroundings, "get_available_reporting_integrations", lambda: ["mlflow"])
+    told = _refused(tmp_path / "out", name)
+    assert told.startswith("report_to: expected a tracker that is installed (none, mlflow)")
+    assert told.endswith(f"; pip install {name}")
+    assert _refused(tmp_path / "out", "tensorbord").endswith("; choose one of these")
+
+
+class _Wandb:
+    """Stands for the library: a login that is there, is not there, or is refused."""
+
+    def __init__(self, login: bool | str) -> None:
+        self._login = login
+
+    def login(self, *, prompt: bool) -> bool:
+        assert not prompt, "nobody is there to answer"
+        if isinstance(self._login, str):
+            raise ValueError(self._login)
+        return self._login
+
+
+@pytest.mark.parametrize(
+    ("login", "told"), [(False, "found none"), ("key\nis odd", "found key is odd")]
+)
+def test_wandb_without_a_login_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, login: bool | str, told: str
+) -> None:
+    monkeypatch.setattr(surroundings, "get_available_reporting_integrations", lambda: ["wandb"])
+    monkeypatch.setitem(sys.modules, "wandb", _Wandb(login))
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    found = _refused(tmp_path / "out", "wandb")
+    assert told in found
+    assert "wandb login" in found
+    assert "WANDB_MODE=offline" in found
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    surroundings.check_surroundings(TrainConfig(**RECIPE, report_to="wandb"), ALONE)
+
+
+def test_a_tracker_that_fails_on_the_way_is_one_line() -> None:
+    fault = type("CommError", (RuntimeError,), {"__module__": "wandb.errors.errors"})
+    told = "wandb stopped: no way there; run `wandb login`"
+    with pytest.raises(InputRefused, match=told), surroundings.tracker_faults("wandb"):
+        raise fault("no way\nthere")
+    with pytest.raises(RuntimeError, match="ours"), surroundings.tracker_faults("wandb"):
+        raise RuntimeError("ours")
