@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from benchmarks import record
+from benchmarks.device import seconds as timed
 from benchmarks.pages import README, rewrite_block, table
 from hyperinterp.capture import run_one
 from hyperinterp.memory import keep_freed_memory
@@ -32,6 +33,7 @@ from hyperinterp.text import TokenRows, builtin_passages, tokenise
 
 PARTS = ("capture", "peers", "memory", "transplants", "processes", "presets")
 LENGTH, BATCH = 128, 8
+CPU = torch.device("cpu")
 
 
 def some_rows(model: HookedModel, tokens: int) -> TokenRows:
@@ -47,15 +49,16 @@ def some_rows(model: HookedModel, tokens: int) -> TokenRows:
     return TokenRows(rows, tuple(range(count)), LENGTH, 0)
 
 
-def alternated(arms: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def alternated(
+    arms: dict[str, Callable[[], object]], rounds: int, device: torch.device = CPU
+) -> dict[str, list[float]]:
     """Wall seconds of every arm in every round, after one round that is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in arms}
     for turn in range(rounds + 1):
         for name, arm in arms.items():
-            began = time.perf_counter()
-            arm()
+            spent = timed(device, arm)
             if turn:
-                seconds[name].append(time.perf_counter() - began)
+                seconds[name].append(spent)
     return seconds
 
 
@@ -65,9 +68,9 @@ def block_operations(model: HookedModel, length: int) -> float:
     return 2.0 * weights + 2.0 * length * model.d_model
 
 
-def capture(rounds: int) -> dict[str, Any]:
+def capture(rounds: int, model: HookedModel | None = None) -> dict[str, Any]:
     """The backbone alone, and with moments at every block's output and the final norm."""
-    model = load("smollm2", device="cpu")
+    model = model or load("smollm2", device="cpu")
     rows = some_rows(model, 2048)
     sites = (*block_outputs(model.n_layers), Site(SiteKind.FINAL_NORM))
     seconds = alternated(
@@ -78,6 +81,7 @@ def capture(rounds: int) -> dict[str, Any]:
             ),
         },
         rounds,
+        model.device,
     )
     ratio = statistics.median(seconds["capture"]) / statistics.median(seconds["backbone"])
     bare = model.n_layers * block_operations(model, LENGTH)
@@ -198,14 +202,15 @@ def memory(_rounds: int) -> dict[str, Any]:
     return {"bytes": found, "growth_from_4k_to_64k": growth}
 
 
-def transplants(rounds: int) -> dict[str, Any]:
+def transplants(rounds: int, model: HookedModel | None = None) -> dict[str, Any]:
     """Exchange blocks both ways: replay of the suffix against one full forward per block."""
-    base = load("smollm2", device="cpu")
+    base = model or load("smollm2", device="cpu")
     fitted = HookedModel(deepcopy(base.hf), base.tokenizer, name="changed")
     draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in fitted.hf.parameters():
-            weight.add_(torch.randn(weight.shape, generator=draw) * weight.std() * 0.05)
+            noise = torch.randn(weight.shape, generator=draw).to(weight)
+            weight.add_(noise * weight.std() * 0.05)
     ((_, ids),) = some_rows(base, LENGTH).batches(1)
     layers = range(1, base.n_layers, 2)  # every second block, the last one among them
     ways = ((base, fitted), (fitted, base))
@@ -228,7 +233,7 @@ def transplants(rounds: int) -> dict[str, Any]:
                     found.append(recipient.logits(ids)[:, -1])
         answers["naive"] = found
 
-    seconds = alternated({"naive": naive, "replayed": replayed}, rounds)
+    seconds = alternated({"naive": naive, "replayed": replayed}, rounds, base.device)
     medians = {name: statistics.median(found) for name, found in seconds.items()}
     block, head = block_operations(base, LENGTH), 2.0 * base.vocab_size * base.d_model
     count = base.n_layers

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from benchmarks import record
+from benchmarks.device import settle
 from hyperinterp.models import HookedModel, load
 from hyperinterp.text import TokenRows, builtin_passages
 from hyperinterp.training import TrainConfig
@@ -85,17 +87,20 @@ def count_operations(model: HookedModel, config: TrainConfig) -> Operations:
 class Stopwatch(TrainerCallback):
     """Wall and processor seconds of each step, the first of each round left out."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.seconds: list[float] = []
         self.processor: list[float] = []
         self._began = self._processor_began = 0.0
 
     def on_step_begin(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
         """Look at the clocks."""
+        settle(self.device)
         self._began, self._processor_began = time.perf_counter(), time.process_time()
 
     def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         """Look at the clocks again."""
+        settle(self.device)
         if state.global_step > 1:
             self.seconds.append(time.perf_counter() - self._began)
             self.processor.append(time.process_time() - self._processor_began)
@@ -108,13 +113,19 @@ class OrderedTrainer(Trainer):
         return EpochSampler(PASSAGES, CONFIG.seed)
 
 
-def plain_trainer(rows: TokenRows, steps: int, folder: Path, watch: Stopwatch) -> Trainer:
+def real_model() -> HookedModel:
+    """The built-in model, as the tables of the CPU have it."""
+    return load("smollm2", device="cpu")
+
+
+def plain_trainer(
+    hooked: HookedModel, rows: TokenRows, steps: int, folder: Path, watch: Stopwatch
+) -> Trainer:
     """The reference: peft's model and HF's Trainer, nothing of ours in the step."""
-    hooked = load("smollm2", device="cpu")
     torch.manual_seed(CONFIG.seed)
     model = peft.get_peft_model(hooked.hf, lora_config(hooked, CONFIG))
     data = [{"input_ids": list(row), "labels": list(row)} for row in rows.rows]
-    args = arguments(CONFIG, folder, torch.device("cpu"))
+    args = arguments(CONFIG, folder, hooked.device)
     args.max_steps = steps
     trainer = OrderedTrainer(model=model, args=args, train_dataset=data, callbacks=[watch])
     trainer.remove_callback(PrinterCallback)
@@ -138,16 +149,16 @@ def _cache(model: HookedModel, rows: TokenRows, start: int, folder: Path) -> Pre
     return build_prefix(model, rows, start, batch_size=8, budget_bytes=1 << 40, folder=folder)
 
 
-def speed(rounds: int, steps: int) -> dict[str, Any]:
-    """Alternate the two trainers and compare the medians."""
-    model = load("smollm2", device="cpu")
+def speed(rounds: int, steps: int, make: Callable[[], HookedModel] = real_model) -> dict[str, Any]:
+    """Alternate the two trainers and compare the medians; `make` gives each its model."""
+    model = make()
     rows, _ = prepare_rows(model.tokenizer, builtin_passages("train").head(PASSAGES), 128)
     assert all(len(row) == 128 for row in rows.rows), "the job is 32 passages of 128 tokens"
-    watches = {"plain": Stopwatch(), "cached": Stopwatch()}
+    watches = {name: Stopwatch(model.device) for name in ("plain", "cached")}
     counted = count_operations(model, CONFIG)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        plain = plain_trainer(rows, steps, folder, watches["plain"])
+        plain = plain_trainer(make(), rows, steps, folder, watches["plain"])
         began = time.perf_counter()
         start = model.n_layers - CONFIG.layers
         cache = _cache(model, rows, start, folder)
@@ -192,7 +203,7 @@ def agreement(steps: int) -> dict[str, Any]:
     rows, _ = prepare_rows(model.tokenizer, builtin_passages("train").head(PASSAGES), 128)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        plain = plain_trainer(rows, steps, folder, Stopwatch())
+        plain = plain_trainer(real_model(), rows, steps, folder, Stopwatch(model.device))
         plain.args.logging_strategy, plain.args.logging_steps = "steps", 1
         plain.state.logging_steps = 1
         plain.train()

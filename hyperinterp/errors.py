@@ -67,3 +67,17 @@ class OutOfResources(HyperinterpError):
     """Memory or disk ran out; the message says what would need less."""
 
     exit_code = 3
+
+
+_WORDS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+
+
+def memory_ran_out(error: BaseException) -> bool:
+    """Whether an error means that the memory of the machine or of a card ran out.
+
+    Python, torch's allocators, and the libraries that a card computes with (cuBLAS, cuSOLVER,
+    cuDNN: a status that ends in ALLOC_FAILED) say it in words of their own.
+    """
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)

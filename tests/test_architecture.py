@@ -135,6 +135,17 @@ def test_the_top_level_and_the_help_load_no_torch() -> None:
     assert run_python(code).splitlines()[-1] == "[]"
 
 
+def test_a_comparison_needs_neither_plotly_nor_pydantic() -> None:
+    code = (
+        "import importlib, sys, hyperinterp as hi\n"
+        "from hyperinterp.compare import ANALYSES\n"
+        "hi.load, hi.train, hi.compare, hi.Report\n"
+        "for _, module in ANALYSES.values():\n    importlib.import_module(module)\n"
+        "print([m for m in ('plotly', 'pydantic', 'rich', 'beartype') if m in sys.modules])"
+    )
+    assert run_python(code) == "[]"
+
+
 def test_a_function_is_not_hidden_by_the_module_of_its_name() -> None:
     code = (
         "from hyperinterp.compare import ANALYSES; import hyperinterp.compare\n"

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from hyperinterp.cli.main import explain
 
@@ -174,3 +175,20 @@ def test_ctrl_c_leaves_nothing_half_written(tmp_path):
     assert "interrupted" in errors
     assert "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `syevd`"),
+    ],
+)
+def test_memory_that_runs_out_is_named_in_whatever_words(error):
+    line, code = explain(error)
+    assert code == 3
+    assert line.startswith("error: memory ran out: try a smaller --batch-size")
+    assert explain(ValueError("out of memory"))[1] == 1

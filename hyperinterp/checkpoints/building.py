@@ -32,9 +32,17 @@ from hyperinterp.errors import (
     NumericalFault,
     OutOfResources,
     UnsafeFile,
+    memory_ran_out,
 )
 
 _MAX_BUFFER_ELEMENTS = 1 << 30
+
+
+def no_room(what: str) -> OutOfResources:
+    """The error of a model that memory has no room for, on the machine or on a card."""
+    return OutOfResources(
+        f"{what}: memory ran out while loading; try --dtype bfloat16 or a smaller model"
+    )
 
 
 @contextlib.contextmanager
@@ -52,11 +60,9 @@ def quiet_transformers(what: str) -> Iterator[None]:
             yield
     except (HyperinterpError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise OutOfResources(
-            f"{what}: memory ran out while loading; try --dtype bfloat16 or a smaller model"
-        ) from error
     except BaseException as error:  # pyo3 panics of tokenizers derive from BaseException
+        if memory_ran_out(error):
+            raise no_room(what) from error
         if isinstance(error, RuntimeError) and "memory" in str(error).lower():
             raise OutOfResources(f"{what}: memory ran out: {one_line(error)}") from error
         raise InputRefused(f"{what}: transformers cannot read it: {one_line(error)}") from error

@@ -25,13 +25,14 @@ from hyperinterp.checkpoints.building import (
     build_tokenizer,
     check_finite,
     check_vocabulary,
+    no_room,
     quiet_transformers,
 )
 from hyperinterp.checkpoints.manifest import canonical_json
 from hyperinterp.checkpoints.opening import open_source
 from hyperinterp.checkpoints.source import Source, resolve
 from hyperinterp.checkpoints.staging import Stored
-from hyperinterp.errors import InputRefused, MismatchedPair
+from hyperinterp.errors import InputRefused, MismatchedPair, memory_ran_out
 
 _EMBEDDINGS = ("embed_tokens", "wte", "embed_in", "word_embeddings", "lm_head", "embed_out")
 
@@ -122,9 +123,18 @@ def load_checkpoint(
         loaded.notes = tuple(dict.fromkeys((*stored.notes, *loaded.notes)))
     check_vocabulary(loaded.model, loaded.tokenizer, source.name)
     loaded.dtype = dtype
-    torch.nn.Module.to(loaded.model, device)
+    _move(loaded, device)
     loaded.model.eval()
     return loaded
+
+
+def _move(loaded: Checkpoint, device: str | torch.device) -> None:
+    try:
+        torch.nn.Module.to(loaded.model, device)
+    except RuntimeError as error:
+        if memory_ran_out(error):
+            raise no_room(loaded.source.name) from error
+        raise
 
 
 def adapter_fingerprint(stored: Stored, base_fingerprint: str) -> str:

@@ -6,22 +6,13 @@ import os
 import sys
 from pathlib import Path
 
-from hyperinterp.errors import HyperinterpError
+from hyperinterp.errors import HyperinterpError, memory_ran_out
 
 _REFUSED = {
     errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR,
     errno.ELOOP,
 }  # fmt: skip
 MEMORY_ADVICE = "try a smaller --batch-size, --preset quick, or --dtype bfloat16"
-
-
-def _memory_ran_out(error: BaseException) -> bool:
-    if isinstance(error, MemoryError):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in text or "DefaultCPUAllocator: can't allocate" in text
-    )
 
 
 def _another_ended(error: BaseException) -> bool:
@@ -37,7 +28,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         return f"error: {error}", error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return f"interrupted: {str(error) or 'nothing half-written was left behind'}", 130
-    if _memory_ran_out(error):
+    if memory_ran_out(error):
         return f"error: memory ran out: {MEMORY_ADVICE}", 3
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"error: the disk is full ({error.filename or 'unknown file'}): free some space", 3

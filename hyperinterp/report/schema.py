@@ -2,10 +2,9 @@
 
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
-
-from pydantic import TypeAdapter, ValidationError
 
 from hyperinterp.analyses.control import ControlBlock
 from hyperinterp.analyses.diversity import DiversityBlock
@@ -23,6 +22,7 @@ from hyperinterp.errors import CorruptFile, InputRefused
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+    from pydantic import TypeAdapter
 
     from hyperinterp.report.notebook import BlockView
 
@@ -42,6 +42,8 @@ def parsed(adapter: Any, text: str, origin: str, what: str, known: str) -> Any:
         CorruptFile: not JSON, or not of this layout.
         InputRefused: a layout version other than `known`.
     """
+    from pydantic import ValidationError
+
     try:
         version = json.loads(text).get("schema_version")
     except (json.JSONDecodeError, AttributeError, RecursionError) as error:
@@ -164,7 +166,7 @@ class Report:
 
     def to_json(self) -> str:
         """The report as JSON text; deterministic for equal figures."""
-        return document(_ADAPTER, self)
+        return document(_adapter(), self)
 
     @staticmethod
     def from_json(text: str, origin: str = "report.json") -> "Report":
@@ -174,7 +176,7 @@ class Report:
             CorruptFile: not JSON, or not of this layout.
             InputRefused: a layout version that this hyperinterp does not know.
         """
-        return parsed(_ADAPTER, text, origin, "report", SCHEMA_VERSION)
+        return parsed(_adapter(), text, origin, "report", SCHEMA_VERSION)
 
     @staticmethod
     def read(path: str | Path) -> "Report":
@@ -268,14 +270,20 @@ def _view(block: object) -> "BlockView":
 
 shown_by(_view)  # from here on `block.plot()`, `.to_frame()` and notebooks work
 
-_ADAPTER: TypeAdapter[Report] = TypeAdapter(Report)
+
+@cache
+def _adapter() -> "TypeAdapter[Report]":
+    """Reads and writes JSON; made late, so that a comparison alone needs no pydantic."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Report)
 
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of `report.json`, generated from the dataclasses."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **_ADAPTER.json_schema(mode="serialization"),
+        **_adapter().json_schema(mode="serialization"),
     }
 
 

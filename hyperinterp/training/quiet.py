@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers.utils import logging as hf_logging
 
-from hyperinterp.errors import OutOfResources
+from hyperinterp.errors import OutOfResources, memory_ran_out
 
 _LESS_MEMORY = "a smaller batch_size, gradient_checkpointing, dtype bfloat16 or the method lora"
 
@@ -57,9 +57,7 @@ def faults_named(run: Path) -> Iterator[None]:
         points = sorted(run.glob("step-*"))
         hint = "resume continues it" if points else "no resume point was due yet"
         raise KeyboardInterrupt(f"{run}: training was interrupted; {hint}") from error
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise OutOfResources(f"training: memory ran out; try {_LESS_MEMORY}") from error
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        if not memory_ran_out(error):
             raise
         raise OutOfResources(f"training: memory ran out; try {_LESS_MEMORY}") from error

@@ -11,7 +11,7 @@ import torch
 from accelerate import cpu_offload
 from transformers import AutoModelForCausalLM
 
-from hyperinterp.errors import InputRefused
+from hyperinterp.errors import InputRefused, OutOfResources
 from hyperinterp.models import (
     HookedModel,
     Part,
@@ -242,3 +242,28 @@ def test_maps_that_cannot_be_are_refused(tmp_path):
         load(where, device_map="auto", device="cpu")
     with pytest.raises(InputRefused, match="device map: "):
         load(where, device_map={"model.embed_tokens": "cpu"})
+
+
+@pytest.mark.parametrize(
+    "words", ["CUDA out of memory. Tried to allocate 2 GiB", "CUBLAS_STATUS_ALLOC_FAILED"]
+)
+def test_a_device_without_room_is_named_with_advice(tmp_path, monkeypatch, words):
+    where = saved("llama", tmp_path / "m")
+
+    def full(*_given):
+        raise torch.OutOfMemoryError(words)
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(OutOfResources, match="memory ran out while loading; try --dtype bfloat16"):
+        load(where, device="cpu")
+
+
+def test_other_faults_of_a_device_stay_what_they_are(tmp_path, monkeypatch):
+    where = saved("llama", tmp_path / "m")
+
+    def broken(*_given):
+        raise RuntimeError("CUDA error: no kernel image is available")
+
+    monkeypatch.setattr(torch.nn.Module, "to", broken)
+    with pytest.raises(RuntimeError, match="no kernel image"):
+        load(where, device="cpu")

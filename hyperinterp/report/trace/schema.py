@@ -1,10 +1,9 @@
 """A trace as data: every measure at every checkpoint that a run left on its way."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from pydantic import TypeAdapter
 
 from hyperinterp.analyses.results import Measured
 from hyperinterp.analyses.trace import Observed
@@ -14,6 +13,8 @@ from hyperinterp.errors import InputRefused
 from hyperinterp.report.schema import Provenance, document, parsed
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
     from hyperinterp.report.trace.notebook import TraceView
 
 TRACE_VERSION = "1.0"
@@ -70,7 +71,7 @@ class Trace(Block):
 
     def to_json(self) -> str:
         """The trace as JSON text; deterministic for equal figures."""
-        return document(_ADAPTER, self)
+        return document(_adapter(), self)
 
     @staticmethod
     def from_json(text: str, origin: str = "trace.json") -> "Trace":
@@ -80,7 +81,7 @@ class Trace(Block):
             CorruptFile: not JSON, or not of this layout.
             InputRefused: a layout version that this hyperinterp does not know.
         """
-        return parsed(_ADAPTER, text, origin, "trace", TRACE_VERSION)
+        return parsed(_adapter(), text, origin, "trace", TRACE_VERSION)
 
     @staticmethod
     def read(path: str | Path) -> "Trace":
@@ -126,12 +127,16 @@ class Trace(Block):
         return TraceView("trace", self)
 
 
-_ADAPTER: TypeAdapter[Trace] = TypeAdapter(Trace)
+@cache
+def _adapter() -> "TypeAdapter[Trace]":
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Trace)
 
 
 def trace_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of `trace.json`, generated from the dataclasses."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **_ADAPTER.json_schema(mode="serialization"),
+        **_adapter().json_schema(mode="serialization"),
     }

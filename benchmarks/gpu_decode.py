@@ -1,0 +1,116 @@
+"""Part c: decoding of our writing and of transformers' generate, held against memory traffic."""
+
+import statistics
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+
+from benchmarks.device import bandwidth, launches, seconds
+from benchmarks.gpu_job import Job
+from hyperinterp.generation import generate
+from hyperinterp.models import HookedModel, load
+from hyperinterp.text import TokenRows, builtin_passages, tokenise
+
+PROMPT = 32
+Writing = Callable[[int], object]
+
+
+def decoding(job: Job) -> None:
+    """Tokens per second and step time at several numbers of rows, in float32, then bfloat16."""
+    speed = bandwidth(job.device)
+    job.tell(copy_bytes_per_second=speed)
+    sizes = (4,) if job.small else (1, 24, 96, 384)
+    short, long = (2, 4) if job.small else (8, 48)
+    rounds = 1 if job.small else 3
+    found: dict[str, dict[str, Any]] = {}
+    for dtype in ("float32", "bfloat16"):
+        model = load(job.model, device=str(job.device), dtype=dtype)
+        found[dtype], longest = {}, 0.0
+        for rows in sizes:
+            before = job.left
+            if before < 2 * longest:
+                found[dtype][str(rows)] = {"left_out": "no time left"}
+            else:
+                found[dtype][str(rows)] = _at(model, rows, (short, long), rounds, speed)
+                longest = max(longest, before - job.left)
+            job.tell(decoding=found, prompt_tokens=PROMPT, new_tokens=[short, long], rounds=rounds)
+
+
+def some_prompts(model: HookedModel, rows: int) -> TokenRows:
+    """The first tokens of the built-in passages, as often as is needed."""
+    found = tokenise(model.tokenizer, builtin_passages("train"), PROMPT).rows
+    whole = [row for row in found if len(row) == PROMPT]
+    picked = tuple(whole[number % len(whole)] for number in range(rows))
+    return TokenRows(picked, tuple(range(rows)), PROMPT, 0)
+
+
+def _arms(model: HookedModel, prompts: TokenRows) -> dict[str, Writing]:
+    ((_, ids),) = prompts.batches(len(prompts))
+    ids = ids.to(model.device)
+    mask = torch.ones_like(ids)
+
+    def ours(tokens: int) -> object:
+        return generate(model, prompts, new_tokens=tokens, batch_size=len(prompts), stops=())
+
+    def theirs(tokens: int) -> object:
+        asked = GenerationConfig(
+            max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False, pad_token_id=0
+        )
+        kept, model.hf.generation_config = model.hf.generation_config, GenerationConfig()
+        try:
+            with torch.no_grad():
+                return model.hf.generate(
+                    input_ids=ids, attention_mask=mask, generation_config=asked
+                )  # pyright: ignore
+        finally:
+            model.hf.generation_config = kept
+
+    return {"hyperinterp": ours, "transformers": theirs}
+
+
+def _at(
+    model: HookedModel, rows: int, lengths: tuple[int, int], rounds: int, speed: float
+) -> dict[str, Any]:
+    """Both arms at one number of rows, alternating; a step is the slope between two lengths."""
+    short, long = lengths
+    arms = _arms(model, some_prompts(model, rows))
+    for arm in arms.values():
+        arm(short)
+    times: dict[str, dict[int, list[float]]] = {name: {short: [], long: []} for name in arms}
+    for _ in range(rounds):
+        for name, arm in arms.items():
+            for tokens in lengths:
+                work = seconds(model.device, lambda arm=arm, tokens=tokens: arm(tokens))
+                times[name][tokens].append(work)
+    moved = bytes_per_step(model, rows, PROMPT + (short + long) / 2)
+    found: dict[str, Any] = {"bytes_per_step": moved}
+    for name, arm in arms.items():
+        whole = statistics.median(times[name][long])
+        step = (whole - statistics.median(times[name][short])) / (long - short)
+        counts = [launches(model.device, lambda arm=arm, t=t: arm(t)) for t in lengths]
+        found[name] = {
+            "seconds": {str(tokens): values for tokens, values in times[name].items()},
+            "tokens_per_second": rows * long / whole,
+            "step_seconds": step,
+            "step_over_its_memory_traffic": step / (moved / speed),
+            "launches_per_step": (counts[1] - counts[0]) / (long - short),
+        }
+    ours, theirs = (found[name]["tokens_per_second"] for name in arms)
+    found["ours_over_theirs"] = ours / theirs
+    return found
+
+
+def bytes_per_step(model: HookedModel, rows: int, length: float) -> float:
+    """Bytes that a step must read: every weight once (a table of inputs not), and the cache."""
+    hf = model.hf
+    tied = hf.get_input_embeddings().weight is hf.get_output_embeddings().weight  # pyright: ignore
+    table = 0 if tied else hf.get_input_embeddings().weight.nbytes  # pyright: ignore
+    weights = sum(weight.nbytes for weight in hf.parameters()) - table
+    config = hf.config
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    size = next(islice(hf.parameters(), 1)).element_size()
+    return weights + 2.0 * model.n_layers * heads * width * size * rows * length
