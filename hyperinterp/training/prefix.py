@@ -112,10 +112,8 @@ def text_free(model: HookedModel, start: int) -> bool:
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, model.vocab_size, (2, 2, 5), generator=generator)
     first, second = (model.record(one, keep=[]) for one in ids)
-    return len(first.kwargs) == model.n_layers and all(
-        _same(first.kwargs[index], second.kwargs[index])
-        and _same(first.args[index], second.args[index])
-        for index in range(start, model.n_layers)
+    return len(first.calls) == model.n_layers and all(
+        _same(first.calls[index], second.calls[index]) for index in range(start, model.n_layers)
     )
 
 
