@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hyperinterp.report.schema import Report as Report
     from hyperinterp.sizes import Sizes as Sizes
     from hyperinterp.text import Corpus as Corpus
+    from hyperinterp.text import as_passages as as_passages
     from hyperinterp.text import builtin_passages as builtin_passages
     from hyperinterp.text import read_passages as read_passages
     from hyperinterp.text import read_prompts as read_prompts
@@ -36,6 +37,7 @@ _WHERE = {
     "Report": "hyperinterp.report.schema",
     "Sizes": "hyperinterp.sizes",
     "TrainConfig": "hyperinterp.training",
+    "as_passages": "hyperinterp.text",
     "builtin_passages": "hyperinterp.text",
     "compare": "hyperinterp.compare",
     "continue_text": "hyperinterp.generation",

@@ -24,7 +24,7 @@ from hyperinterp.report.schema import (
 )
 from hyperinterp.sizes import PRESETS, Sizes
 from hyperinterp.study import Study
-from hyperinterp.text import Corpus, Passages, builtin_passages
+from hyperinterp.text import Passages, as_corpus, as_passages, builtin_passages, check_chat
 from hyperinterp.verdicts import RULES, adjust, not_tested
 
 ANALYSES: dict[str, tuple[str, str]] = {
@@ -74,10 +74,10 @@ def compare(
     base: HookedModel | str | Path,
     fitted: HookedModel | str | Path,
     *,
-    prompts: Passages | None = None,
+    prompts: Any = None,
     control: HookedModel | str | Path | None = None,
     late_stage: Sequence[HookedModel | str | Path] = (),
-    train_data: Passages | None = None,
+    train_data: Any = None,
     frequencies: Frequencies | None = None,
     claims: str | Sequence[str] | None = None,
     preset: str = "default",
@@ -89,18 +89,22 @@ def compare(
     device_map: str | Mapping[str, Any] | None = None,
     progress: Progress = silent,
     processes: Processes = ALONE,
-    corpus: Corpus | None = None,
+    corpus: Any = None,
     partial: str | Path | None = None,
+    split: str | None = None,
+    column: str | None = None,
+    chat: str = "auto",
 ) -> Report:
     """Measure what changed from `base` to `fitted` and judge every claim that can be tested.
 
     Args:
         base: the model before, loaded or by name.
         fitted: the model after; an adapter is put on `base`.
-        prompts: held-out passages; the built-in fiction by default.
+        prompts: held-out passages, in any form that `as_passages` takes; the built-in fiction by
+            default.
         control: the same recipe stopped at the least validation loss (C9).
         late_stage: twins trained in the last blocks only (C7).
-        train_data: the passages `fitted` was trained on (C8). When not given and the fitted
+        train_data: the passages `fitted` was trained on (C8), likewise. When not given and the
             checkpoint says that it was trained on the built-in fiction, that is taken.
         frequencies: how often each token occurs in a corpus, for the frequency classes of C4; by
             default the tokens of the held-out and training passages are counted.
@@ -116,10 +120,16 @@ def compare(
         progress: told of work done.
         processes: the processes that share the work, all of which make this call and get the
             same report; see `hyperinterp.distributed.join`.
-        corpus: text of any length, streamed, that the geometry of C5 is measured on; all other
-            figures come from `prompts`.
+        corpus: text of any length, streamed, that the geometry of C5 is measured on: a `Corpus`,
+            or anything that `as_passages` takes; all other figures come from `prompts`. Not read
+            where C5 is not asked for.
         partial: folder that keeps the sums over the corpus on the way; the same call goes on
             from them after a kill, and removes them when it ends.
+        split: of `prompts`, `train_data` and `corpus`; see `as_passages`.
+        column: their field of text; see `as_passages`.
+        chat: "auto" puts conversations into the chat template, "on" plain texts too, as what a
+            user says; "off" reads text as it is and refuses conversations. The template is the
+            base's, or the fitted model's where the base has none, for all models.
 
     Returns:
         The report; nothing is written.
@@ -134,6 +144,15 @@ def compare(
     chosen = sizes or sizes_of(preset)
     check_seed(seed)
     at_least("batch size", batch_size, 1)
+    check_chat(chat)
+    fields: dict[str, Any] = {"split": split, "column": column}
+    held_out = builtin_passages("heldout")
+    if prompts is not None:
+        held_out = as_passages(prompts, limit=chosen.prompts, what="prompts", **fields)
+    if train_data is not None:
+        train_data = as_passages(train_data, what="train_data", **fields)
+    unread = corpus is not None and "C5" not in wanted
+    streamed = None if corpus is None or unread else as_corpus(corpus, **fields)
     if device_map is not None and processes.size > 1:
         raise InputRefused(
             f"device map: expected one process, which drives all devices, found {processes.size}"
@@ -145,7 +164,7 @@ def compare(
     study = Study(
         base=first,
         fitted=second,
-        passages=builtin_passages("heldout") if prompts is None else prompts,
+        passages=held_out,
         sizes=chosen,
         seed=seed,
         batch_size=batch_size,
@@ -157,9 +176,14 @@ def compare(
         lens="C4" in wanted,
         ledger=Ledger(progress),
         processes=processes,
-        corpus=corpus,
-        partial=None if partial is None else Path(partial),
+        corpus=streamed,
+        partial=None if partial is None or unread else Path(partial),
+        chat=chat,
     )
+    if unread:
+        study.ledger.warnings.append(
+            "The corpus was not read: only C5 is measured on it, and C5 was not asked for."
+        )
     blocks, results, absent = _run(study, wanted)
     blocks["course"] = read_course(second.name)
     if blocks["course"] is None:

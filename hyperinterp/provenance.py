@@ -78,7 +78,7 @@ def _corpus_facts(stream: TokenStream | None) -> CorpusFacts | None:
     if stream is None:
         return None
     return CorpusFacts(
-        origin=str(stream.corpus.path),
+        origin=str(stream.corpus),
         sha256=stream.sha256,
         rows=stream.n_rows,
         tokens=stream.n_tokens,

@@ -4,7 +4,7 @@ Every shared run happens at most once per study; `ledger.forwards` says how ofte
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,10 +24,14 @@ from hyperinterp.pairs import check_pair
 from hyperinterp.sites import Site, part_sites, stream_sites
 from hyperinterp.sizes import Sizes
 from hyperinterp.text import (
+    Chat,
     Corpus,
     Passages,
     TokenRows,
     TokenStream,
+    chat_of,
+    contents,
+    notes,
     open_stream,
     shared_ngrams,
     tokenise,
@@ -57,6 +61,7 @@ class Study:
         processes: the processes that share this study's work; each holds all results.
         corpus: text of any length that claim C5's figures come from, instead of the passages.
         partial: folder for the sums of a corpus on the way, so that a run can go on from them.
+        chat: "auto", "on" or "off"; see `hyperinterp.text.Chat`.
         kept_rows: by role and site, rows of the followed decisions; see `analyses.followed`.
     """
 
@@ -76,6 +81,7 @@ class Study:
     processes: Processes = ALONE
     corpus: Corpus | None = None
     partial: Path | None = None
+    chat: str = "auto"
     kept_rows: dict[str, dict[Site, ContextRows]] = field(default_factory=dict)
     _made: dict[Callable[["Study"], Any], Any] = field(default_factory=dict)
 
@@ -128,24 +134,32 @@ class Study:
     @cached_property
     def contexts_rows(self) -> TokenRows:
         """Token rows of the passages that both models read."""
+        length = self.sizes.context_tokens
         rows = tokenise(
-            self.tokenizer, self.passages, self.sizes.context_tokens, min_length=4, open_end=True
+            self.tokenizer, self.passages, length, min_length=4, open_end=True, chat=self.template
         )
         if rows.short:
             self.ledger.warnings.append(
                 f"{rows.short} passages had fewer than 4 tokens and were left out."
             )
+        self.ledger.warnings += notes(rows, self.template)
         longest = max(map(len, rows.rows))
-        needed = max(longest, min(longest, self.sizes.prompt_tokens) + self.sizes.new_tokens)
+        needed = max(
+            longest, rows.openings(self.sizes.prompt_tokens).length + self.sizes.new_tokens
+        )
         self.base.check_length(needed, "context_tokens or new_tokens")
         return rows
 
     @cached_property
     def prompt_rows(self) -> TokenRows:
-        """The first tokens of the same passages, given before generation."""
-        rows = self.contexts_rows
-        length = self.sizes.prompt_tokens
-        return replace(rows, rows=tuple(row[:length] for row in rows.rows), length=length)
+        """The first tokens of the same passages, or all before an answer, given to continue."""
+        return self.contexts_rows.openings(self.sizes.prompt_tokens)
+
+    @cached_property
+    def template(self) -> Chat:
+        """The chat template for all models: the base's, else the fitted model's."""
+        pair = (self.base, self.fitted)
+        return chat_of(self.chat, [(model.name, model.tokenizer) for model in pair])
 
     @property
     def control_rows(self) -> tuple[int, ...]:
@@ -158,11 +172,16 @@ class Study:
 
     @cached_property
     def training_rows(self) -> TokenRows | None:
-        """Token rows of the whole training passages, when they are known."""
+        """Token rows of the whole training passages, when they are known; without a template."""
         if self.training is None:
             return None
-        rows = tokenise(self.tokenizer, self.training, 1_000_000)
-        overlap = shared_ngrams(rows.rows, self.contexts_rows.rows, 8)
+        rows = tokenise(self.tokenizer, contents(self.training, self.template), 1_000_000)
+        held_out = self.contexts_rows.rows
+        if self.contexts_rows.conversations:  # a template is the same for all
+            held_out = tokenise(
+                self.tokenizer, contents(self.passages, self.template), self.sizes.context_tokens
+            ).rows
+        overlap = shared_ngrams(rows.rows, held_out, 8)
         if overlap:
             self.ledger.warnings.append(
                 f"{overlap} of {len(self.contexts_rows)} held-out passages share 8 tokens in a row "
@@ -206,7 +225,11 @@ class Study:
         if self.corpus is None:
             return None
         with self.ledger.timed("first reading of the corpus"):
-            return open_stream(self.corpus, self.tokenizer, self.sizes.context_tokens)
+            found = open_stream(
+                self.corpus, self.tokenizer, self.sizes.context_tokens, chat=self.template
+            )
+        self.ledger.warnings += notes(found, self.template)
+        return found
 
     @cached_property
     def kept_sums(self) -> Partial | None:

@@ -19,7 +19,7 @@ from hyperinterp.ranges import at_least, check_seed
 from hyperinterp.report.trace.schema import TRACE_VERSION, Trace, TracePoint
 from hyperinterp.sizes import Sizes
 from hyperinterp.study import Study
-from hyperinterp.text import Passages, builtin_passages
+from hyperinterp.text import as_passages, builtin_passages, check_chat
 
 TRACE_PRESETS: dict[str, Sizes] = {
     "quick": Sizes(prompts=12, contexts_per_prompt=8, parts=False, variants=()),
@@ -111,7 +111,7 @@ def trace(
     run: str | Path,
     *,
     base: str | Path | None = None,
-    prompts: Passages | None = None,
+    prompts: Any = None,
     count: int | None = None,
     preset: str = "default",
     sizes: Sizes | None = None,
@@ -120,6 +120,9 @@ def trace(
     dtype: str = "float32",
     device: str = "auto",
     progress: Progress = silent,
+    split: str | None = None,
+    column: str | None = None,
+    chat: str = "auto",
 ) -> Trace:
     """Measure the base and every checkpoint of a run on the same held-out prompts.
 
@@ -129,7 +132,8 @@ def trace(
         run: the output of `train` (with checkpoints from `save_at` or `save_epochs`, or at least
             the final weights), or an unfinished run.
         base: the model the run started from; the one that the run names by default.
-        prompts: held-out passages; the built-in fiction by default.
+        prompts: held-out passages, in any form that `as_passages` takes; the built-in fiction by
+            default.
         count: use the first so many prompts, instead of the preset's number.
         preset: "quick" (12 prompts), "default" (24) or "full" (all).
         sizes: sizes of your own instead of a preset's.
@@ -138,6 +142,9 @@ def trace(
         dtype: dtype to load with.
         device: device to load on.
         progress: told of work done.
+        split: of the prompts; see `as_passages`.
+        column: their field of text; see `as_passages`.
+        chat: "auto", "on" or "off", as in `compare`.
 
     Returns:
         The base first, then every checkpoint by step, with their measures; `save` writes the page.
@@ -150,6 +157,10 @@ def trace(
     start = time.perf_counter()
     check_seed(seed)
     at_least("batch size", batch_size, 1)
+    check_chat(chat)
+    held_out = builtin_passages("heldout")
+    if prompts is not None:
+        held_out = as_passages(prompts, split=split, column=column, what="prompts")
     run = Path(run)
     found = kept(run)
     recorded = found[-1].facts
@@ -165,11 +176,12 @@ def trace(
     study = Study(
         base=first,
         fitted=first,
-        passages=builtin_passages("heldout") if prompts is None else prompts,
+        passages=held_out,
         sizes=chosen,
         seed=seed,
         batch_size=batch_size,
         ledger=Ledger(progress),
+        chat=chat,
     )
     usable = len(study.contexts_rows)
     if usable < 2:  # nothing varies between prompts, and no interval leaves one out

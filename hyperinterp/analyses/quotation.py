@@ -124,8 +124,8 @@ def _ratio_pair(base: Copied, fitted: Copied) -> Pair:
 
 def _heldout(study: Study, index: NgramIndex) -> Measured:
     """The share of copied n-grams in what really follows the prompts."""
-    start = study.sizes.prompt_tokens
-    found = _copied([row[start:] for row in study.contexts_rows.rows], index)
+    pairs = zip(study.contexts_rows.rows, study.prompt_rows.rows, strict=True)
+    found = _copied([row[len(prompt) :] for row, prompt in pairs], index)
     share = ratio_of(found.copied, found.grams)
     if share.value is None:
         return missing(f"too few passages have {COPY_LENGTH} tokens after the prompt")

@@ -9,6 +9,8 @@ import typer
 import hyperinterp
 from hyperinterp.cli.options import (
     BatchRows,
+    Chat,
+    Column,
     Device,
     DeviceMap,
     Dtype,
@@ -17,6 +19,8 @@ from hyperinterp.cli.options import (
     Json,
     Prompts,
     Seed,
+    Split,
+    Texts,
     formats,
     refuse_launcher,
     refuse_taken,
@@ -33,8 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 ok, 2 input refused, 3 out of memory or disk, 130 interrupted, "
-    "143 ended by SIGTERM, 129 by SIGHUP, 1 an error in hyperinterp. "
-    "--debug on any command shows the traceback.",
+    "1 an error in hyperinterp. --debug on any command shows the traceback.",
 )
 
 
@@ -77,8 +80,11 @@ def compare(
         typer.Option(help="Folder for sums over --corpus on the way; a rerun goes on from them."),
     ] = None,
     train_data: Annotated[
-        Path | None, typer.Option(help="Passages FITTED was trained on (C8).")
+        str | None, typer.Option(help="Passages FITTED was trained on (C8), likewise.")
     ] = None,
+    column: Column = None,
+    split: Split = None,
+    chat: Chat = "auto",
     frequencies: Annotated[
         Path | None, typer.Option(help="Token frequencies for C4: csv (token_id, count) or json.")
     ] = None,
@@ -108,7 +114,6 @@ def compare(
         from hyperinterp.frequencies import read_frequencies
         from hyperinterp.report import export
         from hyperinterp.report.writing import check_report
-        from hyperinterp.text import read_passages, read_prompts
 
         name = "quick" if quick else preset
         sizes_of(name)
@@ -118,9 +123,10 @@ def compare(
             processes.by_first(lambda: check_report(out, kinds, force=force))
         parse_claims(claims)
         limit = sizes_of(name).prompts
-        held_out = read_prompts(prompts, limit) if prompts else None
-        text = streamed(corpus, max_tokens, partial)
-        trained_on = read_passages(train_data) if train_data else None
+        texts = Texts.of(column, split, "prompts", "train-data", "corpus")
+        held_out = texts.read("prompts", prompts, limit)
+        text = streamed(corpus, max_tokens, partial, texts)
+        trained_on = texts.read("train-data", train_data)
         table = read_frequencies(frequencies) if frequencies else None
         report = run(
             base,
@@ -141,6 +147,7 @@ def compare(
             processes=processes,
             corpus=text,
             partial=partial,
+            chat=chat,
         )
     leave(processes)
     if not processes.first:

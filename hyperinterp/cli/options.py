@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
-    from hyperinterp.text import Corpus
+    from hyperinterp.text import Corpus, Passages
 
 Device = Annotated[
     str,
@@ -24,7 +25,24 @@ Force = Annotated[bool, typer.Option("--force", help="Replace an earlier output 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Figures = Annotated[str, typer.Option(help="Also write figures: png, svg or png,svg.")]
 Prompts = Annotated[
-    Path | None, typer.Option(help="Held-out passages: jsonl, json, txt, csv, parquet.")
+    str | None,
+    typer.Option(help="Held-out passages: a file, a data set directory or a data set id."),
+]
+Column = Annotated[
+    str | None,
+    typer.Option(
+        help="Field that holds the text, for all texts or each: NAME, or prompts=NAME,...; text, "
+        "messages, conversations, or prompt and completion by default."
+    ),
+]
+Split = Annotated[
+    str | None, typer.Option(help="Split of the texts: NAME, or prompts=NAME,... for each.")
+]
+Chat = Annotated[
+    str,
+    typer.Option(
+        help="auto: messages are put into the chat template; on: plain texts too; off: none."
+    ),
 ]
 BatchRows = Annotated[int, typer.Option(help="Rows per forward pass.")]
 
@@ -34,10 +52,8 @@ Data = Annotated[
     str | None,
     typer.Option(help="Training passages: a file, a data set directory or a data set id."),
 ]
-Column = Annotated[str, typer.Option(help="Field of the data that holds the text.")]
-Split = Annotated[str | None, typer.Option(help="Split of the data.")]
 Count = Annotated[int | None, typer.Option(help="Use the first N passages.")]
-Heldout = Annotated[Path | None, typer.Option(help="Held-out passages to evaluate on.")]
+Heldout = Annotated[str | None, typer.Option(help="Held-out passages to evaluate on, likewise.")]
 Out = Annotated[Path, typer.Option(help="Directory for the checkpoint, or for a sweep's cells.")]
 
 # What `train` trains.
@@ -149,7 +165,66 @@ def formats(figures: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in figures.split(",") if part.strip())
 
 
-def streamed(corpus: str | None, max_tokens: int | None, partial: Path | None) -> "Corpus | None":
+def for_each(option: str, given: str | None, texts: tuple[str, ...]) -> dict[str, str | None]:
+    """The value of an option for each text: the same for all, or `text=value,text=value`.
+
+    Raises:
+        InputRefused: a text that the command does not have.
+    """
+    from hyperinterp.errors import InputRefused
+
+    if given is None or "=" not in given:
+        return dict.fromkeys(texts, given)
+    pairs = [part.partition("=") for part in given.split(",") if part.strip()]
+    found: dict[str, str | None] = {name.strip().lstrip("-"): value for name, _, value in pairs}
+    wrong = [name for name in found if name not in texts or not found[name]]
+    if wrong:
+        raise InputRefused(
+            f"{option}: expected NAME, or {texts[0]}=NAME with some of {', '.join(texts)}, found "
+            f"{given!r}: correct {wrong[0]!r}"
+        )
+    return {**dict.fromkeys(texts, None), **found}
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts of one command, each with its field and split.
+
+    Attributes:
+        column: field by text.
+        split: split by text.
+    """
+
+    column: dict[str, str | None]
+    split: dict[str, str | None]
+
+    @staticmethod
+    def of(column: str | None, split: str | None, *texts: str) -> "Texts":
+        """From --column and --split of a command that has these texts.
+
+        Raises:
+            InputRefused: as `for_each`.
+        """
+        return Texts(for_each("--column", column, texts), for_each("--split", split, texts))
+
+    def read(self, text: str, given: str | None, limit: int | None = None) -> "Passages | None":
+        """The passages of one text; None where it was not given.
+
+        Raises:
+            InputRefused: they cannot be read.
+        """
+        from hyperinterp.text import as_passages
+
+        if given is None:
+            return None
+        return as_passages(
+            given, split=self.split[text], column=self.column[text], limit=limit, what=f"--{text}"
+        )
+
+
+def streamed(
+    corpus: str | None, max_tokens: int | None, partial: Path | None, texts: Texts
+) -> "Corpus | None":
     """The corpus of --corpus and --max-tokens; None without one.
 
     Raises:
@@ -159,7 +234,7 @@ def streamed(corpus: str | None, max_tokens: int | None, partial: Path | None) -
     from hyperinterp.text import Corpus
 
     if corpus is not None:
-        return Corpus(corpus, max_tokens)
+        return Corpus(corpus, max_tokens, texts.split["corpus"], texts.column["corpus"])
     for option, given in (("--max-tokens", max_tokens), ("--partial", partial)):
         if given is not None:
             raise InputRefused(f"{option}: expected --corpus beside it, found none")

@@ -15,6 +15,9 @@ def trace(
         str | None, typer.Option(help="Where the base is now, if not where the run says.")
     ] = None,
     prompts: o.Prompts = None,
+    column: o.Column = None,
+    split: o.Split = None,
+    chat: o.Chat = "auto",
     count: Annotated[int | None, typer.Option(help="Use the first N prompts.")] = None,
     preset: Annotated[
         str, typer.Option(help="quick (12 prompts), default (24) or full (all).")
@@ -38,14 +41,14 @@ def trace(
     formats = o.formats(figures)
     with Reporter() as reporter:
         from hyperinterp.report.trace.writing import check_trace
-        from hyperinterp.text import read_prompts
         from hyperinterp.tracing import trace as measure
 
         check_trace(target, formats, force=force)
         found = measure(
             run,
             base=base,
-            prompts=read_prompts(prompts) if prompts else None,
+            prompts=o.Texts.of(column, split, "prompts").read("prompts", prompts),
+            chat=chat,
             count=count,
             preset=preset,
             seed=seed,

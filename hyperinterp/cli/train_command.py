@@ -13,8 +13,9 @@ def train(
     model: Annotated[str, typer.Argument(help="The checkpoint to start from.")],
     method: o.Method = "late-stage",
     data: o.Data = None,
-    column: o.Column = "text",
+    column: o.Column = None,
     split: o.Split = None,
+    chat: o.Chat = "auto",
     out: o.Out = Path("hyperfitted"),
     passages: o.Count = None,
     heldout: o.Heldout = None,
@@ -85,8 +86,8 @@ def train(
     from hyperinterp.cli.training import Job
 
     job = Job(
-        model, out, fields, data=data, column=column, split=split, count=passages,
-        heldout=heldout, device=device, force=force, json=json, fsdp=fsdp,
+        model, out, fields, data=data, column=column, split=split, chat=chat,
+        count=passages, heldout=heldout, device=device, force=force, json=json, fsdp=fsdp,
     )  # fmt: skip
     if swept and fsdp:
         raise InputRefused("--fsdp: expected one run, found a sweep, whose processes work alone")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hyperinterp.cli.options import Texts
 from hyperinterp.cli.progress import Reporter
 from hyperinterp.cli.show import show_sweep, show_training
 from hyperinterp.compare import compare, sizes_of
@@ -13,7 +14,7 @@ from hyperinterp.errors import InputRefused
 from hyperinterp.models import load
 from hyperinterp.report import Report, save
 from hyperinterp.report.writing import check_report
-from hyperinterp.text import Passages, builtin_passages, read_passages
+from hyperinterp.text import Passages, builtin_passages
 from hyperinterp.training import Progress, TrainConfig, sweep, train
 
 
@@ -36,8 +37,9 @@ class Job:
         out: where the checkpoint, or the sweep, goes.
         fields: of the recipe, without blocks and seed.
         data: training passages by path or id; None for the built-in fiction.
-        column: field that holds the text.
-        split: split of the data.
+        column: field that holds the text, as --column says it.
+        split: split of the texts, as --split says it.
+        chat: which texts are put into the chat template.
         count: the first so many passages.
         heldout: held-out passages; None for the built-in ones where they are needed.
         device: where to train.
@@ -50,10 +52,11 @@ class Job:
     out: Path
     fields: dict[str, Any]
     data: str | None = None
-    column: str = "text"
+    column: str | None = None
     split: str | None = None
+    chat: str = "auto"
     count: int | None = None
-    heldout: Path | None = None
+    heldout: str | None = None
     device: str = "auto"
     force: bool = False
     json: bool = False
@@ -65,14 +68,15 @@ class Job:
         Raises:
             InputRefused: they cannot be read.
         """
-        if self.data is None:
-            return builtin_passages("train").head(self.count)
-        found = read_passages(self.data, split=self.split, column=self.column)
-        return found.head(self.count)
+        found = self._texts().read("data", self.data)
+        return (found or builtin_passages("train")).head(self.count)
 
     def held_out(self) -> Passages:
         """The held-out passages."""
-        return builtin_passages("heldout") if self.heldout is None else read_passages(self.heldout)
+        return self._texts().read("heldout", self.heldout) or builtin_passages("heldout")
+
+    def _texts(self) -> Texts:
+        return Texts.of(self.column, self.split, "data", "heldout")
 
     def train(self, layers: Sequence[int], seed: int, *, resume: bool) -> None:
         """One run, by all processes of a launcher together.
@@ -98,6 +102,7 @@ class Job:
                 on_progress=_shown(reporter, f"training, {config.method}"),
                 processes=processes,
                 fsdp=self.fsdp,
+                chat=self.chat,
             )
         leave(processes)
         if processes.first:
@@ -128,6 +133,7 @@ class Job:
                 device=self.device,
                 force=self.force,
                 on_progress=told,
+                chat=self.chat,
             )
         show_sweep(found, as_json=self.json)
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from hyperinterp.errors import InputRefused
@@ -12,13 +12,25 @@ from hyperinterp.errors import InputRefused
 MAX_TEXT_BYTES = 10_000_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+Turn = tuple[str, str]
+"""Role ("system", "user", "assistant", ...) and content of one message."""
+
 
 @dataclass(frozen=True)
 class Passage:
-    """One text with its identifier."""
+    """One text with its identifier.
+
+    Attributes:
+        id: names the passage in reports.
+        text: the text; of a conversation, what was said, without roles.
+        turns: the messages of a conversation; none for a plain text.
+        plain: `text` may be read as it is; False where only a chat template makes it one text.
+    """
 
     id: str
     text: str
+    turns: tuple[Turn, ...] = ()
+    plain: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,10 +62,11 @@ class Passages:
 
     @property
     def sha256(self) -> str:
-        """Digest of the ids and texts in order, hexadecimal."""
+        """Digest of the ids and texts (or messages) in order, hexadecimal."""
         digest = hashlib.sha256()
         for item in self.items:
-            digest.update(json.dumps([item.id, item.text]).encode())
+            told = [item.id, item.text, *([item.turns] if item.turns else [])]
+            digest.update(json.dumps(told).encode())
         return digest.hexdigest()
 
     def head(self, count: int | None) -> "Passages":
@@ -61,10 +74,10 @@ class Passages:
         if count is None or count >= len(self.items):
             return self
         if count < 1:
-            raise InputRefused(f"number of passages: expected at least 1, found {count}")
-        return Passages(
-            self.items[:count], f"{self.origin}, first {count}", self.duplicates, self.empty
-        )
+            raise InputRefused(
+                f"number of passages: expected at least 1, found {count}; give another"
+            )
+        return replace(self, items=self.items[:count], origin=f"{self.origin}, first {count}")
 
 
 class Sieve:
@@ -80,35 +93,36 @@ class Sieve:
         InputRefused: a text is larger than 10 MB or holds half a surrogate pair.
     """
 
-    def __init__(self, pairs: Iterable[tuple[str, str]], origin: str) -> None:
-        self._pairs = pairs
+    def __init__(self, passages: Iterable[Passage], origin: str) -> None:
+        self._passages = passages
         self._origin = origin
         self._seen: set[bytes] = set()
         self.duplicates = 0
         self.empty = 0
 
     def __iter__(self) -> Iterator[Passage]:
-        for identifier, text in self._pairs:
-            self._check(identifier, text)
-            digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
-            if not any(character.isalnum() for character in text):
+        for passage in self._passages:
+            self._check(passage.id, passage.text)
+            told = json.dumps(passage.turns) if passage.turns else passage.text
+            digest = hashlib.blake2b(told.encode(), digest_size=16).digest()
+            if not any(character.isalnum() for character in passage.text):
                 self.empty += 1
             elif digest in self._seen:
                 self.duplicates += 1
             else:
                 self._seen.add(digest)
-                yield Passage(identifier, text)
+                yield passage
 
     def _check(self, identifier: str, text: str) -> None:
         if len(text) > MAX_TEXT_BYTES:
             raise InputRefused(
-                f"{self._origin}: passage {identifier!r}: expected at most {MAX_TEXT_BYTES} "
-                f"characters, found {len(text)}"
+                f"{self._origin}: passage {identifier!r:.80}: expected at most {MAX_TEXT_BYTES} "
+                f"characters, found {len(text)}; cut it into several passages"
             )
         if _SURROGATE.search(identifier) or _SURROGATE.search(text):
             raise InputRefused(
-                f"{self._origin}: passage {identifier!r}: expected Unicode text, found half a "
-                "surrogate pair"
+                f"{self._origin}: passage {identifier!r:.80}: expected Unicode text, found half a "
+                "surrogate pair; write the text anew with errors='replace'"
             )
 
     def refuse_nothing(self, found: int) -> None:
@@ -120,17 +134,19 @@ class Sieve:
         if not found:
             raise InputRefused(
                 f"{self._origin}: expected at least one text, found none ({self.empty} without "
-                "any letter)"
+                "any letter); give texts, or name their field with --column"
             )
 
 
-def collect(pairs: Iterable[tuple[str, str]], origin: str, limit: int | None = None) -> Passages:
-    """Passages from (id, text) pairs, at most the first `limit`; see `Sieve`.
+def collect(passages: Iterable[Passage], origin: str, limit: int | None = None) -> Passages:
+    """Keep the passages that are worth reading, at most the first `limit`; see `Sieve`.
 
     Raises:
         InputRefused: nothing is left, a text is larger than 10 MB or holds half a surrogate pair.
     """
-    sieve = Sieve(pairs, origin)
+    if limit is not None and limit < 1:
+        raise InputRefused(f"number of passages: expected at least 1, found {limit}; give another")
+    sieve = Sieve(passages, origin)
     items = tuple(islice(sieve, limit))
     sieve.refuse_nothing(len(items))
     return Passages(items, origin, sieve.duplicates, sieve.empty)

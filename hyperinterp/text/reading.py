@@ -1,157 +1,98 @@
-"""Passages from files of several formats, from a data set, and those that ship with the package."""
+"""Passages from files, data sets and objects in memory, and those that ship with the package."""
 
-import csv
-import json
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from hyperinterp.errors import InputRefused
+from hyperinterp.text.fields import passages_of
+from hyperinterp.text.formats import file_rows
 from hyperinterp.text.hub import dataset_rows, is_dataset_id
-from hyperinterp.text.passages import MAX_TEXT_BYTES, Passages, collect
+from hyperinterp.text.naming import missing
+from hyperinterp.text.objects import is_name, object_rows
+from hyperinterp.text.passages import Passage, Passages, collect
+
+
+def as_passages(
+    given: Any,
+    *,
+    split: str | None = None,
+    column: str | None = None,
+    limit: int | None = None,
+    what: str = "passages",
+) -> Passages:
+    """Return the passages of anything that texts come in.
+
+    Args:
+        given: a path or data set id, as in `read_passages`; a list, tuple, generator, array or
+            column of strings or of dicts; a list of conversations (lists of messages); a Hugging
+            Face `Dataset`, `IterableDataset` or `DatasetDict`; a pandas or Arrow table; or
+            `Passages`, which come back as they are.
+        split: keep only the rows whose `split` equals this; the split of a data set.
+        column: the field that holds the text; see `read_passages`.
+        limit: stop reading after so many passages.
+        what: what the passages are for, for errors.
+
+    Raises:
+        InputRefused: what is given cannot be read as texts, or none of them is left.
+    """
+    if isinstance(given, Passages):
+        return given.head(limit)
+    rows, origin = open_rows(given, split, column, what)
+    return collect(rows, origin, limit)
 
 
 def read_passages(
-    path: str | Path, *, split: str | None = None, column: str = "text", limit: int | None = None
+    path: str | Path,
+    *,
+    split: str | None = None,
+    column: str | None = None,
+    limit: int | None = None,
 ) -> Passages:
     """Read texts from a file or a data set.
 
     Args:
-        path: `.jsonl` (objects with `text`, optionally `id` and `split`; or plain strings),
-            `.json` (a list of the same), `.txt` (one text per line), `.csv` or `.tsv`,
-            `.parquet` (needs the `data` extra), a data set directory, or, when nothing of that
-            name exists, a Hugging Face data set id `owner/name` (both need the `data` extra).
+        path: `.jsonl` or `.ndjson` (objects with `text`, optionally `id` and `split`; or plain
+            strings), `.json` (a list of the same, JSON lines, an object of columns, or one with a
+            list of rows inside), `.txt` (one text per line), `.csv` or `.tsv`, all of them also
+            packed (`.gz`, `.zst`); `.parquet` (needs the `data` extra), a data set directory, or,
+            when nothing of that name exists, a Hugging Face data set id `owner/name` or
+            `owner/name:config` (both need the `data` extra).
         split: keep only the rows whose `split` equals this; the split of a data set.
-        column: name of the text field.
+        column: the field that holds the text or messages, with dots for nested ones; by default
+            `text`, else `messages`, `conversations`, or `prompt` and `completion` together.
         limit: stop reading after so many passages.
 
     Raises:
-        InputRefused: no such file or data set, not UTF-8, not of the stated form, or empty.
+        InputRefused: no such file or data set, not text, not of the stated form, or empty.
     """
-    pairs, origin = open_rows(path, split, column)
-    return collect(pairs, origin, limit)
+    return as_passages(path, split=split, column=column, limit=limit)
 
 
 def open_rows(
-    path: str | Path, split: str | None = None, column: str = "text"
-) -> tuple[Generator[tuple[str, str], None, None], str]:
-    """The (id, text) rows of a file or data set, read as they are asked for, and their origin.
+    given: Any, split: str | None = None, column: str | None = None, what: str = "passages"
+) -> tuple[Generator[Passage, None, None], str]:
+    """The passages of anything, read as they are asked for, and their origin in words.
 
-    The arguments and errors are those of `read_passages`; errors of a row come with the row.
+    The arguments and errors are those of `as_passages`; errors of a row come with the row.
     """
-    name, path = str(path), Path(path)
+    if not is_name(given):
+        rows, origin = object_rows(given, split, what)
+        return passages_of(rows, origin, column=column), origin
+    name, path = str(given), Path(given)
     if path.is_dir() or (not path.exists() and is_dataset_id(name)):
-        rows = dataset_rows(name, split)
         origin = name if split is None else f"{name}, split {split}"
-        return _chosen(rows, name, None, column), origin
+        return passages_of(dataset_rows(name, split), name, column=column), origin
     if not path.is_file():
-        raise InputRefused(f"{path}: expected a file of passages, found nothing there")
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InputRefused(
-            f"{path}: expected one of {', '.join(_READERS)}, found {path.suffix or 'no suffix'}"
-        )
-    return _chosen(_decoded(path, reader), str(path), split, column), str(path)
-
-
-def _decoded(path: Path, reader: Callable[[Path], Iterable[object]]) -> Iterator[object]:
-    try:
-        yield from reader(path)
-    except UnicodeDecodeError as error:
-        raise InputRefused(
-            f"{path}: expected UTF-8 text, found byte {error.start} that is not"
-        ) from error
-
-
-def _chosen(
-    rows: Iterable[object], origin: str, split: str | None, column: str
-) -> Generator[tuple[str, str], None, None]:
-    for number, row in enumerate(rows, 1):
-        if isinstance(row, str):
-            yield str(number), row
-            continue
-        if not isinstance(row, dict) or not isinstance(row.get(column), str):
-            raise InputRefused(
-                f"{origin}: row {number}: expected a string field {column!r}, found "
-                f"{_found(row, column)}"
-            )
-        if split is None or row.get("split") == split:
-            yield str(row.get("id", number)), row[column]
-
-
-def _found(row: object, column: str) -> str:
-    """What a row without text in its field holds instead."""
-    if not isinstance(row, dict):
-        return type(row).__name__
-    if column in row:
-        return f"{type(row[column]).__name__} there: {row[column]!r:.60}"
-    return str(sorted(map(str, row)))
-
-
-def _parsed(path: Path, text: str, where: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:  # a ValueError also for endless numbers
-        raise InputRefused(f"{path}: {where}: expected JSON, found {error}") from error
-
-
-def _rows_jsonl(path: Path) -> Iterator[object]:
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield _parsed(path, line, f"line {number}")
-
-
-def _rows_json(path: Path) -> list[object]:
-    rows = _parsed(path, path.read_text(encoding="utf-8-sig"), "file")
-    if not isinstance(rows, list):
-        raise InputRefused(f"{path}: expected a JSON list, found {type(rows).__name__}")
-    return rows
-
-
-def _rows_txt(path: Path) -> Iterator[object]:
-    with path.open(encoding="utf-8-sig") as lines:
-        for line in lines:
-            yield line.rstrip("\n")
-
-
-def _rows_csv(path: Path) -> Iterator[object]:
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    # A limit of the whole process, lower than ours; only ever raised.
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_TEXT_BYTES + 1))
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        try:
-            yield from csv.DictReader(stream, delimiter=delimiter)
-        except csv.Error as error:
-            raise InputRefused(f"{path}: expected CSV, found {error}") from error
-
-
-def _rows_parquet(path: Path) -> Iterator[object]:
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise InputRefused(
-            f"{path}: reading parquet needs pyarrow: pip install 'hyperinterp[data]'"
-        ) from error
-    try:
-        for batch in parquet.ParquetFile(path).iter_batches(1024):
-            yield from batch.to_pylist()
-    except (OSError, ValueError) as error:
-        raise InputRefused(f"{path}: expected a parquet file, found {error}") from error
-
-
-_READERS = {
-    ".jsonl": _rows_jsonl,
-    ".json": _rows_json,
-    ".txt": _rows_txt,
-    ".csv": _rows_csv,
-    ".tsv": _rows_csv,
-    ".parquet": _rows_parquet,
-}
+        found, advice = missing(given, what)
+        raise InputRefused(f"{found}; {advice}")
+    rows = file_rows(path, split=split, column=column)
+    return passages_of(rows, name, split=split, column=column), name
 
 
 def read_prompts(path: str | Path, limit: int | None = None) -> Passages:
-    """Held-out prompt passages from a file.
+    """Read held-out prompt passages from a file.
 
     Args:
         path: as in `read_passages`.
@@ -164,7 +105,7 @@ def read_prompts(path: str | Path, limit: int | None = None) -> Passages:
 
 
 def builtin_passages(split: str) -> Passages:
-    """The fiction that ships with hyperinterp.
+    """Return the fiction that ships with hyperinterp.
 
     Args:
         split: "train" (96 passages) or "heldout" (64 prompt passages).
@@ -172,6 +113,8 @@ def builtin_passages(split: str) -> Passages:
     Raises:
         InputRefused: another split.
     """
+    if split not in ("train", "heldout"):
+        raise InputRefused(f"split: expected 'train' or 'heldout', found {split!r}; choose one")
     packaged = Path(str(resources.files("hyperinterp"))) / "assets" / "passages.jsonl"
     checkout = Path(__file__).resolve().parents[2] / "assets" / "passages.jsonl"
     path = packaged if packaged.is_file() else checkout

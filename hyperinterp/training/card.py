@@ -62,6 +62,7 @@ def model_card(
         "rule": f"one row per passage, cut to {config.seq_len} tokens ({data.cut} were longer), "
         "nothing packed",
         "left out": f"{data.short} too short, {data.duplicates} duplicate, {data.empty} empty",
+        **({"chat template": _template(data)} if data.conversations else {}),
         "optimiser": f"AdamW, lr {config.learning_rate:g} ({config.schedule}), decay "
         f"{config.weight_decay:g}, batch {config.batch_size} x {config.grad_accum}, no dropout",
         "LoRA": f"rank {config.rank}, alpha {config.lora_alpha:g}" if config.uses_lora else "none",
@@ -94,3 +95,7 @@ course of the training is in `training_log.jsonl`, the recipe in the manifest.
 
 def _shown(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _template(data: DataSummary) -> str:
+    return f"{data.conversations} passages in that of sha256 `{data.template_sha256}`"

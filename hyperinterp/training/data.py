@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Int
@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.distributed import Processes
 from hyperinterp.errors import InputRefused
-from hyperinterp.text import Passages, TokenRows, tokenise
+from hyperinterp.text import PLAIN, Chat, Passages, TokenRows, tokenise
 
 IGNORED = -100
 
@@ -33,6 +33,9 @@ class DataSummary:
         short: passages under 2 tokens, left out.
         duplicates: exact repetitions, left out.
         empty: texts without a letter or digit, left out.
+        begins: texts that began with the begin token themselves, read with one.
+        conversations: rows in the model's chat template.
+        template_sha256: digest of that template; "" where no row is in it.
     """
 
     origin: str
@@ -45,20 +48,21 @@ class DataSummary:
     short: int
     duplicates: int
     empty: int
+    begins: int = 0
+    conversations: int = 0
+    template_sha256: str = ""
 
 
 def prepare_rows(
-    tokenizer: PreTrainedTokenizerBase, passages: Passages, seq_len: int
+    tokenizer: PreTrainedTokenizerBase, passages: Passages, seq_len: int, chat: Chat = PLAIN
 ) -> tuple[TokenRows, DataSummary]:
     """Tokenise passages: each is one row, cut to `seq_len` tokens; nothing is packed.
 
     Raises:
         InputRefused: no passage has two tokens.
     """
-    longer = tokenise(tokenizer, passages, seq_len + 1)
-    rows = TokenRows(
-        tuple(row[:seq_len] for row in longer.rows), longer.index, seq_len, longer.short
-    )
+    longer = tokenise(tokenizer, passages, seq_len + 1, chat=chat)
+    rows = replace(longer, rows=tuple(row[:seq_len] for row in longer.rows), length=seq_len)
     digest = hashlib.sha256(json.dumps(rows.rows).encode()).hexdigest()
     summary = DataSummary(
         origin=passages.origin,
@@ -71,6 +75,9 @@ def prepare_rows(
         short=rows.short,
         duplicates=passages.duplicates,
         empty=passages.empty,
+        begins=rows.begins,
+        conversations=rows.conversations,
+        template_sha256=chat.sha256 if rows.conversations else "",
     )
     return rows, summary
 

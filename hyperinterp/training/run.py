@@ -15,7 +15,7 @@ from hyperinterp.course import LOG_NAME
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel, checked, load
-from hyperinterp.text import Passages, TokenRows, tokenise
+from hyperinterp.text import TokenRows, as_passages, chat_of, check_chat, tokenise
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.data import DataSummary, prepare_rows
 from hyperinterp.training.evaluation import Evaluator
@@ -35,11 +35,11 @@ from hyperinterp.training.trainer import HyperfitTrainer
 
 def train(
     model: str | Path | HookedModel,
-    passages: Passages,
+    passages: Any,
     out: str | Path,
     config: TrainConfig | None = None,
     *,
-    heldout: Passages | None = None,
+    heldout: Any = None,
     base: str | Path | None = None,
     revision: str | None = None,
     device: str = "auto",
@@ -48,6 +48,9 @@ def train(
     on_progress: Callable[[Progress], None] | None = None,
     processes: Processes = ALONE,
     fsdp: bool = False,
+    split: str | None = None,
+    column: str | None = None,
+    chat: str = "auto",
 ) -> TrainResult:
     """Hyperfit a causal language model.
 
@@ -60,10 +63,11 @@ def train(
     Args:
         model: a name that `hyperinterp.models.load` takes, or a hooked model in float32, which
             is left as it was.
-        passages: what to learn by heart.
+        passages: what to learn by heart, in any form that `as_passages` takes.
         out: directory to make: a PEFT adapter (LoRA) or a `save_pretrained` directory.
         config: the recipe; late-stage LoRA on the last five blocks by default.
-        heldout: passages for the evaluation, the control checkpoint and the final held-out loss.
+        heldout: passages for the evaluation, the control checkpoint and the final held-out loss,
+            likewise.
         base: what an adapter given as `model` sits on.
         revision: Hub revision of `model`.
         device: `auto`, `cpu`, `cuda`, ...
@@ -74,6 +78,11 @@ def train(
         processes: those that train together, from `hyperinterp.distributed.join`.
         fsdp: spread weights, gradients and moments over the processes, block by block; so does
             `accelerate launch --use_fsdp`. Without the prefix cache.
+        split: of both texts; see `as_passages`.
+        column: their field of text; see `as_passages`.
+        chat: "auto" puts conversations into the model's chat template, "on" plain texts too, as
+            what a user says; "off" reads text as it is and refuses conversations. All tokens of
+            a conversation are learnt.
 
     Returns:
         What the run made: its directory, epochs, steps, loss in nats, and the rule that ended it.
@@ -97,15 +106,21 @@ def train(
         raise InputRefused(
             "eval_every: expected held-out passages to evaluate on, found none; give heldout="
         )
+    check_chat(chat)
+    fields: dict[str, Any] = {"split": split, "column": column}
+    learnt = as_passages(passages, what="passages", **fields)
+    unseen = None if heldout is None else as_passages(heldout, what="heldout", **fields)
     folder = RunFolder(out, force=force, resume=resume)
     processes.by_first(folder.check)
     hooked = _hooked(model, config, base=base, revision=revision, device=device)
     check_method(hooked, config)
-    rows, data = prepare_rows(_tokenizer(hooked), passages, config.seq_len)
-    held = None if heldout is None else tokenise(_tokenizer(hooked), heldout, config.seq_len)
+    tokenizer = _tokenizer(hooked)
+    template = chat_of(chat, [(hooked.name, tokenizer)])
+    rows, data = prepare_rows(tokenizer, learnt, config.seq_len, template)
+    held = None if unseen is None else tokenise(tokenizer, unseen, config.seq_len, chat=template)
     lengths = [len(row) for some in (rows, held) if some is not None for row in some.rows]
     hooked.check_length(max(lengths), "seq_len")
-    digest = None if heldout is None else heldout.sha256
+    digest = None if unseen is None else unseen.sha256
     recipe = _recipe(hooked, config, data, digest if config.keep_control else None)
     if processes.size > 1:
         recipe |= {"processes": processes.size, "fsdp": fsdp}

@@ -16,7 +16,7 @@ from hyperinterp.checkpoints.files import translate_io_errors
 from hyperinterp.distributed import launched
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel, load
-from hyperinterp.text import Passages
+from hyperinterp.text import as_passages, check_chat
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.launcher import alone
 from hyperinterp.training.result import RESULT_NAME, TrainResult
@@ -126,18 +126,21 @@ def plan(
 
 def sweep(
     model: str | Path | HookedModel,
-    passages: Passages,
+    passages: Any,
     out: str | Path,
     config: TrainConfig,
     *,
     layers: Sequence[int],
     seeds: Sequence[int],
-    heldout: Passages,
+    heldout: Any,
     base: str | Path | None = None,
     revision: str | None = None,
     device: str = "auto",
     force: bool = False,
     on_progress: Callable[[str, Progress], None] | None = None,
+    split: str | None = None,
+    column: str | None = None,
+    chat: str = "auto",
 ) -> Sweep:
     """Train every cell that is not done yet, one after the other.
 
@@ -147,17 +150,20 @@ def sweep(
 
     Args:
         model: as in `train`; it is loaded once.
-        passages: what to learn by heart.
+        passages: what to learn by heart, in any form that `as_passages` takes.
         out: directory for the cells and the table.
         config: the recipe; its `layers` and `seed` are replaced.
         layers: how many last blocks train.
         seeds: the seeds.
-        heldout: passages for the held-out loss of every cell.
+        heldout: passages for the held-out loss of every cell, likewise.
         base: what an adapter given as `model` sits on.
         revision: Hub revision of `model`.
         device: `auto`, `cpu`, `cuda`, ...
         force: train every cell anew.
         on_progress: told the cell's name and its progress, after every step.
+        split: of both texts; see `as_passages`.
+        column: their field of text; see `as_passages`.
+        chat: "auto", "on" or "off", as in `train`.
 
     Returns:
         The table of all cells that are finished by now, whichever process trained them.
@@ -172,6 +178,10 @@ def sweep(
         raise InputRefused(
             "sweep: expected at least one number of layers and a seed, found none; give both"
         )
+    check_chat(chat)
+    fields: dict[str, Any] = {"split": split, "column": column}
+    learnt = as_passages(passages, what="passages", **fields)
+    unseen = as_passages(heldout, what="heldout", **fields)
     _refuse_other(out)
     rank, world = launched()
     with alone(world):
@@ -189,10 +199,10 @@ def sweep(
                     on_progress(name, progress)
 
             result = train(
-                hooked, passages, out / name, cells[name], heldout=heldout, force=force,
-                resume=not force, on_progress=told,
+                hooked, learnt, out / name, cells[name], heldout=unseen, force=force,
+                resume=not force, on_progress=told, chat=chat,
             )  # fmt: skip
-            if result.heldout_sha256 != heldout.sha256:
+            if result.heldout_sha256 != unseen.sha256:
                 raise InputRefused(
                     f"{out / name}: expected a run with the same held-out passages, found others "
                     "(--force trains it anew)"

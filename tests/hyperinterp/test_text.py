@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hyperinterp.errors import InputRefused
 from hyperinterp.text import (
+    Passage,
     TokenRows,
     builtin_passages,
     collect,
@@ -69,7 +70,8 @@ def test_parquet_is_read(tmp_path):
         ("a.jsonl", b'{"txt": "x"}\n', "row 1"),
         ("a.jsonl", b'{"text": "x"\n', "line 1: expected JSON"),
         ("a.jsonl", b'{"text": "\xff\xfe"}\n', "expected UTF-8"),
-        ("a.json", b"{}", "expected a JSON list"),
+        ("a.json", b"{}", "row 1: expected a string field 'text', found the fields none"),
+        ("a.json", b"3", "expected rows .*, found int"),
         ("a.txt", b"\n\n - \n", "without any letter"),
         ("a.pdf", b"x", "expected one of"),
         ("a.parquet", b"not parquet", "parquet"),
@@ -86,16 +88,15 @@ def test_bad_files_are_refused_in_one_line(tmp_path, name, content, message):
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        ('{"text": NaN}', "float there: nan"),
-        ('{"text": null}', "NoneType there: None"),
-        ('{"text": ["a"]}', r"list there: \['a'\]"),
-        ('{"txt": "a", "id": 1}', r"found \['id', 'txt'\]"),
-        ("3", "found int"),
+        ('{"text": NaN}', "float: nan there"),
+        ('{"text": null}', r"nothing \(null\) there"),
+        ('{"text": ["a"]}', r"list: \['a'\] there"),
+        ('{"txt": "a", "id": 1}', "found the fields 'txt', 'id'; .*: --column txt"),
     ],
 )
 def test_what_stands_in_place_of_a_text_is_said(tmp_path, line, found):
     path = tmp_path / "a.jsonl"
-    path.write_text(line)
+    path.write_text(line + '\n{"text": "b"}')
     with pytest.raises(InputRefused, match=f"row 1: expected a string field 'text', .*{found}"):
         read_passages(path)
 
@@ -122,7 +123,8 @@ def test_deep_json_is_refused(tmp_path):
 
 
 def test_duplicates_and_empty_texts_are_counted():
-    found = collect([("a", "one"), ("b", "one"), ("c", " \n"), ("d", "two")], "here")
+    pairs = [("a", "one"), ("b", "one"), ("c", " \n"), ("d", "two")]
+    found = collect([Passage(*pair) for pair in pairs], "here")
     assert (found.texts, found.duplicates, found.empty) == (["one", "two"], 1, 1)
 
 
@@ -134,7 +136,7 @@ def test_a_split_of_a_file_can_be_chosen(tmp_path):
 
 
 def test_head_counts_from_one():
-    passages = collect([("a", "one"), ("b", "two")], "here")
+    passages = collect([Passage("a", "one"), Passage("b", "two")], "here")
     assert passages.head(1).texts == ["one"]
     assert passages.head(9) is passages
     with pytest.raises(InputRefused, match="at least 1"):
@@ -182,7 +184,7 @@ def test_another_column_can_be_named(tmp_path, suffix):
     writers[suffix]()
     found = read_passages(path, column="body")
     assert (found.texts, found.duplicates) == (["one", "two"], 1)
-    with pytest.raises(InputRefused, match=r"string field 'title', found \['body', 'text'\]"):
+    with pytest.raises(InputRefused, match="'title', found the fields 'body', 'text'"):
         read_passages(path, column="title")
 
 

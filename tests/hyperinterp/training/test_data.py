@@ -33,7 +33,9 @@ def test_the_order_leaves_the_global_random_state_alone() -> None:
 
 def test_rows_are_cut_and_what_is_left_out_is_counted() -> None:
     pairs = [("a", "abcdefgh"), ("b", "x"), ("c", "abcdefgh"), ("d", "..."), ("e", "xyz")]
-    rows, data = prepare_rows(byte_tokenizer(), collect(pairs, "here"), 5)
+    rows, data = prepare_rows(
+        byte_tokenizer(), collect([Passage(*pair) for pair in pairs], "here"), 5
+    )
     assert [len(row) for row in rows.rows] == [5, 3]
     assert (data.passages, data.tokens, data.targets) == (2, 8, 6)
     assert (data.cut, data.short, data.duplicates, data.empty) == (1, 1, 1, 1)
