@@ -1,6 +1,7 @@
 """What a measurement asks of the device it runs on; all that is peculiar to a card is here."""
 
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+_LAUNCH = re.compile("cu(da)?(Graph)?Launch")
 COPIED = 1 << 31
 """Bytes of the copy that measures a card's bandwidth; a CPU's is a 64th of it."""
 
@@ -65,12 +67,20 @@ def bandwidth(device: torch.device, rounds: int = 5) -> float:
     return 2 * size / statistics.median(times)
 
 
-def launches(device: torch.device, work: Callable[[], object]) -> int:
-    """Kernels that a piece of work runs on a card; on a CPU the operators that it calls."""
+def launches(device: torch.device, work: Callable[[], object]) -> dict[str, int]:
+    """What a piece of work runs: kernels, and the calls that launch them; operators on a CPU.
+
+    A graph of many kernels is one call.
+    """
     card = device.type == "cuda"
-    kind = DeviceType.CUDA if card else DeviceType.CPU
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if card else [])]
     with profile(activities=activities) as found:
         work()
         settle(device)
-    return sum(event.count for event in found.key_averages() if event.device_type == kind)
+    events = found.key_averages()
+    if not card:
+        return {"operators": sum(event.count for event in events)}
+    return {
+        "kernels": sum(event.count for event in events if event.device_type == DeviceType.CUDA),
+        "calls": sum(event.count for event in events if _LAUNCH.match(event.key)),
+    }

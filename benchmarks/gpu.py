@@ -11,6 +11,7 @@ Usage: python -m benchmarks.gpu [--out FILE] [--parts a,c,e,b,d] [--minutes 8] [
 
 import argparse
 import contextlib
+import faulthandler
 import importlib
 import json
 import os
@@ -49,11 +50,11 @@ class Part:
 
 
 PARTS = {
-    "a": Part("figures and verdicts on the card and on the CPU", "gpu_pair:agreement", 90),
+    "a": Part("figures and verdicts on the card and on the CPU", "gpu_pair:agreement", 110),
     "c": Part("decoding against transformers' generate", "gpu_decode:decoding", 70),
-    "e": Part("hyperfit at the paper's size", "gpu_pair:paper", 155),
-    "b": Part("an 8B pair of random weights", "gpu_eight:eight", 100),
-    "d": Part("capture, transplants and training, as ratios", "gpu_ratios:ratios", 65),
+    "e": Part("hyperfit at the paper's size", "gpu_pair:paper", 145),
+    "b": Part("an 8B pair of random weights", "gpu_eight:eight", 95),
+    "d": Part("capture, transplants and training, as ratios", "gpu_ratios:ratios", 60),
 }
 """In the order in which they run."""
 
@@ -103,11 +104,13 @@ def measure(name: str, given: argparse.Namespace, results: Results) -> None:
     """In a part's own process: measure, and write on the way."""
     from benchmarks.gpu_job import Job
 
+    left = given.until - time.monotonic()
+    faulthandler.dump_traceback_later(max(1.0, left - 2))  # says where it was when it is stopped
     module, _, function = PARTS[name].code.partition(":")
     job = Job(
         model=given.model,
         small=given.small,
-        seconds=given.seconds,
+        seconds=left,
         tell=lambda **figures: results.update(name, figures),
         beside=results.beside,
     )
@@ -131,11 +134,11 @@ def run_part(name: str, given: argparse.Namespace, results: Results, most: float
     began = time.monotonic()
     results.update(name, {"words": PARTS[name].words, "ended": "not yet"}, anew=True)
     command = [*COMMAND, "--part", name, "--out", str(results.path), "--model", given.model,
-               "--seconds", f"{most:.1f}"]  # fmt: skip
+               "--until", f"{time.monotonic() + most:.1f}"]  # fmt: skip
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             [*command, *(["--small"] if given.small else [])],
-            stdout=said, stderr=subprocess.STDOUT, start_new_session=True,
+            stdout=said, stderr=subprocess.STDOUT, process_group=0,
         )  # fmt: skip
         with _ended(process):
             try:
@@ -175,7 +178,7 @@ def main() -> int:
     parser.add_argument("--small", action="store_true", help="reduced sizes: a rehearsal")
     parser.add_argument("--model", default="smollm2", help="the real model; any name of load")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
-    parser.add_argument("--seconds", type=float, default=0.0, help=argparse.SUPPRESS)
+    parser.add_argument("--until", type=float, default=0.0, help=argparse.SUPPRESS)
     given = parser.parse_args()
     results = Results(given.out.resolve())
     if given.part:
@@ -184,6 +187,7 @@ def main() -> int:
     wanted = given.parts.split(",")
     if unknown := set(wanted) - set(PARTS):
         parser.error(f"--parts: expected some of {','.join(PARTS)}, found {','.join(unknown)}")
+    signal.signal(signal.SIGTERM, lambda *_given: sys.exit(143))  # no part outlives this
     until = time.monotonic() + 60 * given.minutes
     _prepared(given.packed)
     ends = []

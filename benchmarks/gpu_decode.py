@@ -15,6 +15,9 @@ from hyperinterp.models import HookedModel, load
 from hyperinterp.text import TokenRows, builtin_passages, tokenise
 
 PROMPT = 32
+COUNTED = 2, 4
+"""Tokens written while launches are counted: a profile of many steps takes long to add up."""
+
 Writing = Callable[[int], object]
 
 
@@ -90,13 +93,16 @@ def _at(
     for name, arm in arms.items():
         whole = statistics.median(times[name][long])
         step = (whole - statistics.median(times[name][short])) / (long - short)
-        counts = [launches(model.device, lambda arm=arm, t=t: arm(t)) for t in lengths]
+        counts = [launches(model.device, lambda arm=arm, t=t: arm(t)) for t in COUNTED]
         found[name] = {
             "seconds": {str(tokens): values for tokens, values in times[name].items()},
             "tokens_per_second": rows * long / whole,
             "step_seconds": step,
             "step_over_its_memory_traffic": step / (moved / speed),
-            "launches_per_step": (counts[1] - counts[0]) / (long - short),
+            "per_step": {
+                kind: (counts[1][kind] - count) / (COUNTED[1] - COUNTED[0])
+                for kind, count in counts[0].items()
+            },
         }
     ours, theirs = (found[name]["tokens_per_second"] for name in arms)
     found["ours_over_theirs"] = ours / theirs

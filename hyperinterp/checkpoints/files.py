@@ -138,24 +138,31 @@ def fsync_path(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def translate_io_errors(target: Path) -> Iterator[None]:
-    """Turn a full disk into `OutOfResources` and a denied path into `InputRefused`."""
+def translate_io_errors(target: Path, remedy: str = "choose another --out") -> Iterator[None]:
+    """Turn a full disk into `OutOfResources` and a denied path into `InputRefused`.
+
+    Args:
+        target: what is written.
+        remedy: what the user can do instead, as an imperative.
+    """
     try:
         yield
     except HyperinterpError:
         raise
     except MemoryError as error:
-        raise OutOfResources(f"{target}: memory ran out while writing") from error
+        raise OutOfResources(
+            f"{target}: memory ran out while writing; try a smaller model or batch"
+        ) from error
     except Exception as error:
         number = _error_number(error)
         if number in _FULL:
             raise OutOfResources(
-                f"{target}: the disk is full ({os.strerror(number)}); free some space or choose "
-                "another --out; nothing was written"
+                f"{target}: the disk is full ({os.strerror(number)}); nothing was written; free "
+                f"some space or {remedy}"
             ) from error
         if number in _DENIED:
             raise InputRefused(
-                f"{target}: cannot be written ({os.strerror(number)}); choose another --out"
+                f"{target}: cannot be written ({os.strerror(number)}); {remedy}"
             ) from error
         raise
 
@@ -212,7 +219,7 @@ def sweep_partials(out: Path) -> None:
     for path in out.parent.glob(".*.partial"):
         if path.name.startswith(prefix):
             pid = path.name[len(prefix) :].partition("-")[0]
-            if not re.fullmatch("[0-9]{1,9}", pid) or _alive(int(pid)):
+            if not re.fullmatch("[0-9]{1,9}", pid) or alive(int(pid)):
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
@@ -220,7 +227,8 @@ def sweep_partials(out: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether a process of this host runs."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -2,16 +2,14 @@
 
 import contextlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hyperinterp.checkpoints.adapters import screen_adapter_config
-from hyperinterp.checkpoints.files import translate_io_errors
 from hyperinterp.checkpoints.manifest import Manifest, verify_files
+from hyperinterp.checkpoints.private import private_directory
 from hyperinterp.checkpoints.screen import (
     MAX_CONFIG_BYTES,
     MAX_TOKENIZER_BYTES,
@@ -74,17 +72,6 @@ class Stored:
         """Whether any tokenizer file is there."""
         names = ("tokenizer.json", "vocab.json", "vocab.txt", *TOKENIZER_BLOBS)
         return any((self.root / name).exists() for name in names)
-
-
-@contextlib.contextmanager
-def private_directory() -> Iterator[Path]:
-    """A temporary directory that only this user can read, removed afterwards."""
-    root = Path(tempfile.mkdtemp(prefix="hyperinterp-"))
-    try:
-        with translate_io_errors(root):
-            yield root
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
 
 
 @contextlib.contextmanager

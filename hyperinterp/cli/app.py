@@ -37,7 +37,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 ok, 2 input refused, 3 out of memory or disk, 130 interrupted, "
-    "1 an error in hyperinterp. --debug on any command shows the traceback.",
+    "143 ended by SIGTERM, 129 by SIGHUP, 1 an error in hyperinterp. "
+    "--debug on any command shows the traceback.",
 )
 
 

@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from hyperinterp.cli.ends import how_it_ended, obey_signals
+from hyperinterp.cli.places import expanded, remedy
 from hyperinterp.errors import HyperinterpError, memory_ran_out
 
 _REFUSED = {
@@ -27,13 +29,23 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, HyperinterpError):
         return f"error: {error}", error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        return f"interrupted: {str(error) or 'nothing half-written was left behind'}", 130
+        how, code = how_it_ended()
+        return f"{how}: {str(error) or 'nothing half-written was left behind'}", code
     if memory_ran_out(error):
         return f"error: memory ran out: {MEMORY_ADVICE}", 3
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"error: the disk is full ({error.filename or 'unknown file'}): free some space", 3
+        place = error.filename or "unknown file"
+        return f"error: the disk is full ({place}); {remedy(error.filename)}", 3
     if isinstance(error, OSError) and error.errno in _REFUSED:
-        return f"error: cannot write or read {str(error.filename)[:200]}: {error.strerror}", 2
+        place = str(error.filename)[:200]
+        return f"error: cannot write or read {place} ({error.strerror}); {remedy(place)}", 2
+    if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
+        return "error: no temporary directory can be written; set TMPDIR to one that can", 2
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return (
+            "error: this user has no home directory; set HOME, or HYPERINTERP_CACHE and HF_HOME",
+            2,
+        )
     if isinstance(error, BrokenPipeError):
         return "", 0
     if _another_ended(error):
@@ -45,7 +57,8 @@ def explain(error: BaseException) -> tuple[str, int]:
 def main() -> None:
     """Run the command line and leave with its exit code."""
     debug = "--debug" in sys.argv or bool(os.environ.get("HYPERINTERP_DEBUG"))
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    arguments = [expanded(argument) for argument in sys.argv[1:] if argument != "--debug"]
+    obey_signals()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
