@@ -112,9 +112,9 @@ def test_modes_say_which_texts_are_conversations():
 
 def test_without_a_template_the_way_out_is_named():
     plain = tokenizer("bytes")
-    with pytest.raises(InputRefused, match=r"chat template, found none \(model\): .*--column"):
+    with pytest.raises(InputRefused, match=r"chat template, found none \(model\); .*--column"):
         rows_of(plain, talks(TALK))
-    with pytest.raises(InputRefused, match=r"found none \(model\): .*leave out --chat on"):
+    with pytest.raises(InputRefused, match=r"found none \(model\); .*leave out --chat on"):
         rows_of(plain, as_passages(["stone"]), mode="on")
     found = chat_of("auto", [("base", plain), ("none", None), ("fitted", with_template())])
     assert (found.owner, found.template) == ("fitted", WITH_BOS)
