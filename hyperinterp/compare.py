@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hyperinterp.analyses.results import Claim
+from hyperinterp.checkpoints import check_like
 from hyperinterp.course import read_course
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
@@ -87,6 +88,7 @@ def compare(
     dtype: str = "float32",
     device: str = "auto",
     device_map: str | Mapping[str, Any] | None = None,
+    like: str | Path | None = None,
     progress: Progress = silent,
     processes: Processes = ALONE,
     corpus: Any = None,
@@ -117,6 +119,7 @@ def compare(
         device: device to load on, for names.
         device_map: for models too large for one device, loaded by name; see
             `hyperinterp.load`. One process drives all the devices.
+        like: for checkpoints that are state dicts, the one with their config and tokenizer.
         progress: told of work done.
         processes: the processes that share the work, all of which make this call and get the
             same report; see `hyperinterp.distributed.join`.
@@ -157,7 +160,10 @@ def compare(
         raise InputRefused(
             f"device map: expected one process, which drives all devices, found {processes.size}"
         )
-    options: dict[str, Any] = {"dtype": dtype, "device": device, "device_map": device_map}
+    check_like(like, base, fitted, control, *late_stage)
+    options: dict[str, Any] = {
+        "dtype": dtype, "device": device, "device_map": device_map, "like": like,
+    }  # fmt: skip
     loaded = _load_all(base, fitted, control, late_stage, options, progress)
     load_seconds = time.perf_counter() - start
     first, second, third, twins = loaded

@@ -9,6 +9,7 @@ from typing import Any
 
 from hyperinterp.analyses.results import Measured, missing
 from hyperinterp.analyses.trace import alone, beside, side
+from hyperinterp.checkpoints import check_like
 from hyperinterp.checkpoints.manifest import MANIFEST_NAME, read_manifest
 from hyperinterp.course import Course, read_course
 from hyperinterp.errors import InputRefused, MismatchedPair
@@ -111,6 +112,7 @@ def trace(
     run: str | Path,
     *,
     base: str | Path | None = None,
+    like: str | Path | None = None,
     prompts: Any = None,
     count: int | None = None,
     preset: str = "default",
@@ -132,6 +134,7 @@ def trace(
         run: the output of `train` (with checkpoints from `save_at` or `save_epochs`, or at least
             the final weights), or an unfinished run.
         base: the model the run started from; the one that the run names by default.
+        like: for a base that is a state dict, the checkpoint with its config and tokenizer.
         prompts: held-out passages, in any form that `as_passages` takes; the built-in fiction by
             default.
         count: use the first so many prompts, instead of the preset's number.
@@ -166,7 +169,8 @@ def trace(
     recorded = found[-1].facts
     chosen = sizes or trace_sizes(preset, count)
     named = base if base is not None else str(recorded["base_name"])
-    first = load(named, dtype=dtype, device=device)
+    check_like(like, named)
+    first = load(named, like=like, dtype=dtype, device=device)
     if first.fingerprint != recorded["base_fingerprint"]:
         raise MismatchedPair(
             f"{named}: expected the model that {run} started from "
@@ -197,7 +201,9 @@ def trace(
     facts = [facts_of(first, "base")]
     for item in found:
         with study.ledger.timed("loading"):
-            model = load(item.path, base=named, base_if_adapter=True, dtype=dtype, device=device)
+            model = load(
+                item.path, base=named, base_if_adapter=True, like=like, dtype=dtype, device=device
+            )
         told = {name: item.facts.get(name) for name in ("step", "epoch", "epoch_loss")}
         told["levels"] = list(item.facts.get("levels") or ())
         facts.append(replace(facts_of(model, item.name), trained=told))

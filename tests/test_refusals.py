@@ -48,7 +48,6 @@ UNFINISHED: set[str] = {
     "checkpoints/saving.py",
     "checkpoints/screen.py",
     "checkpoints/source.py",
-    "checkpoints/staging.py",
     "checkpoints/tensorfile.py",
     "checkpoints/zipscreen.py",
     "compare.py",

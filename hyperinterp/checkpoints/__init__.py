@@ -8,7 +8,7 @@ from hyperinterp.checkpoints.files import check_place, check_target, write_file
 from hyperinterp.checkpoints.loading import Checkpoint, load_checkpoint
 from hyperinterp.checkpoints.manifest import FileEntry, Manifest, verify_directory, write_directory
 from hyperinterp.checkpoints.saving import save_adapter, save_checkpoint, weights_fingerprint
-from hyperinterp.checkpoints.source import Source, resolve
+from hyperinterp.checkpoints.source import Source, check_like, resolve
 from hyperinterp.checkpoints.summary import CheckpointSummary, inspect_checkpoint
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "FileEntry",
     "Manifest",
     "Source",
+    "check_like",
     "check_place",
     "check_target",
     "check_vocabulary",

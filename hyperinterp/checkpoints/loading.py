@@ -68,6 +68,7 @@ def load_checkpoint(
     name: str | Path,
     *,
     revision: str | None = None,
+    like: str | Path | None = None,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
     base: str | Path | Checkpoint | None = None,
@@ -75,14 +76,16 @@ def load_checkpoint(
     merge: bool = True,
     attn_implementation: str | None = None,
 ) -> Checkpoint:
-    """Load a checkpoint from trusted bytes only.
+    """Load a checkpoint from screened bytes only.
 
-    No remote code, no pickles, no optional kernels; only the kind `hub` may use the network.
+    No remote code, no pickle that could run any, no optional kernels; only the kind `hub` may use
+    the network.
 
     Args:
         name: A Hub id, `save_pretrained` directory, PEFT adapter directory, .safetensors file
-            beside a config.json, .gguf file, .pt bundle, or `smollm2`.
+            beside a config.json, .gguf file, .pt bundle, state dict of torch.save, or `smollm2`.
         revision: Commit, branch or tag of a Hub id.
+        like: For a file of weights alone: the checkpoint whose config and tokenizer go with it.
         dtype: Of the weights. An adapter is merged in this dtype too: prefer float32, since in
             bfloat16 a small update can vanish in rounding.
         device: Where the model goes.
@@ -100,12 +103,12 @@ def load_checkpoint(
     """
     if not dtype.is_floating_point:
         raise InputRefused(f"dtype: expected a floating-point dtype, found {dtype}")
-    source = resolve(name, revision)
+    source = resolve(name, revision, like)
     with open_source(source) as stored:
         if stored.adapter is not None:
             found = base if base is not None else _named_base(stored.adapter, source)
             loaded = _load_adapter(
-                stored, source, found, dtype=dtype, merge=merge, attention=attn_implementation
+                stored, source, found, like, dtype=dtype, merge=merge, attention=attn_implementation
             )
         elif base is not None and not base_if_adapter:
             raise InputRefused(f"{source.name}: is a whole model, a base applies to adapters only")
@@ -115,7 +118,7 @@ def load_checkpoint(
                 source.name,
                 dtype=dtype,
                 attn_implementation=attn_implementation,
-                strict=stored.verified,
+                strict=stored.verified or source.kind == "state_dict",
             )
             tokenizer = build_tokenizer(stored, source.name)
             loaded = Checkpoint(model, tokenizer, source, stored.fingerprint)
@@ -155,13 +158,14 @@ def _load_adapter(
     stored: Stored,
     source: Source,
     base: Checkpoint | str | Path,
+    like: str | Path | None,
     *,
     dtype: torch.dtype,
     merge: bool,
     attention: str | None,
 ) -> Checkpoint:
     adapter = dict(stored.adapter or {})
-    whole = _private_base(base, adapter, dtype=dtype, attention=attention)
+    whole = _private_base(base, adapter, like, dtype=dtype, attention=attention)
     recorded = stored.provenance.get("base_fingerprint")
     if recorded is not None and recorded != whole.fingerprint:
         raise MismatchedPair(
@@ -195,6 +199,7 @@ def _load_adapter(
 def _private_base(
     base: Checkpoint | str | Path,
     adapter: Mapping[str, Any],
+    like: str | Path | None,
     *,
     dtype: torch.dtype,
     attention: str | None,
@@ -205,7 +210,7 @@ def _private_base(
         if revision is not None and resolve(base).kind != "hub":
             revision = None
         loaded = load_checkpoint(
-            base, revision=revision, dtype=dtype, attn_implementation=attention
+            base, revision=revision, like=like, dtype=dtype, attn_implementation=attention
         )
     elif base.dtype == dtype and attention is None and base.adapter is None:
         loaded = copy.copy(base)
@@ -214,6 +219,7 @@ def _private_base(
         loaded = load_checkpoint(
             base.source.path or base.source.name,
             revision=base.source.revision,
+            like=base.source.like,
             dtype=dtype,
             attn_implementation=attention,
         )

@@ -1,48 +1,43 @@
-"""The pickle of a bundle, followed opcode by opcode without running any of it.
+"""What the pickle of a bundle or of a state dict may hold, once it was followed."""
 
-A bundle's pickle can only build a dict of texts and dense tensors. This follower builds the same
-shape from inert Python values; whatever else a pickle can do has no counterpart here.
-"""
-
+import contextlib
+import io
 import math
-import pickletools
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from hyperinterp.errors import UnsafeFile
+from hyperinterp.checkpoints.inert import Dense, Storage
+from hyperinterp.checkpoints.opcodes import Follower
+from hyperinterp.errors import CorruptFile, InputRefused, UnsafeFile
 
-OPCODES_PER_RECORD, SPARE_OPCODES = 100, 100_000
+OPCODES_PER_RECORD, SPARE_OPCODES, SPARE_OPCODES_WIDE = 100, 100_000, 500_000
 KEYS = {"format", "format_version", "kind", "meta", "texts", "tensors"}
-_ITEM_BYTES = {
-    "torch FloatStorage": 4, "torch DoubleStorage": 8, "torch HalfStorage": 2,
-    "torch BFloat16Storage": 2, "torch LongStorage": 8, "torch IntStorage": 4,
-    "torch ShortStorage": 2, "torch CharStorage": 1, "torch ByteStorage": 1,
-    "torch BoolStorage": 1,
-}  # fmt: skip
-_FLOAT8 = re.compile(r"torch (float8_e4m3fn|float8_e5m2)")
-_UNTYPED = "torch.storage UntypedStorage"
-_V2, _V3 = "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_tensor_v3"
-_ORDERED = "collections OrderedDict"
-_GLOBALS = {*_ITEM_BYTES, _UNTYPED, _V2, _V3, _ORDERED}
-_MARK = object()
+WRAPPERS = (
+    "state_dict", "model_state_dict", "model", "module", "model_state", "net", "network",
+    "weights", "params", "parameters",
+)  # fmt: skip
+COPIES, SPARE_BYTES = 4, 1 << 20
+"""How often a file's bytes may be claimed by its tensors: tied weights claim theirs twice."""
+KEEP_TENSORS = (
+    "where you trust the file, load it where it was made and keep its tensors alone: "
+    "torch.save(model.state_dict(), 'weights.pt')"
+)
+AGAIN = "copy or download it again"
+OURS = "a bundle comes from `hyperinterp export CKPT out.pt`; have it exported again"
 
 
 @dataclass(frozen=True)
-class _Name:
-    text: str
+class StateDict:
+    """The tensors of a pickled state dict.
 
+    Attributes:
+        under: The key of the outer table under which they lie; None when there is none.
+        tensors: By name.
+    """
 
-@dataclass(frozen=True)
-class _Storage:
-    fields: Any
-
-
-@dataclass(frozen=True)
-class _Call:
-    name: str
-    arguments: tuple[Any, ...]
+    under: str | None
+    tensors: Mapping[str, Dense]
 
 
 def check_pickle(content: bytes, sizes: Mapping[str, int], path: object) -> None:
@@ -57,155 +52,125 @@ def check_pickle(content: bytes, sizes: Mapping[str, int], path: object) -> None
         UnsafeFile: An opcode, a name or a value that a bundle never has; or a tensor that is not
             dense, contiguous and exactly as large as its record.
     """
+    with following(path, OURS):
+        payload = _whole(Follower(wide=False), content, len(sizes))
+        if type(payload) is not dict or set(payload) != KEYS:
+            raise UnsafeFile("not a hyperinterp bundle (its top level has other keys)")
+        texts, tensors = payload["texts"], payload["tensors"]
+        if type(texts) is not dict or type(tensors) is not dict or not tensors:
+            raise UnsafeFile("a bundle without tables of texts and tensors")
+        strings = [payload[key] for key in KEYS - {"texts", "tensors"}] + list(texts.values())
+        if any(type(text) is not str for text in strings):
+            raise UnsafeFile("something that is not text where text is expected")
+        for name, tensor in tensors.items():
+            _check_contiguous(name, tensor, sizes)
+
+
+def read_state_dict(content: bytes, sizes: Mapping[str, int], path: object) -> StateDict:
+    """Follow the pickle of a foreign file and say which tensors its state dict has.
+
+    Raises:
+        UnsafeFile: It holds more than tensors and plain values, or claims more than is there.
+        InputRefused: There is no state dict in it, or more than one.
+    """
+    with following(path, KEEP_TENSORS):
+        follower = Follower(wide=True)
+        payload = _whole(follower, content, len(sizes))
+        held = {key: s.count * s.item for key, s in follower.storages.items()}
+        for key, size in held.items():
+            if sizes.get(key, -1) != size:
+                raise UnsafeFile(
+                    f"storage {key!r:.40} claims {size} bytes, the file holds {sizes.get(key, 0)}"
+                )
+        return find_state_dict(payload, sum(held.values()))
+
+
+@contextlib.contextmanager
+def following(path: object, way_out: str) -> Iterator[None]:
+    """Name the file in every refusal and what to do; a malformed pickle is refused like others."""
     try:
-        limit = SPARE_OPCODES + OPCODES_PER_RECORD * len(sizes)
-        _check_payload(_follow(content, limit), sizes)
-    except UnsafeFile as error:
-        raise UnsafeFile(f"{path}: {error}") from error
+        yield
+    except CorruptFile as error:
+        raise CorruptFile(f"{path}: {error.args[0]}; {AGAIN}") from error
+    except InputRefused as error:
+        raise type(error)(f"{path}: {error.args[0]}; {way_out}") from error
     except Exception as error:  # genops and the follower raise many kinds on malformed input
-        raise UnsafeFile(f"{path}: its pickle is malformed ({type(error).__name__})") from error
+        reason = f"its pickle is malformed ({type(error).__name__})"
+        raise UnsafeFile(f"{path}: {reason}; {way_out}") from error
 
 
-def _follow(content: bytes, limit: int) -> Any:
-    stack: list[Any] = []
-    memo: dict[int, Any] = {}
-    for count, step in enumerate(pickletools.genops(content)):
-        name, argument, position = step[0].name, cast(Any, step[1]), step[2] or 0
-        if name == "STOP":
-            if position + 1 != len(content) or len(stack) != 1:
-                raise UnsafeFile("bytes follow the end of its pickle")
-            return stack[0]
-        if count > limit:
-            raise UnsafeFile(f"its pickle has more than {limit} opcodes, too many for its tensors")
-        if name in ("BINPUT", "LONG_BINPUT"):
-            memo[argument] = stack[-1]
-        elif name in ("BINGET", "LONG_BINGET"):
-            stack.append(memo[argument])
-        elif name in _PUSH:
-            stack.append(_PUSH[name](argument))
-        elif name in _BUILD:
-            _BUILD[name](stack)
-        elif name != "PROTO":
-            raise UnsafeFile(f"its pickle uses {name}, which a bundle never does")
-    raise UnsafeFile("its pickle has no end")
+def _whole(follower: Follower, content: bytes, records: int) -> Any:
+    stream = io.BytesIO(content)
+    spare = SPARE_OPCODES_WIDE if follower.wide else SPARE_OPCODES
+    payload = follower.follow(stream, spare + OPCODES_PER_RECORD * records)
+    if stream.tell() != len(content):
+        raise UnsafeFile("bytes follow the end of its pickle")
+    return payload
 
 
-def _number(value: Any) -> int:
-    if abs(value) >= 1 << 62:
-        raise UnsafeFile("its pickle holds a number beyond 62 bits")
-    return int(value)
+def find_state_dict(payload: Any, held: int) -> StateDict:
+    """The table of tensors in what a pickle would build: itself, or one of its values.
+
+    Args:
+        payload: As the follower gave it.
+        held: Bytes of all its storages together.
+
+    Raises:
+        InputRefused: There is none, or more than one that it could be.
+        UnsafeFile: Its tensors claim far more than is held.
+    """
+    if not isinstance(payload, dict):
+        raise InputRefused(f"expected a state dict, found a {_kind(payload)}")
+    if set(payload) == KEYS:
+        raise UnsafeFile("a hyperinterp bundle without its digest (hyperinterp export adds it)")
+    under = _wrapper(payload)
+    table = payload if under is None else payload[under]
+    tensors = {name: value for name, value in table.items() if type(value) is Dense}
+    for name in tensors:
+        if type(name) is not str or not 0 < len(name) <= 512 or not name.isprintable():
+            raise UnsafeFile(f"a tensor's name is malformed ({name!r:.80})")
+    claimed = sum(tensor.size for tensor in tensors.values())
+    if claimed > COPIES * held + SPARE_BYTES:
+        raise UnsafeFile(f"its tensors claim {claimed} bytes, its storages hold {held}")
+    return StateDict(under, tensors)
 
 
-def _global(text: Any) -> _Name:
-    if text not in _GLOBALS and not _FLOAT8.fullmatch(text):
-        raise UnsafeFile(f"its pickle names {text!r:.80}; nothing was run")
-    return _Name(text)
+def _wrapper(payload: Mapping[Any, Any]) -> str | None:
+    """The key under which the state dict lies; None where the outermost table is one."""
+    nested = [key for key, value in payload.items() if type(key) is str and _has_tensors(value)]
+    known = [key for key in nested if key in WRAPPERS]
+    if len(known) == 1:
+        return known[0]
+    if not known and _has_tensors(payload):
+        return None
+    if not known and len(nested) == 1:
+        return nested[0]
+    found = ", ".join(repr(key)[:40] for key in [*payload][:8]) or "nothing"
+    if nested:
+        found = ", ".join(repr(key)[:40] for key in nested[:8])
+        raise InputRefused(f"expected one table of tensors, found several: {found}")
+    raise InputRefused(f"expected a state dict, found a table without one; it has {found}")
 
 
-_PUSH: dict[str, Callable[[Any], Any]] = {
-    "MARK": lambda _: _MARK,
-    "EMPTY_DICT": lambda _: {},
-    "EMPTY_TUPLE": lambda _: (),
-    "NONE": lambda _: None,
-    "NEWTRUE": lambda _: True,
-    "NEWFALSE": lambda _: False,
-    "BINUNICODE": lambda text: text,
-    "GLOBAL": _global,
-    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1"), _number),
-}
+def _has_tensors(value: Any) -> bool:
+    return isinstance(value, dict) and any(type(item) is Dense for item in value.values())
 
 
-def _take_marked(stack: list[Any]) -> list[Any]:
-    items: list[Any] = []
-    while (item := stack.pop()) is not _MARK:
-        items.append(item)
-    return items[::-1]
+def _kind(value: Any) -> str:
+    names = {Dense: "tensor", Storage: "storage", list: "list", tuple: "tuple", str: "text"}
+    return names.get(type(value), "value of another kind")
 
 
-def _tuple(size: int) -> Callable[[list[Any]], None]:
-    def build(stack: list[Any]) -> None:
-        items = [stack.pop() for _ in range(size)][::-1]
-        stack.append(tuple(items))
-
-    return build
-
-
-def _set_items(stack: list[Any]) -> None:
-    _store(stack, _take_marked(stack))
-
-
-def _set_item(stack: list[Any]) -> None:
-    value, key = stack.pop(), stack.pop()
-    _store(stack, [key, value])
-
-
-def _store(stack: list[Any], items: list[Any]) -> None:
-    table = stack[-1]
-    for key, value in zip(items[::2], items[1::2], strict=True):
-        # Only texts: hashing nested tuples is how a pickle hangs its reader.
-        if type(table) is not dict or type(key) is not str or key in table:
-            raise UnsafeFile("its pickle has a table whose keys are not distinct texts")
-        table[key] = value
-
-
-def _reduce(stack: list[Any]) -> None:
-    arguments, function = stack.pop(), stack.pop()
-    callable_names = (_V2, _V3, _ORDERED)
-    if type(function) is not _Name or function.text not in callable_names:
-        raise UnsafeFile("its pickle calls something that is not a tensor's constructor")
-    if type(arguments) is not tuple or (function.text == _ORDERED and arguments):
-        raise UnsafeFile("its pickle calls a constructor with other arguments")
-    stack.append(_Call(function.text, arguments))
-
-
-_BUILD: dict[str, Callable[[list[Any]], None]] = {
-    "TUPLE1": _tuple(1),
-    "TUPLE2": _tuple(2),
-    "TUPLE3": _tuple(3),
-    "TUPLE": lambda stack: stack.append(tuple(_take_marked(stack))),
-    "SETITEM": _set_item,
-    "SETITEMS": _set_items,
-    "BINPERSID": lambda stack: stack.append(_Storage(stack.pop())),
-    "REDUCE": _reduce,
-}
-
-
-def _check_payload(payload: Any, sizes: Mapping[str, int]) -> None:
-    if type(payload) is not dict or set(payload) != KEYS:
-        raise UnsafeFile("not a hyperinterp bundle (its top level has other keys)")
-    texts, tensors = payload["texts"], payload["tensors"]
-    if type(texts) is not dict or type(tensors) is not dict or not tensors:
-        raise UnsafeFile("a bundle without tables of texts and tensors")
-    strings = [payload[key] for key in KEYS - {"texts", "tensors"}] + list(texts.values())
-    if any(type(text) is not str for text in strings):
-        raise UnsafeFile("something that is not text where text is expected")
-    for name, tensor in tensors.items():
-        _check_tensor(name, tensor, sizes)
-
-
-def _check_tensor(name: str, tensor: Any, sizes: Mapping[str, int]) -> None:
-    if type(tensor) is not _Call or tensor.name == _ORDERED:
+def _check_contiguous(name: str, tensor: Any, sizes: Mapping[str, int]) -> None:
+    if type(tensor) is not Dense or tensor.offset:
         raise UnsafeFile(f"{name!r:.80} is not a plain dense tensor")
-    storage, offset, shape, stride, grad, hooks, *rest = tensor.arguments
-    kind, scalar, key, place, count = storage.fields
-    if (kind, place, offset, grad, hooks) != ("storage", "cpu", 0, False, _Call(_ORDERED, ())):
-        raise UnsafeFile(f"{name!r:.80} is not a plain dense tensor")
-    if tensor.name == _V2 and not rest and scalar.text in _ITEM_BYTES:
-        item = _ITEM_BYTES[scalar.text]
-    elif tensor.name == _V3 and scalar.text == _UNTYPED and _FLOAT8.fullmatch(rest[0].text):
-        item = 1
-    else:
-        raise UnsafeFile(f"{name!r:.80} has a dtype that a bundle never has")
-    elements, expected = math.prod(shape), []
-    for length in reversed(shape):
-        expected.append(max(1, math.prod(shape[len(shape) - len(expected) :])))
-        if type(length) is not int or length < 0:
-            raise UnsafeFile(f"{name!r:.80} has a negative length")
-    dense = elements < 2 or all(
-        s == e for s, e, n in zip(stride, expected[::-1], shape, strict=True) if n > 1
+    expected = [math.prod(tensor.shape[axis + 1 :]) for axis in range(len(tensor.shape))]
+    dense = math.prod(tensor.shape) < 2 or all(
+        stride == want
+        for stride, want, length in zip(tensor.stride, expected, tensor.shape, strict=True)
+        if length > 1
     )
-    held = sizes.get(str(key), -1)
-    if len(shape) > 8 or not dense or count * item != held or elements * item != held:
-        raise UnsafeFile(
-            f"{name!r:.80} claims {max(elements, count) * item} bytes, the file holds {held}"
-        )
+    storage, held = tensor.storage, sizes.get(tensor.storage.key, -1)
+    claimed = max(tensor.size, storage.count * storage.item)
+    if not dense or storage.count * storage.item != held or tensor.size != held:
+        raise UnsafeFile(f"{name!r:.80} claims {claimed} bytes, the file holds {held}")

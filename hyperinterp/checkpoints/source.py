@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hyperinterp.checkpoints.zipscreen import is_bundle
 from hyperinterp.errors import InputRefused, UnsafeFile
 
-Kind = Literal["hub", "directory", "adapter", "safetensors", "gguf", "bundle", "builtin"]
-BUILTIN = "smollm2"
+Kind = Literal[
+    "hub", "directory", "adapter", "safetensors", "gguf", "bundle", "builtin", "state_dict"
+]  # fmt: skip
+BUILTINS = ("smollm2", "gemma3-270m")
+WEIGHTS_ALONE: tuple[Kind, ...] = ("safetensors", "state_dict")
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,95}(/[A-Za-z0-9][A-Za-z0-9_.\-]{0,95})?")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-/]{0,199}")
-_FILE_KINDS: dict[str, Kind] = {".safetensors": "safetensors", ".gguf": "gguf", ".pt": "bundle"}
-_PICKLES = {".pth", ".bin", ".ckpt", ".pkl", ".pickle"}
+_FILE_KINDS: dict[str, Kind] = {".safetensors": "safetensors", ".gguf": "gguf"}
+PICKLED = frozenset({".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle"})
+"""Suffixes of files that torch.save wrote: our bundles and the state dicts of others."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class Source:
         name: The name as given.
         path: The file or directory; None for `hub` and `builtin`.
         revision: A commit, branch or tag; only for `hub`.
+        like: The checkpoint whose config and tokenizer go with a file of weights alone.
         notes: Sentences for the reader: what the name was taken for, where that is not plain.
     """
 
@@ -32,20 +38,25 @@ class Source:
     name: str
     path: Path | None = None
     revision: str | None = None
+    like: str | Path | None = None
     notes: tuple[str, ...] = ()
 
 
-def resolve(name: str | Path, revision: str | None = None) -> Source:
+def resolve(
+    name: str | Path, revision: str | None = None, like: str | Path | None = None
+) -> Source:
     """Say what a checkpoint name stands for, without reading weights or using the network.
 
-    A local file or directory wins over a Hub id of the same spelling. `smollm2` is always the
-    built-in model (write `./smollm2` for a directory of that name). A name that looks like a
-    path (it starts with `.`, `/` or `~`, ends in a known suffix, has more than one slash, or its
-    first folder exists here) is never sent to the Hub.
+    A local file or directory wins over a Hub id of the same spelling. `smollm2` and `gemma3-270m`
+    are always the built-in models (write `./smollm2` for a directory of that name). A name that
+    looks like a path (it starts with `.`, `/` or `~`, ends in a known suffix, has more than one
+    slash, or its first folder exists here) is never sent to the Hub.
 
     Args:
-        name: A Hub id, directory, file or `smollm2`. A `Path` is always a path.
+        name: A Hub id, directory, file or built-in name. A `Path` is always a path.
         revision: Commit, branch or tag of a Hub id.
+        like: The checkpoint whose config and tokenizer go with a file of weights alone; passed
+            over for other kinds.
 
     Raises:
         InputRefused: There is no such path, it holds no checkpoint, or the name is malformed.
@@ -53,12 +64,13 @@ def resolve(name: str | Path, revision: str | None = None) -> Source:
     text = os.fspath(name)
     if not text or "\0" in text or len(text) > 4096:
         raise InputRefused(f"checkpoint name: expected a Hub id or a path, found {text!r:.80}")
-    if text == BUILTIN and isinstance(name, str):
+    if text in BUILTINS and isinstance(name, str):
         source = Source("builtin", text)
     else:
         path, there = _looked_up(text)
         if there:
-            source = Source(_kind_of(path), text, path)
+            kind = _kind_of(path)
+            source = Source(kind, text, path, like=like if kind in WEIGHTS_ALONE else None)
         elif isinstance(name, Path) or _looks_like_path(text):
             raise InputRefused(
                 f"{text}: no such file or directory (looks like a path, not a Hub id)"
@@ -79,6 +91,21 @@ def _looked_up(text: str) -> tuple[Path, bool]:
         raise InputRefused(f"{text[:80]!r}: cannot be looked up: {error!s:.80}") from error
 
 
+def check_like(like: str | Path | None, *names: object) -> None:
+    """Refuse `like` where no name is a file of weights alone: it would be passed over in silence.
+
+    Raises:
+        InputRefused: None of the names needs it.
+    """
+    given = [name for name in names if isinstance(name, str | Path)]
+    if like is not None and not any(resolve(name).kind in WEIGHTS_ALONE for name in given):
+        found = ", ".join(str(name) for name in given) or "models in memory"
+        raise InputRefused(
+            f"--like: expected a file of weights alone, such as a state dict, found {found}; "
+            "leave --like out"
+        )
+
+
 def is_hub_id(text: str) -> bool:
     """Whether a text is spelled like a Hub id (`name` or `owner/name`)."""
     return bool(_HUB_ID.fullmatch(text)) and ".." not in text and "--" not in text
@@ -87,7 +114,7 @@ def is_hub_id(text: str) -> bool:
 def _looks_like_path(text: str) -> bool:
     if text[0] in "./~" or "\\" in text or text.count("/") > 1 or text.endswith("/"):
         return True
-    if Path(text).suffix.lower() in set(_FILE_KINDS) | _PICKLES:
+    if Path(text).suffix.lower() in set(_FILE_KINDS) | PICKLED:
         return True
     if not is_hub_id(text):
         return True
@@ -108,9 +135,12 @@ def _kind_of(path: Path) -> Kind:
     suffix = path.suffix.lower()
     if suffix in _FILE_KINDS:
         return _FILE_KINDS[suffix]
-    if suffix in _PICKLES:
-        raise UnsafeFile(f"{path}: pickled weights are never read; {how_to_convert()}")
-    known = ", ".join(sorted(_FILE_KINDS))
+    if suffix in PICKLED:
+        try:
+            return "bundle" if is_bundle(path) else "state_dict"
+        except OSError as error:
+            raise InputRefused(f"{path}: cannot be read: {error.strerror}") from error
+    known = ", ".join(sorted({*_FILE_KINDS, *PICKLED}))
     raise InputRefused(f"{path}: expected a directory or a file of {known}, found {suffix!r}")
 
 

@@ -9,6 +9,12 @@ from typing import Any
 
 from hyperinterp.checkpoints.adapters import screen_adapter_config
 from hyperinterp.checkpoints.manifest import Manifest, verify_files
+from hyperinterp.checkpoints.picklefile import (
+    PICKLED_STEMS,
+    convert_pickled,
+    find_pickled,
+    refuse_lens_names,
+)
 from hyperinterp.checkpoints.private import private_directory
 from hyperinterp.checkpoints.screen import (
     MAX_CONFIG_BYTES,
@@ -18,7 +24,7 @@ from hyperinterp.checkpoints.screen import (
     screen_model_config,
     screen_tokenizer_config,
 )
-from hyperinterp.checkpoints.source import Source, how_to_convert
+from hyperinterp.checkpoints.source import PICKLED, Source
 from hyperinterp.checkpoints.tensorfile import (
     StoredTensor,
     fingerprint,
@@ -27,7 +33,7 @@ from hyperinterp.checkpoints.tensorfile import (
     tensor_digests,
     within,
 )
-from hyperinterp.errors import InputRefused, UnsafeFile
+from hyperinterp.errors import InputRefused
 
 CONFIGS = ("config.json", "generation_config.json", "adapter_config.json")
 TOKENIZER_TEXTS = (
@@ -36,7 +42,6 @@ TOKENIZER_TEXTS = (
 )  # fmt: skip
 TOKENIZER_BLOBS = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 _PARSED = {*CONFIGS, "tokenizer_config.json", "special_tokens_map.json", "chat_template.json"}
-_PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "adapter_model.bin")
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,13 @@ def stage_directory(source: Source, folder: Path, weights: Path | None = None) -
     is_adapter = weights is None and (folder / "adapter_config.json").is_file()
     stem = "adapter_model" if is_adapter else "model"
     shards = [weights] if weights is not None else find_weights(folder, stem)
-    tensors = read_headers(shards)
-    digests = tensor_digests(tensors)
-    with private_directory() as root:
+    with contextlib.ExitStack() as stack:
+        if shards[0].suffix.lower() in PICKLED:
+            shards = convert_pickled(shards, stack.enter_context(private_directory()))
+        tensors = read_headers(shards)
+        refuse_lens_names(tensors, source.name)
+        digests = tensor_digests(tensors)
+        root = stack.enter_context(private_directory())
         parsed = _copy_texts(folder, root, is_adapter=is_adapter)
         _link_weights(root, stem, shards, tensors)
         for name in TOKENIZER_BLOBS:
@@ -113,10 +122,10 @@ def stage_directory(source: Source, folder: Path, weights: Path | None = None) -
 
 
 def find_weights(folder: Path, stem: str) -> list[Path]:
-    """The safetensors files that make up a model or an adapter, links followed.
+    """The files that make up a model or an adapter, links followed; safetensors win over pickles.
 
     Raises:
-        UnsafeFile: Only pickled weights are there, or a file leads outside the folder.
+        UnsafeFile: A file leads outside the folder.
         InputRefused: There are no weights.
     """
     single = folder / f"{stem}.safetensors"
@@ -126,10 +135,12 @@ def find_weights(folder: Path, stem: str) -> list[Path]:
     if index.exists() or index.is_symlink():
         within(folder, index)
         return [within(folder, folder / name) for name in index_shards(index)]
-    for name in _PICKLED:
-        if (folder / name).exists():
-            raise UnsafeFile(f"{folder / name}: pickled weights are never read; {how_to_convert()}")
-    raise InputRefused(f"{folder}: expected {stem}.safetensors, found no weights")
+    if pickled := find_pickled(folder, stem):
+        return pickled
+    raise InputRefused(
+        f"{folder}: expected {stem}.safetensors or {PICKLED_STEMS[stem]}.bin, found no weights; "
+        "save them with save_pretrained"
+    )
 
 
 def _copy_texts(folder: Path, root: Path, *, is_adapter: bool) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from hyperinterp.checkpoints.building import (
     read_config,
 )
 from hyperinterp.checkpoints.opening import open_source
-from hyperinterp.checkpoints.source import Kind, resolve
+from hyperinterp.checkpoints.source import Kind, check_like, resolve
 from hyperinterp.checkpoints.staging import Stored
 
 
@@ -58,13 +58,21 @@ class CheckpointSummary:
     notes: tuple[str, ...] = ()
 
 
-def inspect_checkpoint(name: str | Path, revision: str | None = None) -> CheckpointSummary:
+def inspect_checkpoint(
+    name: str | Path, revision: str | None = None, like: str | Path | None = None
+) -> CheckpointSummary:
     """Describe a checkpoint; every digest that was recorded is checked, no model is built.
+
+    Args:
+        name: Anything that `resolve` understands.
+        revision: Commit, branch or tag of a Hub id.
+        like: For a file of weights alone: the checkpoint whose config and tokenizer go with it.
 
     Raises:
         InputRefused: The name or the files cannot be used.
     """
-    source = resolve(name, revision)
+    check_like(like, name)
+    source = resolve(name, revision, like)
     with open_source(source) as stored:
         tokenizer = build_tokenizer(stored, source.name)
         facts = _adapter_facts(stored) if stored.adapter else _model_facts(stored, source.name)

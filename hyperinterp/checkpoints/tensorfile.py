@@ -19,7 +19,7 @@ ITEM_BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
     "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1,
 }  # fmt: skip
-_PLAIN_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,200}\.safetensors")
+_PLAIN_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,200}")
 _CHUNK = 8 << 20
 
 
@@ -93,8 +93,8 @@ def read_headers(paths: Iterable[Path]) -> dict[str, StoredTensor]:
     return merged
 
 
-def index_shards(index: Path) -> list[str]:
-    """File names of a shard index: plain names beside the index, nothing else.
+def index_shards(index: Path, suffix: str = ".safetensors") -> list[str]:
+    """File names of a shard index: plain names beside the index, all with one suffix.
 
     Raises:
         UnsafeFile: A name has a folder, `..` or an unexpected suffix.
@@ -104,10 +104,9 @@ def index_shards(index: Path) -> list[str]:
     if not isinstance(names, dict) or not names:
         raise CorruptFile(f"{index}: expected a weight_map, found none")
     for name in names.values():
-        if not isinstance(name, str) or not _PLAIN_FILE.fullmatch(name):
-            raise UnsafeFile(
-                f"{index}: shard names must be plain *.safetensors, found {name!r:.80}"
-            )
+        plain = isinstance(name, str) and _PLAIN_FILE.fullmatch(name) and name.endswith(suffix)
+        if not plain:
+            raise UnsafeFile(f"{index}: shard names must be plain *{suffix}, found {name!r:.80}")
     return sorted(set(names.values()))
 
 

@@ -17,6 +17,7 @@ from hyperinterp.cli.options import (
     Figures,
     Force,
     Json,
+    Like,
     Prompts,
     Seed,
     Split,
@@ -100,6 +101,7 @@ def compare(
     dtype: Dtype = "float32",
     device: Device = "auto",
     device_map: DeviceMap = None,
+    like: Like = None,
     force: Force = False,
 ) -> None:
     """Measure what changed from BASE to FITTED and give a verdict for each claim."""
@@ -144,6 +146,7 @@ def compare(
             dtype=dtype,
             device=device,
             device_map=device_map,
+            like=like,
             progress=reporter,
             processes=processes,
             corpus=text,
@@ -176,6 +179,7 @@ app.command()(trace)
 def export(
     checkpoint: Annotated[str, typer.Argument(help="What to put into the bundle.")],
     out: Annotated[Path, typer.Argument(help="The .pt file to write.")],
+    like: Like = None,
     force: Force = False,
 ) -> None:
     """Write CHECKPOINT as one .pt bundle: tensors, config, tokenizer, digests; no code."""
@@ -183,20 +187,21 @@ def export(
     refuse_taken(out, force)
     from hyperinterp.checkpoints import export_bundle
 
-    export_bundle(checkpoint, out, force=force)
+    export_bundle(checkpoint, out, like=like, force=force)
     typer.echo(f"bundle: {out}")
 
 
 @app.command()
 def inspect(
     checkpoint: Annotated[str, typer.Argument(help="Any checkpoint that can be named.")],
+    like: Like = None,
     json: Json = False,
 ) -> None:
     """Say what CHECKPOINT is, without running it."""
     from hyperinterp.checkpoints import inspect_checkpoint
     from hyperinterp.cli.show import show_summary
 
-    show_summary(inspect_checkpoint(checkpoint), as_json=json)
+    show_summary(inspect_checkpoint(checkpoint, like=like), as_json=json)
 
 
 @app.command()

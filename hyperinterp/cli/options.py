@@ -19,6 +19,10 @@ DeviceMap = Annotated[
     str | None,
     typer.Option(help="Models too large for one device: auto, balanced, sequential, ..."),
 ]
+Like = Annotated[
+    str | None,
+    typer.Option(help="For a state dict: the checkpoint with its config and tokenizer."),
+]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16")]
 Seed = Annotated[int, typer.Option(help="Seeds splits, samples and random controls.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier output there.")]

@@ -14,6 +14,7 @@ def trace(
     base: Annotated[
         str | None, typer.Option(help="Where the base is now, if not where the run says.")
     ] = None,
+    like: o.Like = None,
     prompts: o.Prompts = None,
     column: o.Column = None,
     split: o.Split = None,
@@ -47,6 +48,7 @@ def trace(
         found = measure(
             run,
             base=base,
+            like=like,
             prompts=o.Texts.of(column, split, "prompts").read("prompts", prompts),
             chat=chat,
             count=count,

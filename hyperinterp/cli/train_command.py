@@ -11,6 +11,7 @@ from hyperinterp.errors import InputRefused
 
 def train(
     model: Annotated[str, typer.Argument(help="The checkpoint to start from.")],
+    like: o.Like = None,
     method: o.Method = "late-stage",
     data: o.Data = None,
     column: o.Column = None,
@@ -86,7 +87,7 @@ def train(
     from hyperinterp.cli.training import Job
 
     job = Job(
-        model, out, fields, data=data, column=column, split=split, chat=chat,
+        model, out, fields, data=data, column=column, split=split, chat=chat, like=like,
         count=passages, heldout=heldout, device=device, force=force, json=json, fsdp=fsdp,
     )  # fmt: skip
     if swept and fsdp:

@@ -42,6 +42,7 @@ class Job:
         chat: which texts are put into the chat template.
         count: the first so many passages.
         heldout: held-out passages; None for the built-in ones where they are needed.
+        like: for a model that is a state dict, the checkpoint with its config and tokenizer.
         device: where to train.
         force: replace what is there.
         json: print one JSON document.
@@ -57,6 +58,7 @@ class Job:
     chat: str = "auto"
     count: int | None = None
     heldout: str | None = None
+    like: str | None = None
     device: str = "auto"
     force: bool = False
     json: bool = False
@@ -96,6 +98,7 @@ class Job:
                 self.out,
                 config,
                 heldout=self.held_out() if named else None,
+                like=self.like,
                 device=self.device,
                 force=self.force,
                 resume=resume,
@@ -130,6 +133,7 @@ class Job:
                 layers=layers,
                 seeds=seeds,
                 heldout=self.held_out(),
+                like=self.like,
                 device=self.device,
                 force=self.force,
                 on_progress=told,

@@ -50,6 +50,7 @@ def load(
     name: str | Path,
     *,
     revision: str | None = None,
+    like: str | Path | None = None,
     base: str | Path | None = None,
     base_if_adapter: bool = False,
     dtype: str | torch.dtype = torch.float32,
@@ -61,8 +62,9 @@ def load(
     Args:
         name: a Hugging Face id, a `save_pretrained` directory, a PEFT adapter directory, a
             `.safetensors` file with its config beside it, a GGUF file, a hyperinterp `.pt`
-            bundle, or `smollm2`.
+            bundle, a state dict that `torch.save` wrote, or `smollm2`.
         revision: Hub revision.
+        like: for a file of weights alone, the checkpoint whose config and tokenizer go with it.
         base: what an adapter sits on, when that is not the model its config names.
         base_if_adapter: pass over `base` where `name` is a whole model, instead of refusing.
         dtype: dtype of the weights.
@@ -83,6 +85,7 @@ def load(
     checkpoint = load_checkpoint(
         name,
         revision=revision,
+        like=like,
         base=base,
         base_if_adapter=base_if_adapter,
         dtype=parse_dtype(dtype),

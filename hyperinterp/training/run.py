@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from hyperinterp.checkpoints import weights_fingerprint
+from hyperinterp.checkpoints import check_like, weights_fingerprint
 from hyperinterp.course import LOG_NAME
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
@@ -42,6 +42,7 @@ def train(
     heldout: Any = None,
     base: str | Path | None = None,
     revision: str | None = None,
+    like: str | Path | None = None,
     device: str = "auto",
     force: bool = False,
     resume: bool = False,
@@ -70,6 +71,7 @@ def train(
             likewise.
         base: what an adapter given as `model` sits on.
         revision: Hub revision of `model`.
+        like: for a model that is a state dict, the checkpoint with its config and tokenizer.
         device: `auto`, `cpu`, `cuda`, ...
         force: replace `out`, and discard an unfinished run.
         resume: continue the unfinished run of the same recipe and data; the weights come out
@@ -95,6 +97,7 @@ def train(
     """
     config, out = config or TrainConfig(), Path(out)
     fsdp = fsdp or asked_of_accelerate()
+    check_like(like, model, base)
     check_surroundings(config, processes)
     if fsdp:
         check_fsdp(model, config, processes)
@@ -112,7 +115,7 @@ def train(
     unseen = None if heldout is None else as_passages(heldout, what="heldout", **fields)
     folder = RunFolder(out, force=force, resume=resume)
     processes.by_first(folder.check)
-    hooked = _hooked(model, config, base=base, revision=revision, device=device)
+    hooked = _hooked(model, config, base=base, revision=revision, like=like, device=device)
     check_method(hooked, config)
     tokenizer = _tokenizer(hooked)
     template = chat_of(chat, [(hooked.name, tokenizer)])
@@ -144,11 +147,12 @@ def _hooked(
     *,
     base: str | Path | None,
     revision: str | None,
+    like: str | Path | None,
     device: str,
 ) -> HookedModel:
     """The model to train; one that the caller keeps is copied when its own weights will train."""
     if not isinstance(model, HookedModel):
-        return load(model, base=base, revision=revision, dtype="float32", device=device)
+        return load(model, base=base, revision=revision, like=like, dtype="float32", device=device)
     if model.dtype != torch.float32:
         raise InputRefused(
             f"train: expected a model in float32 (the master weights), found {model.dtype}; "

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from hyperinterp.block import Brief, frame, grid, rounded
-from hyperinterp.checkpoints import check_place, write_file
+from hyperinterp.checkpoints import check_like, check_place, write_file
 from hyperinterp.checkpoints.files import translate_io_errors
 from hyperinterp.distributed import launched
 from hyperinterp.errors import InputRefused
@@ -135,6 +135,7 @@ def sweep(
     heldout: Any,
     base: str | Path | None = None,
     revision: str | None = None,
+    like: str | Path | None = None,
     device: str = "auto",
     force: bool = False,
     on_progress: Callable[[str, Progress], None] | None = None,
@@ -158,6 +159,7 @@ def sweep(
         heldout: passages for the held-out loss of every cell, likewise.
         base: what an adapter given as `model` sits on.
         revision: Hub revision of `model`.
+        like: for a model that is a state dict, the checkpoint with its config and tokenizer.
         device: `auto`, `cpu`, `cuda`, ...
         force: train every cell anew.
         on_progress: told the cell's name and its progress, after every step.
@@ -187,7 +189,10 @@ def sweep(
     with alone(world):
         hooked = model
         if not isinstance(model, HookedModel):
-            hooked = load(model, base=base, revision=revision, dtype="float32", device=device)
+            check_like(like, model, base)
+            hooked = load(
+                model, base=base, revision=revision, like=like, dtype="float32", device=device
+            )
         assert isinstance(hooked, HookedModel)
         for each in cells.values():
             check_method(hooked, each)

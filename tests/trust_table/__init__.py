@@ -27,6 +27,14 @@ class Row:
 ROWS = {
     "pickle": Row("pickle code in a `.pt`", "refused, nothing executed", files.pickles),
     "explosion": Row("a file that hangs or explodes", "refused within limits", files.explosions),
+    "disguised": Row(
+        "pickle code under other names (`pytorch_model.bin`, a shard, `.pth`, a nested dict)",
+        "tensors only; refused, nothing executed",
+        files.disguised,
+    ),
+    "disguised explosion": Row(
+        "a state dict that hangs or explodes", "refused within limits", files.foreign_explosions
+    ),
     "truncation": Row("truncated file", "refused", files.damage("truncate")),
     "flip": Row("flipped bit", "detected in everything we wrote", files.damage("flip")),
     "remote code": Row(

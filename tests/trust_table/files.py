@@ -59,6 +59,40 @@ def pickles(folder: Path, fast: bool) -> tuple[bool, Figures]:
     return kept and fired >= 80, figures
 
 
+def disguised(folder: Path, fast: bool) -> tuple[bool, Figures]:
+    from tests.hyperinterp.checkpoints import trust_rows
+
+    places = [folder / name for name in ("front", "child", "control")]
+    for place in places:
+        place.mkdir()
+    front = trust_rows.disguised_rows(places[0], every=13 if fast else 1)
+    child = trust_rows.disguised_rows_child_only(places[1], every=600 if fast else 40)
+    control = trust_rows.disguised_control(places[2], every=13)
+    fired = sum(row["fired"] for row in control)
+    figures = {
+        **counted(front),
+        "executed": sum(row["executed"] for row in front),
+        "past_the_screen_tried": len(child),
+        "past_the_screen_refused": sum(row["refused"] for row in child),
+        "past_the_screen_executed": sum(row["executed"] for row in child),
+        "tried_in_the_control": len(control),
+        "fired_in_the_control": fired,
+    }
+    kept = len(front) >= 80 and all(row["refused"] and not row["executed"] for row in front + child)
+    return kept and fired >= 80, figures
+
+
+def foreign_explosions(folder: Path, fast: bool) -> tuple[bool, Figures]:
+    from tests.hyperinterp.checkpoints import trust_rows
+
+    rows = trust_rows.explosion_rows(folder, foreign=True)
+    own = max(row["own_mib"] for row in rows)
+    figures = {**counted(rows), "max_own_rss_mib": round(own)}
+    figures["max_child_rss_mib"] = round(max(row["child_mib"] for row in rows))
+    bounded = figures["max_cpu_seconds"] < 10 and figures["max_child_rss_mib"] < 1800
+    return bounded and all(row["refused"] for row in rows), figures
+
+
 def explosions(folder: Path, fast: bool) -> tuple[bool, Figures]:
     from tests.hyperinterp.checkpoints import trust_rows
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from hyperinterp.checkpoints.bundle import seal
+from hyperinterp.checkpoints.zipscreen import TRAILER
 
 
 class _Call:
@@ -262,3 +263,8 @@ def hostile_safetensors() -> dict[str, bytes]:
         "boolean shape": entry(shape=[True, 2]),
         "trailing bytes": entry() + b"\0" * 64,
     }
+
+
+def seal_of(content: bytes) -> bytes:
+    """The end of a sealed file: the length of its comment and the comment."""
+    return content[content.rindex(TRAILER) - 2 :]

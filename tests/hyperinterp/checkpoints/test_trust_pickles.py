@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from hyperinterp.checkpoints import load_checkpoint, zipscreen
 from hyperinterp.errors import CorruptFile, UnsafeFile
@@ -42,11 +41,12 @@ def test_control_the_gadgets_do_fire_without_care(tmp_path):
     assert sum(r["fired"] for r in rows) >= 80
 
 
-def run_explosions(tmp_path: Path, *, child_only: bool) -> list[dict]:
+def run_explosions(tmp_path: Path, *, child_only: bool, foreign: bool = False) -> list[dict]:
     code = (
         "import sys, json; from pathlib import Path;"
         "from tests.hyperinterp.checkpoints import trust_rows as t;"
-        f"print(json.dumps(t.explosion_rows(Path({str(tmp_path)!r}), child_only={child_only})))"
+        f"print(json.dumps(t.explosion_rows(Path({str(tmp_path)!r}), child_only={child_only},"
+        f" foreign={foreign})))"
     )
     root = Path(__file__).parents[3]
     done = subprocess.run(
@@ -72,18 +72,40 @@ def test_the_child_alone_refuses_what_hangs_or_explodes(tmp_path):
     assert max(r["child_mib"] for r in rows) < 1800
 
 
-@pytest.mark.parametrize("value", [torch.nn.Linear(2, 2), torch.nn.Linear(2, 2).state_dict()])
-def test_plain_torch_files_are_refused_with_the_way_to_make_a_bundle(tmp_path, value):
-    torch.save(value, tmp_path / "model.pt")
-    with pytest.raises(UnsafeFile, match=r"not a hyperinterp bundle.*hyperinterp export"):
-        load_checkpoint(tmp_path / "model.pt")
+def test_pickles_under_other_names_are_refused_and_none_runs(tmp_path):
+    rows = trust_rows.disguised_rows(tmp_path, every=13)
+    assert len(rows) >= 80
+    assert [r for r in rows if not r["refused"] or not r["one_line"]] == []
+    assert [r["name"] for r in rows if r["executed"]] == []
+    assert max(r["cpu_seconds"] for r in rows) < 5
 
 
-@pytest.mark.parametrize("name", ["model.pth", "pytorch_model.bin", "last.ckpt", "x.pkl"])
-def test_pickle_suffixes_are_refused_by_name(tmp_path, name):
-    torch.save({}, tmp_path / name)
-    with pytest.raises(UnsafeFile, match="never read"):
-        load_checkpoint(tmp_path / name)
+@pytest.mark.full
+def test_all_pickles_under_other_names_are_refused_and_none_runs(tmp_path):
+    rows = trust_rows.disguised_rows(tmp_path)
+    assert len(rows) >= 1000
+    assert [r for r in rows if not r["refused"] or not r["one_line"] or r["executed"]] == []
+
+
+def test_the_child_alone_refuses_those_too(tmp_path):
+    rows = trust_rows.disguised_rows_child_only(tmp_path, every=600)
+    assert len(rows) == 2
+    assert [r for r in rows if not r["refused"] or r["executed"]] == []
+
+
+def test_control_under_other_names_they_do_fire_without_care(tmp_path):
+    rows = trust_rows.disguised_control(tmp_path, every=13)
+    silent = {r["name"] for r in rows if not r["fired"]}
+    assert {name for name in silent if " tar " not in name} == set()
+    assert sum(r["fired"] for r in rows) >= 80
+
+
+def test_state_dicts_that_hang_or_explode_are_refused_quickly(tmp_path):
+    rows = run_explosions(tmp_path, child_only=False, foreign=True)
+    assert len(rows) >= 40
+    assert [r for r in rows if not r["refused"]] == []
+    assert [(r["name"], r["cpu_seconds"]) for r in rows if r["cpu_seconds"] > 8] == []
+    assert max(r["own_mib"] for r in rows) < 700
 
 
 def test_control_without_the_opcode_screen_the_child_is_what_refuses(tmp_path, monkeypatch):

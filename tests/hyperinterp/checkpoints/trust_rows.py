@@ -3,6 +3,7 @@
 Tests assert on the rows; `benchmarks/trust.py` may print the same rows.
 """
 
+import json
 import os
 import random
 import resource
@@ -16,7 +17,8 @@ from typing import Any
 
 from hyperinterp.checkpoints import builtin, gguf, opening, resolve, sandbox
 from hyperinterp.errors import HyperinterpError
-from tests.hyperinterp.checkpoints import hostile
+from tests.hyperinterp.checkpoints import disguised, hostile
+from tests.hyperinterp.checkpoints.conftest import make_model
 
 _CONTROL = """
 import sys, pickle, resource, warnings
@@ -68,6 +70,34 @@ def pickle_rows(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def disguised_rows(folder: Path, every: int = 1) -> list[dict[str, Any]]:
+    """The same gadgets as others name and place them, through the front door."""
+    rows = []
+    for name, opened, sentinel in disguised.write_all(folder, every):
+        row = outcome(lambda opened=opened: read_through(opened))
+        rows.append({"name": name, "executed": sentinel.exists(), **row})
+        shutil.rmtree(opened if opened.is_dir() else opened.parent)
+    return rows
+
+
+def disguised_rows_child_only(folder: Path, every: int = 1) -> list[dict[str, Any]]:
+    """Past the screen, straight to the child: `weights_only` refuses them too."""
+    rows = []
+    for name, opened, sentinel in disguised.write_all(folder, every):
+        work, path = folder / f"work-{sentinel.name}", disguised.hostile_file(opened)
+        work.mkdir()
+        row = outcome(lambda path=path, work=work: sandbox.convert_weights([path], ["model"], work))
+        rows.append({"name": name, "executed": sentinel.exists(), **row})
+    return rows
+
+
+def disguised_control(folder: Path, every: int = 1) -> list[dict[str, Any]]:
+    """Positive control: loaded without care, in a child, they fire."""
+    written = list(disguised.write_all(folder, every))
+    fire(folder, [disguised.hostile_file(opened) for _, opened, _ in written])
+    return [{"name": name, "fired": sentinel.exists()} for name, _, sentinel in written]
+
+
 def pickle_rows_child_only(folder: Path, every: int = 1) -> list[dict[str, Any]]:
     """The sealed ones straight to the child, past the opcode screen: the second line holds too."""
     rows = []
@@ -83,31 +113,41 @@ def pickle_rows_child_only(folder: Path, every: int = 1) -> list[dict[str, Any]]
 def pickle_control(folder: Path) -> list[dict[str, Any]]:
     """Positive control: the same gadgets loaded without care, in a child, do fire."""
     written = hostile.write_pickles(folder)
-    names = "\n".join(str(path) for _, path, _ in written)
+    fire(folder, [path for _, path, _ in written])
+    return [{"name": name, "fired": sentinel.exists()} for name, _, sentinel in written]
+
+
+def fire(folder: Path, paths: list[Path]) -> None:
+    """Load files with `weights_only=False` in a child process."""
     subprocess.run(
         [sys.executable, "-c", _CONTROL],
-        input=names,
+        input="\n".join(map(str, paths)),
         text=True,
         capture_output=True,
         cwd=folder,
         timeout=120,
         check=False,
     )
-    return [{"name": name, "fired": sentinel.exists()} for name, _, sentinel in written]
 
 
-def explosion_rows(folder: Path, *, child_only: bool = False) -> list[dict[str, Any]]:
+def explosion_rows(
+    folder: Path, *, child_only: bool = False, foreign: bool = False
+) -> list[dict[str, Any]]:
     """Files that hang or explode: seconds, and peak memory in MiB (children, this process)."""
     rows = []
-    for name, content in hostile.explosions().items():
-        path = folder / f"{name.replace(' ', '-')}.pt"
+    for name, content in (disguised if foreign else hostile).explosions().items():
+        path = folder / (f"{name.replace(' ', '-')}" + (".bin" if foreign else ".pt"))
         path.write_bytes(content)
+        if foreign:
+            (folder / "config.json").write_text(json.dumps(make_model().config.to_dict()))
         work = folder / f"work-{path.stem}"
         work.mkdir()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
         def action(path: Path = path, work: Path = work) -> None:
-            if child_only:
+            if child_only and foreign:
+                sandbox.convert_weights([path], [None], work)
+            elif child_only:
                 sandbox.convert_untrusted(path, work)
             else:
                 read_through(path)
@@ -172,11 +212,10 @@ def foreign_truncation_rows(
     cases: dict[str, tuple[Path, Callable[[], Any]]] = {
         "foreign.safetensors": (place / "model.safetensors", lambda: read_through(place)),
     }
-    packaged = builtin.packaged_gguf()
-    if packaged is not None:
+    for packaged in builtin.BUILTINS["smollm2"].paths():
         model = folder / "model.gguf"
         shutil.copyfile(packaged, model)
-        cases["gguf"] = (model, lambda: gguf.screen_gguf(model))
+        cases["gguf"] = (model, lambda model=model: gguf.screen_gguf(model))
     generator, rows = random.Random(seed), {}
     for name, (file, read) in cases.items():
         size, refused, accepted = file.stat().st_size, 0, []
