@@ -55,7 +55,8 @@ def parse_claims(names: str | Sequence[str] | None) -> tuple[str, ...]:
     unknown = [part for part in wanted if part not in RULES]
     if unknown or not wanted:
         raise InputRefused(
-            f"claims: expected some of {', '.join(RULES)}, found {', '.join(unknown) or 'none'}"
+            f"claims: expected some of {', '.join(RULES)}, found {', '.join(unknown) or 'none'}; "
+            "choose among these"
         )
     return tuple(sorted(set(wanted)))
 
@@ -158,7 +159,8 @@ def compare(
     streamed = None if corpus is None or unread else as_corpus(corpus, **fields)
     if device_map is not None and processes.size > 1:
         raise InputRefused(
-            f"device map: expected one process, which drives all devices, found {processes.size}"
+            "device map: expected one process, which drives all devices, found "
+            f"{processes.size}; start it without a launcher"
         )
     check_like(like, base, fitted, control, *late_stage)
     options: dict[str, Any] = {

@@ -90,7 +90,10 @@ class Study:
             if other is not None:
                 check_pair(self.base, other)
         if self.base.tokenizer is None:
-            raise InputRefused(f"{self.base.name}: expected a tokenizer, found none")
+            raise InputRefused(
+                f"{self.base.name}: expected a tokenizer, found none; copy its tokenizer files "
+                "beside it"
+            )
         check_vocabulary(self.base.hf, self.base.tokenizer, self.base.name)
         if self.frequencies is not None:
             self.frequencies.of_size(self.base.vocab_size)
@@ -107,9 +110,14 @@ class Study:
         if self.partial is None:
             return
         if self.corpus is None:
-            raise InputRefused("partial sums: expected a corpus beside their folder, found none")
+            raise InputRefused(
+                "partial sums: expected a corpus beside their folder, found none; give --corpus"
+            )
         if self.partial.exists() and not self.partial.is_dir():
-            raise InputRefused(f"{self.partial}: expected a folder for partial sums, found a file")
+            raise InputRefused(
+                f"{self.partial}: expected a folder for partial sums, found a file; choose "
+                "another --partial"
+            )
         check_place(self.partial / "sums")
         if not (self.base.fingerprint and self.fitted.fingerprint):
             raise InputRefused(
@@ -306,7 +314,7 @@ class Study:
             InputRefused: no checkpoint has that role.
         """
         if role not in self.models:
-            raise InputRefused(f"{role}: expected a checkpoint, found none")
+            raise InputRefused(f"{role}: expected a checkpoint, found none; give one in that role")
         return self.models[role]
 
     @cached_property

@@ -37,7 +37,9 @@ def prepare(study: Study) -> None:
 def analyse(study: Study) -> tuple[ControlBlock, Claim]:
     """Text and predictions of the control beside the base, and its gap to the fitted model."""
     if study.control is None:
-        raise InputRefused("claim C9: expected a control checkpoint, found none")
+        raise InputRefused(
+            "claim C9: expected a control checkpoint, found none; name it with --control"
+        )
     written = {role: study.texts.greedy(role) for role in ("base", "fitted", "control")}
     with study.ledger.timed("control"):
         window = study.sizes.window

@@ -66,7 +66,9 @@ def analyse(study: Study) -> tuple[QuotationBlock, Claim]:
     """Copied spans of both models' greedy text, beside those of the true continuations."""
     training, passages = study.training_rows, study.training
     if training is None or passages is None:
-        raise InputRefused("claim C8: expected the training passages, found none")
+        raise InputRefused(
+            "claim C8: expected the training passages, found none; name them with --train-data"
+        )
     written = {role: study.texts.greedy(role) for role in ("base", "fitted")}
     with study.ledger.timed("quotation"):
         index = NgramIndex(training.rows, n=COPY_LENGTH)

@@ -86,7 +86,9 @@ def prepare(study: Study) -> None:
 def analyse(study: Study) -> tuple[SufficiencyBlock, Claim]:
     """Every late-stage twin beside base and reference; the first one decides the verdict."""
     if not study.late_stage:
-        raise InputRefused("claim C7: expected a late-stage checkpoint, found none")
+        raise InputRefused(
+            "claim C7: expected a late-stage checkpoint, found none; name it with --late-stage"
+        )
     roles = _roles(study)
     scores = {role: window_scores(study.texts.greedy(role), study.sizes.window) for role in roles}
     last = Site(SiteKind.RESID, study.base.n_layers - 1)

@@ -70,7 +70,9 @@ class Partial:
                 facts = found.metadata() or {}
                 tensors = {key: found.get_tensor(key) for key in found.keys()}  # noqa: SIM118
         except SafetensorError as error:
-            raise InputRefused(f"{path}: expected partial sums, found {error}") from error
+            raise InputRefused(
+                f"{path}: expected partial sums, found {error}; remove the folder"
+            ) from error
         if facts.get("key") != self._key or not re.fullmatch("[0-9]{1,18}", facts.get("done", "")):
             raise InputRefused(
                 f"{path}: expected partial sums of this very comparison, found those of another "

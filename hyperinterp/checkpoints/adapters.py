@@ -51,14 +51,18 @@ def screen_adapter_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     if config.get("peft_type") != "LORA":
         raise InputRefused(
-            f"adapter_config.json: expected peft_type LORA, found {config.get('peft_type')!r:.80}"
+            f"adapter_config.json: expected peft_type LORA, found {config.get('peft_type')!r:.80}; "
+            "merge it and save the whole model"
         )
     clean: dict[str, Any] = {}
     for key, value in config.items():
         check = _SCHEMA.get(key)
         if check is None:
             if value not in (None, False, {}, []):
-                raise UnsafeFile(f"adapter_config.json: {key!r} is not supported; expected null")
+                raise UnsafeFile(
+                    f"adapter_config.json: {key!r} is not supported, expected null; merge the "
+                    "adapter and save the whole model"
+                )
             continue
         expected = check(value)
         if expected:

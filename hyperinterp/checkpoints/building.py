@@ -69,8 +69,14 @@ def quiet_transformers(what: str) -> Iterator[None]:
         if memory_ran_out(error):
             raise no_room(what) from error
         if isinstance(error, RuntimeError) and "memory" in str(error).lower():
-            raise OutOfResources(f"{what}: memory ran out: {one_line(error)}") from error
-        raise InputRefused(f"{what}: transformers cannot read it: {one_line(error)}") from error
+            raise OutOfResources(
+                f"{what}: memory ran out: {one_line(error)}; try --dtype bfloat16 or a smaller "
+                "model"
+            ) from error
+        raise InputRefused(
+            f"{what}: transformers cannot read it: {one_line(error)}; save it anew with "
+            "save_pretrained"
+        ) from error
     finally:
         hf_logging.set_verbosity(level)
         if bars:
@@ -130,7 +136,10 @@ def read_config(root: Path) -> PreTrainedConfig:
     """The staged config.json as a transformers configuration."""
     config = AutoConfig.from_pretrained(root, local_files_only=True, trust_remote_code=False)
     if getattr(config, "is_encoder_decoder", False):
-        raise InputRefused(f"{config.model_type}: expected a decoder-only causal language model")
+        raise InputRefused(
+            f"{config.model_type}: expected a decoder-only causal language model; choose one "
+            "such as Llama"
+        )
     return config
 
 

@@ -64,7 +64,7 @@ def read_bundle(path: str | Path) -> Bundle:
     """
     file = Path(path)
     if not file.is_file():
-        raise InputRefused(f"{file}: no such file")
+        raise InputRefused(f"{file}: no such file; correct its name")
     with stage_bundle(Source("bundle", str(path), file), file) as stored:
         paths = sorted({t.path for t in stored.tensors.values()})
         # A copy: the mapped file goes away with the private directory.

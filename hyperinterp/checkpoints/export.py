@@ -52,7 +52,7 @@ def export_bundle(
     """
     target = Path(out)
     if target.suffix != ".pt":
-        raise InputRefused(f"{target}: expected a name that ends in .pt")
+        raise InputRefused(f"{target}: expected a name that ends in .pt; add it")
     check_target(target, force=force, directory=False)
     check_like(like, name)
     source = resolve(name, revision, like)
@@ -115,7 +115,10 @@ def _complete_texts(stored: Stored, what: str) -> dict[str, str]:
             tokenizer.save_pretrained(folder)
         fresh = [folder / n for n in TOKENIZER_TEXTS if (folder / n).is_file()]
         if folder / "tokenizer.json" not in fresh:
-            raise InputRefused(f"{what}: its tokenizer cannot be written as tokenizer.json")
+            raise InputRefused(
+                f"{what}: its tokenizer cannot be written as tokenizer.json; save a fast one "
+                "beside it"
+            )
         kept = {n: t for n, t in texts.items() if n not in TOKENIZER_TEXTS}
         return {**kept, **{p.name: p.read_text(encoding="utf-8") for p in fresh}}
 

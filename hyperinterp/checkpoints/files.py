@@ -78,14 +78,17 @@ def check_place(out: str | Path) -> None:
     out = Path(out)
     nearest = next(path for path in out.absolute().parents if os.path.lexists(path))
     if not nearest.is_dir():
-        raise InputRefused(f"{out}: expected a directory at {nearest}, found something else")
+        raise InputRefused(
+            f"{out}: expected a directory at {nearest}, found something else; choose another --out"
+        )
     probe = partial_name(nearest / out.name)
     try:
         with translate_io_errors(out):
             probe.mkdir()
     except OSError as error:
         raise InputRefused(
-            f"{out}: expected a place where files can be made, found {error.strerror} in {nearest}"
+            f"{out}: expected a place where files can be made, found {error.strerror} in "
+            f"{nearest}; choose another --out"
         ) from error
     finally:
         with contextlib.suppress(OSError):

@@ -38,7 +38,7 @@ def screen_gguf(path: Path) -> None:
         if version not in (2, 3):
             raise CorruptFile(f"{path}: expected GGUF version 2 or 3, found {version}")
         if keys > _MAX_KEYS or tensors > _MAX_TENSORS:
-            raise UnsafeFile(f"{path}: {keys} keys and {tensors} tensors; too many for a model")
+            raise UnsafeFile(f"{path}: {keys} keys and {tensors} tensors, too many for a model")
         for _ in range(keys):
             _skip_string(handle, path, total, _MAX_KEY)
             (kind,) = struct.unpack("<I", _take(handle, 4, path))
@@ -48,7 +48,7 @@ def screen_gguf(path: Path) -> None:
             _skip_string(handle, path, total, _MAX_KEY)
             (axes,) = struct.unpack("<I", _take(handle, 4, path))
             if axes > 4:
-                raise UnsafeFile(f"{path}: a tensor with {axes} axes; expected at most 4")
+                raise UnsafeFile(f"{path}: a tensor with {axes} axes, expected at most 4")
             shape = struct.unpack(f"<{axes}Q", _take(handle, 8 * axes, path))
             kind, offset = struct.unpack("<IQ", _take(handle, 12, path))
             size = math.prod(shape)
@@ -123,7 +123,7 @@ def _skip(handle: BinaryIO, size: int, path: Path, total: int) -> None:
 def _skip_string(handle: BinaryIO, path: Path, total: int, limit: int) -> None:
     (length,) = struct.unpack("<Q", _take(handle, 8, path))
     if length > limit:
-        raise UnsafeFile(f"{path}: a text of {length} bytes in its metadata; at most {limit}")
+        raise UnsafeFile(f"{path}: a text of {length} bytes in its metadata, at most {limit}")
     _skip(handle, length, path, total)
 
 

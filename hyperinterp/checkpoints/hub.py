@@ -26,7 +26,7 @@ def fetch(name: str, revision: str | None) -> Path:
         InputRefused: No such repository or revision, or the Hub is out of reach.
     """
     if not is_hub_id(name):
-        raise InputRefused(f"{name!r:.80}: expected a Hub id such as owner/model")
+        raise InputRefused(f"{name!r:.80}: expected a Hub id; write it as owner/model")
     try:
         folder = snapshot_download(
             name, revision=revision, allow_patterns=_WANTED, local_files_only=not hub_allowed()
@@ -37,5 +37,8 @@ def fetch(name: str, revision: str | None) -> Path:
             "go online, or name a local directory"
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise InputRefused(f"{name}: the Hub refused it: {one_line(error)}") from error
+        raise InputRefused(
+            f"{name}: the Hub refused it: {one_line(error)}; check the id, and set HF_TOKEN if "
+            "it is gated"
+        ) from error
     return Path(folder)

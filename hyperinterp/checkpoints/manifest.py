@@ -152,7 +152,9 @@ def _serialise(files: Mapping[str, FileEntry], provenance: Mapping[str, Any]) ->
     try:
         body["digest"] = hashlib.sha256(canonical_json(body).encode()).hexdigest()
     except (TypeError, ValueError) as error:
-        raise InputRefused(f"provenance must be plain JSON without NaN: {error}") from error
+        raise InputRefused(
+            f"provenance must be plain JSON without NaN: {error}; remove that value"
+        ) from error
     return (canonical_json(body) + "\n").encode()
 
 
@@ -173,7 +175,7 @@ def _check_file(root: Path, name: str, entry: FileEntry, *, partial: bool) -> No
     if not there:
         if partial and not path.exists():
             return
-        raise CorruptFile(f"{root}: {name} is missing; the manifest lists it")
+        raise CorruptFile(f"{root}: {name} is missing, and the manifest lists it")
     size = path.stat().st_size
     if size != entry.size:
         raise CorruptFile(f"{path}: expected {entry.size} bytes, found {size} (truncated?)")

@@ -102,10 +102,14 @@ def save_adapter(
     """
     base_name, base_print = provenance.get("base_name"), provenance.get("base_fingerprint")
     if not isinstance(base_name, str) or not isinstance(base_print, str):
-        raise InputRefused("save_adapter: provenance needs base_name and base_fingerprint")
+        raise InputRefused(
+            "save_adapter: provenance needs base_name and base_fingerprint; add both"
+        )
     if list(peft_model.peft_config) != ["default"]:
         found = ", ".join(peft_model.peft_config)
-        raise InputRefused(f"{out}: expected exactly one adapter named 'default', found {found}")
+        raise InputRefused(
+            f"{out}: expected exactly one adapter named 'default', found {found}; delete the others"
+        )
     check_base_name(base_name)
     check_finite(peft_model if state is None else state, str(out))
     given: Any = {} if state is None else {"state_dict": dict(state)}

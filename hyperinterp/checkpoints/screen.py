@@ -99,7 +99,10 @@ def screen_model_config(config: Mapping[str, Any], what: str = "config.json") ->
     """
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or not re.fullmatch(r"[A-Za-z0-9_.\-]{1,64}", model_type):
-        raise InputRefused(f"{what}: expected a plain model_type, found {model_type!r:.80}")
+        raise InputRefused(
+            f"{what}: expected a plain model_type, found {model_type!r:.80}; save it anew with "
+            "save_pretrained"
+        )
     for key, value, _ in walk(config):
         if key in _CODE_KEYS and value not in (None, {}, [], False):
             raise UnsafeFile(f"{what}: {key!r} names {_CODE_KEYS[key]}, which is never loaded")

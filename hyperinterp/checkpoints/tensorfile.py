@@ -56,7 +56,7 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
         if length > total - 8:
             raise CorruptFile(f"{path}: its header asks for {length} bytes, the file has {total}")
         if length > MAX_HEADER_BYTES:
-            raise UnsafeFile(f"{path}: header of {length} bytes; at most {MAX_HEADER_BYTES}")
+            raise UnsafeFile(f"{path}: header of {length} bytes, at most {MAX_HEADER_BYTES}")
         raw = handle.read(length)
     try:
         header = parse_json(raw.decode("utf-8"), f"{path} header")

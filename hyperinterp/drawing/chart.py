@@ -86,14 +86,14 @@ class Chart:
         for name, key in chosen.items():
             if name not in known:
                 raise InputRefused(
-                    f"{self.name}: expected a choice of {list(known)}, found {name!r}"
+                    f"{self.name}: expected a choice of {list(known)}, found {name!r}; name one"
                 )
             if key not in known[name]:
                 raise InputRefused(f"{name}: expected one of {list(known[name])}, found {key!r}")
         keys = tuple(chosen.get(name, options[0]) for name, options in known.items())
         sketch = self._drawn(keys)
         if sketch is None:
-            raise InputRefused(f"{self.name}: not computed for {chosen}")
+            raise InputRefused(f"{self.name}: not computed for {chosen}; choose another")
         return sketch.figure(self.title, self.height, self.subtitle(keys, sketch))
 
     def variants(self) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -216,7 +216,7 @@ class HookedModel:
         if limit is not None and tokens > limit:
             raise InputRefused(
                 f"{self.name}: expected texts of at most {limit} tokens (its table of positions), "
-                f"found a need for {tokens}: fewer {fewer}"
+                f"found a need for {tokens}; choose fewer {fewer}"
             )
 
     @property

@@ -42,7 +42,9 @@ def pick_device(name: str) -> str:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise InputRefused(f"device: expected one that torch has here, found {name!r}") from error
+        raise InputRefused(
+            f"device: expected one that torch has here, found {name!r}; use cpu"
+        ) from error
     return name
 
 

@@ -28,7 +28,7 @@ def check_wide(device: str | torch.device | int) -> None:
     if str(device).partition(":")[0] == "mps":
         raise InputRefused(
             "device: expected cpu or cuda; mps has no float64, which the measures need, found "
-            f"{str(device)!r}"
+            f"{str(device)!r}; use cpu"
         )
 
 
@@ -43,7 +43,9 @@ def check_spread(device_map: str | Mapping[str, Any], device: str = "auto") -> N
             f"device map: expected one of {', '.join(SPREADS)}, found {device_map!r}"
         )
     if device != "auto":
-        raise InputRefused(f"device: expected auto beside a device map, found {device!r}")
+        raise InputRefused(
+            f"device: expected auto beside a device map, found {device!r}; leave it out"
+        )
     for place in () if isinstance(device_map, str) else device_map.values():
         check_wide(place)
 
@@ -72,7 +74,7 @@ def spread(hf: PreTrainedModel, device_map: str | Mapping[str, Any]) -> None:
         with _quiet_accelerate():
             dispatch_model(hf, found)
     except ValueError as error:
-        raise InputRefused(f"device map: {error}") from error
+        raise InputRefused(f"device map: {error}; try auto") from error
 
 
 @contextmanager

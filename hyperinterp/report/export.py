@@ -24,7 +24,9 @@ def check(formats: tuple[str, ...]) -> None:
     """
     for name in formats:
         if name not in FORMATS:
-            raise InputRefused(f"figures: expected formats among {list(FORMATS)}, found {name!r}")
+            raise InputRefused(
+                f"figures: expected formats among {list(FORMATS)}, found {name!r}; name one"
+            )
     if formats and importlib.util.find_spec("kaleido") is None:
         raise InputRefused(
             "figures: static figures need kaleido and Chrome; install them with "
@@ -67,6 +69,8 @@ def write_figures(
                 figure.write_image(path, width=WIDTH, scale=2 if name == "png" else 1)
             except (RuntimeError, ValueError) as error:
                 first = str(error).strip().splitlines()[0]
-                raise InputRefused(f"figures: kaleido could not draw {stem}: {first}") from error
+                raise InputRefused(
+                    f"figures: kaleido could not draw {stem}: {first}; leave --figures out"
+                ) from error
             written.append(f"{folder.name}/{path.name}")
     return written

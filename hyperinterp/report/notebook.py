@@ -68,7 +68,9 @@ class BlockView:
         """
         known = {chart.name: chart for chart in self.charts}
         if not known:
-            raise InputRefused(f"{self.name}: there is no figure in this block")
+            raise InputRefused(
+                f"{self.name}: there is no figure in this block; call to_frame() for its table"
+            )
         if figure is not None and figure not in known:
             raise InputRefused(f"{self.name}: expected one of {list(known)}, found {figure!r}")
         return known[figure or next(iter(known))].figure(**choices)

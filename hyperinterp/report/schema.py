@@ -49,7 +49,9 @@ def parsed(adapter: Any, text: str, origin: str, what: str, known: str) -> Any:
     except (json.JSONDecodeError, AttributeError, RecursionError) as error:
         raise CorruptFile(f"{origin}: expected a {what}, found {error}") from error
     if version != known:
-        raise InputRefused(f"{origin}: expected {what} layout {known}, found {version!r}")
+        raise InputRefused(
+            f"{origin}: expected {what} layout {known}, found {version!r}; make it anew"
+        )
     try:
         return adapter.validate_json(text)
     except ValidationError as error:
@@ -192,7 +194,10 @@ class Report:
         path = Path(path)
         path = path / "report.json" if path.is_dir() else path
         if not path.is_file():
-            raise InputRefused(f"{path}: expected a report.json, found nothing there")
+            raise InputRefused(
+                f"{path}: expected a report.json, found nothing there; name the --out of "
+                "`hyperinterp compare`"
+            )
         return Report.from_json(path.read_text(encoding="utf-8"), str(path))
 
     def save(

@@ -115,7 +115,10 @@ def refuse(target: Path, own: set[str], what: str, *, force: bool) -> None:
         OutOfResources: the disk is full.
     """
     if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise InputRefused(f"{target}: expected a directory to make, found something else there")
+        raise InputRefused(
+            f"{target}: expected a directory to make, found something else there; name another "
+            "--out"
+        )
     check_place(target)
     if not target.is_dir() or not any(target.iterdir()):
         return

@@ -97,7 +97,10 @@ class Trace(Block):
         path = Path(path)
         path = path / "trace.json" if path.is_dir() else path
         if not path.is_file():
-            raise InputRefused(f"{path}: expected a trace.json, found nothing there")
+            raise InputRefused(
+                f"{path}: expected a trace.json, found nothing there; name the --out of "
+                "`hyperinterp trace`"
+            )
         return Trace.from_json(path.read_text(encoding="utf-8"), str(path))
 
     def save(

@@ -99,7 +99,9 @@ def test_texts_beyond_learned_positions_are_refused(tmp_path):
         compare(base, base, prompts=letters(10), claims="C1", sizes=replace(SIZES, new_tokens=96))
     with pytest.raises(InputRefused, match=r"at most 64 tokens .* found a need for 110"):
         continue_text(base, "a" * 100, new_tokens=10)
-    with pytest.raises(InputRefused, match=r"at most 64 tokens .* found a need for 70: fewer seq_"):
+    with pytest.raises(
+        InputRefused, match=r"at most 64 tokens .* found a need for 70; choose fewer seq_"
+    ):
         train(
             base, letters(2, least=80, most=90), tmp_path / "t", TrainConfig(seq_len=70, layers=2)
         )
