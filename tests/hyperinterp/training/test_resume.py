@@ -101,7 +101,7 @@ def test_another_recipe_or_other_data_is_refused_with_the_fields(
     else:
         _cut(tiny("llama"), out, 6, config)
     other = TrainConfig(**{**RECIPE, "rank": 5, "seed": 3})
-    with pytest.raises(InputRefused, match=r"found rank: 4 -> 5; seed: 0 -> 3$"):
+    with pytest.raises(InputRefused, match=r"found rank: 4 -> 5; seed: 0 -> 3; start anew"):
         train(tiny("llama"), letters(14), out, other, resume=True)
     with pytest.raises(InputRefused, match=r"data_sha256: .* -> .*; tokens_sha256: "):
         train(tiny("llama"), letters(14, 2), out, config, resume=True)
