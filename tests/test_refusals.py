@@ -188,11 +188,11 @@ def test_the_way_out_of_odd_passages_works(tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"prompt": "some words"}\n')
     told = _told(lambda: read_passages(rows))
-    assert told.endswith("name the field with --column")
+    assert "--column prompt" in told
     assert read_passages(rows, column="prompt").items[0].text == "some words"
     latin = tmp_path / "latin.txt"
     latin.write_bytes("über allem".encode("latin-1"))
-    assert _told(lambda: read_passages(latin)).endswith("save it as UTF-8")
+    assert "UTF-8" in _told(lambda: read_passages(latin))
     latin.write_text("über allem", encoding="utf-8")
     assert len(read_passages(latin)) == 1
 
