@@ -102,7 +102,7 @@ def load_checkpoint(
         OutOfResources: Memory or disk ran out.
     """
     if not dtype.is_floating_point:
-        raise InputRefused(f"dtype: expected a floating-point dtype, found {dtype}")
+        raise InputRefused(f"dtype: expected a floating-point dtype, found {dtype}; use float32")
     source = resolve(name, revision, like)
     with open_source(source) as stored:
         if stored.adapter is not None:
@@ -111,7 +111,9 @@ def load_checkpoint(
                 stored, source, found, like, dtype=dtype, merge=merge, attention=attn_implementation
             )
         elif base is not None and not base_if_adapter:
-            raise InputRefused(f"{source.name}: is a whole model, a base applies to adapters only")
+            raise InputRefused(
+                f"{source.name}: is a whole model, a base applies to adapters only; leave base= out"
+            )
         else:
             model = build_model(
                 stored,
@@ -224,7 +226,10 @@ def _private_base(
             attn_implementation=attention,
         )
     if loaded.adapter is not None:
-        raise MismatchedPair(f"{loaded.source.name}: is itself an adapter; expected a whole model")
+        raise MismatchedPair(
+            f"{loaded.source.name}: is itself an adapter, expected a whole model; name that with "
+            "base="
+        )
     return loaded
 
 
@@ -278,5 +283,5 @@ def _refuse_tied_targets(model: PreTrainedModel, adapter: Mapping[str, Any], wha
         if name.rpartition(".")[2] in _EMBEDDINGS:
             raise InputRefused(
                 f"{what}: adapts {name}, which the base ties to its other embedding; "
-                "expected only the blocks' linear maps"
+                "expected only the blocks' linear maps; merge it and save the whole model"
             )

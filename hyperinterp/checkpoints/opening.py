@@ -33,7 +33,9 @@ def _open(source: Source, stack: contextlib.ExitStack) -> Stored:
         return _open_builtin(source, stack)
     path = source.path
     if path is None:
-        raise InputRefused(f"{source.name}: a checkpoint of kind {source.kind} needs a path")
+        raise InputRefused(
+            f"{source.name}: a checkpoint of kind {source.kind} needs a path; give one"
+        )
     if source.kind in ("directory", "adapter"):
         return stack.enter_context(stage_directory(source, path))
     if source.kind == "bundle":

@@ -63,7 +63,9 @@ def resolve(
     """
     text = os.fspath(name)
     if not text or "\0" in text or len(text) > 4096:
-        raise InputRefused(f"checkpoint name: expected a Hub id or a path, found {text!r:.80}")
+        raise InputRefused(
+            f"checkpoint name: expected a Hub id or a path, found {text!r:.80}; name one"
+        )
     if text in BUILTINS and isinstance(name, str):
         source = Source("builtin", text)
     else:
@@ -73,7 +75,8 @@ def resolve(
             source = Source(kind, text, path, like=like if kind in WEIGHTS_ALONE else None)
         elif isinstance(name, Path) or _looks_like_path(text):
             raise InputRefused(
-                f"{text}: no such file or directory (looks like a path, not a Hub id)"
+                f"{text}: no such file or directory (looks like a path, not a Hub id); correct "
+                "it, or write a Hub id as owner/model"
             )
         else:
             return Source("hub", text, None, _check_revision(revision))
@@ -88,7 +91,9 @@ def _looked_up(text: str) -> tuple[Path, bool]:
         path = Path(text).expanduser()
         return path, path.exists()
     except (OSError, RuntimeError) as error:  # no such user's home, a name that is too long
-        raise InputRefused(f"{text[:80]!r}: cannot be looked up: {error!s:.80}") from error
+        raise InputRefused(
+            f"{text[:80]!r}: cannot be looked up: {error!s:.80}; choose another path"
+        ) from error
 
 
 def check_like(like: str | Path | None, *names: object) -> None:
@@ -139,9 +144,13 @@ def _kind_of(path: Path) -> Kind:
         try:
             return "bundle" if is_bundle(path) else "state_dict"
         except OSError as error:
-            raise InputRefused(f"{path}: cannot be read: {error.strerror}") from error
+            raise InputRefused(
+                f"{path}: cannot be read: {error.strerror}; allow it with chmod"
+            ) from error
     known = ", ".join(sorted({*_FILE_KINDS, *PICKLED}))
-    raise InputRefused(f"{path}: expected a directory or a file of {known}, found {suffix!r}")
+    raise InputRefused(
+        f"{path}: expected a directory or a file of {known}, found {suffix!r}; name one of these"
+    )
 
 
 def _directory_kind(path: Path) -> Kind:
