@@ -27,7 +27,12 @@ from hyperinterp.training.prefix import PrefixCache, build_prefix, text_free
 from hyperinterp.training.quiet import faults_named, own_randomness, quiet_trainer
 from hyperinterp.training.result import RESULT_NAME, TrainResult
 from hyperinterp.training.sharding import asked_of_accelerate
-from hyperinterp.training.surroundings import check_fsdp, check_surroundings, tracker_faults
+from hyperinterp.training.surroundings import (
+    check_card,
+    check_fsdp,
+    check_surroundings,
+    tracker_faults,
+)
 from hyperinterp.training.targets import Trainable, check_method, trainable
 from hyperinterp.training.tracker import Progress, Tally, Tracker
 from hyperinterp.training.trainer import HyperfitTrainer
@@ -72,7 +77,7 @@ def train(
         base: what an adapter given as `model` sits on.
         revision: Hub revision of `model`.
         like: for a model that is a state dict, the checkpoint with its config and tokenizer.
-        device: `auto`, `cpu`, `cuda`, ...
+        device: `auto`, `cpu` or `cuda`: the first card that is visible.
         force: replace `out`, and discard an unfinished run.
         resume: continue the unfinished run of the same recipe and data; the weights come out
             bit-identical. A finished one is returned as it is.
@@ -99,6 +104,7 @@ def train(
     fsdp = fsdp or asked_of_accelerate()
     check_like(like, model, base)
     check_surroundings(config, processes)
+    check_card(str(model.device) if isinstance(model, HookedModel) else device, processes)
     if fsdp:
         check_fsdp(model, config, processes)
     if config.keep_control and heldout is None:

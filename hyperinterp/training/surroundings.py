@@ -27,6 +27,16 @@ def check_surroundings(config: TrainConfig, processes: Processes) -> None:
     _check_tracker(config.report_to)
 
 
+def check_card(device: str, processes: Processes) -> None:
+    """Refuse a card that training would leave: alone, Trainer takes the first one it sees."""
+    kind, _, number = device.partition(":")
+    if processes.size == 1 and kind == "cuda" and number not in ("", "0"):
+        raise InputRefused(
+            f"device: expected the first card that training can see, found {device}; set "
+            f"CUDA_VISIBLE_DEVICES={number} and --device cuda"
+        )
+
+
 def _check_tracker(name: str) -> None:
     """Refuse a tracker that is not installed, or whose account is not there."""
     trackers = get_available_reporting_integrations()

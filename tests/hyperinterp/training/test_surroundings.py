@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from hyperinterp.distributed import ALONE
+from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.training import TrainConfig, run_directory, surroundings, train
 
@@ -70,3 +71,16 @@ def test_a_tracker_that_fails_on_the_way_is_one_line() -> None:
         raise fault("no way\nthere")
     with pytest.raises(RuntimeError, match="ours"), surroundings.tracker_faults("wandb"):
         raise RuntimeError("ours")
+
+
+def test_a_card_that_training_would_leave_is_refused(tmp_path, monkeypatch):
+    told = "found cuda:3; set CUDA_VISIBLE_DEVICES=3 and --device cuda"
+    with pytest.raises(InputRefused, match=told):
+        train("smollm2", letters(4), tmp_path / "out", TrainConfig(**RECIPE), device="cuda:3")
+    model = tiny("llama")
+    monkeypatch.setattr(type(model), "device", torch.device("cuda:3"))
+    with pytest.raises(InputRefused, match=told):
+        train(model, letters(4), tmp_path / "out", TrainConfig(**RECIPE))
+    assert list(tmp_path.iterdir()) == []
+    for device, processes in (("cuda:0", ALONE), ("cuda", ALONE), ("cuda:1", Processes(1, 2))):
+        surroundings.check_card(device, processes)
