@@ -7,16 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hyperinterp.ambient import own_settings
 from hyperinterp.analyses.results import Claim
+from hyperinterp.arguments import check_arguments
 from hyperinterp.checkpoints import check_like
 from hyperinterp.course import read_course
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
 from hyperinterp.ledger import Ledger, Progress, silent
-from hyperinterp.models import HookedModel, load
+from hyperinterp.models import AnyModel, HookedModel, check_given, taken
 from hyperinterp.provenance import facts_of, provenance_of, rounded
-from hyperinterp.ranges import at_least, check_seed
+from hyperinterp.ranges import of_kind
 from hyperinterp.report.claims import NOT_ASKED
 from hyperinterp.report.schema import (
     SCHEMA_VERSION,
@@ -50,8 +52,9 @@ def parse_claims(names: str | Sequence[str] | None) -> tuple[str, ...]:
     """
     if names is None:
         return tuple(RULES)
-    parts = names.split(",") if isinstance(names, str) else list(names)
-    wanted = [part.strip().upper() for part in parts if part.strip()]
+    parts = names.split(",") if isinstance(names, str) else names
+    of_kind("claims", parts, (list, tuple, set), f"ids such as {', '.join(list(RULES)[:2])}")
+    wanted = [str(part).strip().upper() for part in parts if str(part).strip()]
     unknown = [part for part in wanted if part not in RULES]
     if unknown or not wanted:
         raise InputRefused(
@@ -72,13 +75,14 @@ def sizes_of(preset: str) -> Sizes:
     return PRESETS[preset]
 
 
+@own_settings()
 def compare(
-    base: HookedModel | str | Path,
-    fitted: HookedModel | str | Path,
+    base: AnyModel,
+    fitted: AnyModel,
     *,
     prompts: Any = None,
-    control: HookedModel | str | Path | None = None,
-    late_stage: Sequence[HookedModel | str | Path] = (),
+    control: AnyModel | None = None,
+    late_stage: AnyModel | Sequence[AnyModel] = (),
     train_data: Any = None,
     frequencies: Frequencies | None = None,
     claims: str | Sequence[str] | None = None,
@@ -101,12 +105,13 @@ def compare(
     """Measure what changed from `base` to `fitted` and judge every claim that can be tested.
 
     Args:
-        base: the model before, loaded or by name.
-        fitted: the model after; an adapter is put on `base`.
+        base: the model before, by name or in memory: whatever `hyperinterp.load` takes. A model in
+            memory stays as it is.
+        fitted: the model after; an adapter that is named is put on `base`.
         prompts: held-out passages, in any form that `as_passages` takes; the built-in fiction by
             default.
         control: the same recipe stopped at the least validation loss (C9).
-        late_stage: twins trained in the last blocks only (C7).
+        late_stage: twins trained in the last blocks only (C7): one, or a list.
         train_data: the passages `fitted` was trained on (C8), likewise. When not given and the
             checkpoint says that it was trained on the built-in fiction, that is taken.
         frequencies: how often each token occurs in a corpus, for the frequency classes of C4; by
@@ -145,9 +150,11 @@ def compare(
     """
     start = time.perf_counter()
     wanted = parse_claims(claims)
+    check_arguments(
+        frequencies=frequencies, sizes=sizes, preset=preset, partial=partial, progress=progress,
+        processes=processes, seed=seed, batch_size=batch_size,
+    )  # fmt: skip
     chosen = sizes or sizes_of(preset)
-    check_seed(seed)
-    at_least("batch size", batch_size, 1)
     check_chat(chat)
     fields: dict[str, Any] = {"split": split, "column": column}
     held_out = builtin_passages("heldout")
@@ -162,11 +169,12 @@ def compare(
             "device map: expected one process, which drives all devices, found "
             f"{processes.size}; start it without a launcher"
         )
-    check_like(like, base, fitted, control, *late_stage)
+    twins = late_stage if isinstance(late_stage, list | tuple) else (late_stage,)
+    check_like(like, base, fitted, control, *twins)
     options: dict[str, Any] = {
         "dtype": dtype, "device": device, "device_map": device_map, "like": like,
     }  # fmt: skip
-    loaded = _load_all(base, fitted, control, late_stage, options, progress)
+    loaded = _load_all(base, fitted, control, twins, options, progress)
     load_seconds = time.perf_counter() - start
     first, second, third, twins = loaded
     study = Study(
@@ -211,31 +219,25 @@ def compare(
 
 
 def _load_all(
-    base: HookedModel | str | Path,
-    fitted: HookedModel | str | Path,
-    control: HookedModel | str | Path | None,
-    late_stage: Sequence[HookedModel | str | Path],
+    base: AnyModel,
+    fitted: AnyModel,
+    control: AnyModel | None,
+    late_stage: Sequence[AnyModel],
     options: dict[str, Any],
     progress: Progress,
 ) -> tuple[HookedModel, HookedModel, HookedModel | None, tuple[HookedModel, ...]]:
-    count = 2 + (control is not None) + len(late_stage)
-    done = 0
-
-    def one(given: HookedModel | str | Path, on: str | Path | None = None) -> HookedModel:
-        nonlocal done
-        progress("loading checkpoints", done, count)
-        done += 1
-        if isinstance(given, HookedModel):
-            return given
-        return load(given, base=on, base_if_adapter=True, **options)
-
-    first = one(base)
-    on = None if isinstance(base, HookedModel) else base
-    second = one(fitted, on)
-    third = None if control is None else one(control, on)
-    twins = tuple(one(item, on) for item in late_stage)
-    progress("loading checkpoints", count, count)
-    return first, second, third, twins
+    roles = {"base": base, "fitted": fitted} | ({} if control is None else {"control": control})
+    roles |= {f"late-stage {number}": twin for number, twin in enumerate(late_stage)}
+    for role, given in roles.items():
+        check_given(given, role)
+    found: dict[str, HookedModel] = {}
+    for done, (role, given) in enumerate(roles.items()):
+        progress("loading checkpoints", done, len(roles))
+        on = None if not found else base if isinstance(base, str | Path) else found["base"]
+        found[role] = taken(given, role, base=on, **options)
+    progress("loading checkpoints", len(roles), len(roles))
+    first, second, third = found.pop("base"), found.pop("fitted"), found.pop("control", None)
+    return first, second, third, tuple(found.values())
 
 
 def known_training(fitted: HookedModel) -> Passages | None:

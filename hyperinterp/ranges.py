@@ -16,6 +16,18 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> None:
         raise InputRefused(f"{name}: expected one of {', '.join(words)}, found {value!r}")
 
 
+def of_kind(name: str, value: Any, kind: Any, expected: str) -> None:
+    """Refuse a value of another kind; `expected` says in words what to give."""
+    if not isinstance(value, kind):
+        told = f"the class {value.__name__}" if isinstance(value, type) else _told(value)
+        raise InputRefused(f"{name}: expected {expected}, found {told}; give {expected}")
+
+
+def _told(value: Any) -> str:
+    shown = " ".join(repr(value).split())
+    return f"{type(value).__name__} ({shown[:40]}{'...' if len(shown) > 40 else ''})"
+
+
 def at_least(name: str, value: Any, least: int) -> None:
     """Refuse what is no whole number, or one below `least`."""
     if not _whole(value) or value < least:

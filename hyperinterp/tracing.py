@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hyperinterp.ambient import own_settings
 from hyperinterp.analyses.results import Measured, missing
 from hyperinterp.analyses.trace import alone, beside, side
+from hyperinterp.arguments import check_arguments
 from hyperinterp.checkpoints import check_like
 from hyperinterp.checkpoints.manifest import MANIFEST_NAME, read_manifest
 from hyperinterp.course import Course, read_course
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.ledger import Ledger, Progress, silent
-from hyperinterp.models import load
+from hyperinterp.models import AnyModel, check_given, checked, load, taken
 from hyperinterp.provenance import facts_of, provenance_of, rounded
-from hyperinterp.ranges import at_least, check_seed
+from hyperinterp.ranges import at_least
 from hyperinterp.report.trace.schema import TRACE_VERSION, Trace, TracePoint
 from hyperinterp.sizes import Sizes
 from hyperinterp.study import Study
@@ -108,10 +110,11 @@ def _inside(folder: Path) -> Iterator[Path]:
                 yield path
 
 
+@own_settings()
 def trace(
     run: str | Path,
     *,
-    base: str | Path | None = None,
+    base: AnyModel | None = None,
     like: str | Path | None = None,
     prompts: Any = None,
     count: int | None = None,
@@ -133,7 +136,8 @@ def trace(
     Args:
         run: the output of `train` (with checkpoints from `save_at` or `save_epochs`, or at least
             the final weights), or an unfinished run.
-        base: the model the run started from; the one that the run names by default.
+        base: the model the run started from, by name or in memory; the one that the run names by
+            default.
         like: for a base that is a state dict, the checkpoint with its config and tokenizer.
         prompts: held-out passages, in any form that `as_passages` takes; the built-in fiction by
             default.
@@ -158,8 +162,11 @@ def trace(
         NumericalFault: a NaN or infinity; names model and site.
     """
     start = time.perf_counter()
-    check_seed(seed)
-    at_least("batch size", batch_size, 1)
+    check_arguments(
+        run=run, sizes=sizes, preset=preset, progress=progress, seed=seed, batch_size=batch_size
+    )
+    if base is not None:
+        check_given(base, "base")
     check_chat(chat)
     held_out = builtin_passages("heldout")
     if prompts is not None:
@@ -170,13 +177,14 @@ def trace(
     chosen = sizes or trace_sizes(preset, count)
     named = base if base is not None else str(recorded["base_name"])
     check_like(like, named)
-    first = load(named, like=like, dtype=dtype, device=device)
+    first = checked(taken(named, "base", like=like, dtype=dtype, device=device))
     if first.fingerprint != recorded["base_fingerprint"]:
         raise MismatchedPair(
-            f"{named}: expected the model that {run} started from "
+            f"{first.name}: expected the model that {run} started from "
             f"({str(recorded['base_fingerprint'])[:12]}), found {first.fingerprint[:12]}; "
             "name it with --base"
         )
+    under = named if isinstance(named, str | Path) else first
     study = Study(
         base=first,
         fitted=first,
@@ -202,7 +210,7 @@ def trace(
     for item in found:
         with study.ledger.timed("loading"):
             model = load(
-                item.path, base=named, base_if_adapter=True, like=like, dtype=dtype, device=device
+                item.path, base=under, base_if_adapter=True, like=like, dtype=dtype, device=device
             )
         told = {name: item.facts.get(name) for name in ("step", "epoch", "epoch_loss")}
         told["levels"] = list(item.facts.get("levels") or ())
@@ -243,8 +251,8 @@ def trace_sizes(preset: str, count: int | None = None) -> Sizes:
     if preset not in TRACE_PRESETS:
         known = ", ".join(TRACE_PRESETS)
         raise InputRefused(f"preset: expected one of {known}, found {preset!r}")
-    if count is not None and count < 2:
-        raise InputRefused(f"number of prompts: expected at least 2, found {count}")
+    if count is not None:
+        at_least("number of prompts", count, 2)
     found = TRACE_PRESETS[preset]
     return found if count is None else replace(found, prompts=count)
 

@@ -5,11 +5,17 @@ from hyperinterp.checkpoints.building import check_vocabulary
 from hyperinterp.checkpoints.bundle import Bundle, read_bundle
 from hyperinterp.checkpoints.export import export_bundle
 from hyperinterp.checkpoints.files import check_place, check_target, write_file
+from hyperinterp.checkpoints.fingerprints import (
+    adapter_fingerprint,
+    tensors_fingerprint,
+    weights_fingerprint,
+)
 from hyperinterp.checkpoints.loading import Checkpoint, load_checkpoint
 from hyperinterp.checkpoints.manifest import FileEntry, Manifest, verify_directory, write_directory
-from hyperinterp.checkpoints.saving import save_adapter, save_checkpoint, weights_fingerprint
+from hyperinterp.checkpoints.saving import save_adapter, save_checkpoint
 from hyperinterp.checkpoints.source import Source, check_like, resolve
 from hyperinterp.checkpoints.summary import CheckpointSummary, inspect_checkpoint
+from hyperinterp.checkpoints.tokenizers import nearby_tokenizer
 
 __all__ = [
     "AdapterInfo",
@@ -19,6 +25,7 @@ __all__ = [
     "FileEntry",
     "Manifest",
     "Source",
+    "adapter_fingerprint",
     "check_like",
     "check_place",
     "check_target",
@@ -26,10 +33,12 @@ __all__ = [
     "export_bundle",
     "inspect_checkpoint",
     "load_checkpoint",
+    "nearby_tokenizer",
     "read_bundle",
     "resolve",
     "save_adapter",
     "save_checkpoint",
+    "tensors_fingerprint",
     "verify_directory",
     "weights_fingerprint",
     "write_directory",

@@ -170,11 +170,14 @@ def check_capacity(outline: nn.Module, tensors: Mapping[str, StoredTensor], what
 
 def build_tokenizer(stored: Stored, what: str) -> PreTrainedTokenizerBase | None:
     """The staged tokenizer; None when the checkpoint has no tokenizer files."""
-    if not stored.has_tokenizer:
-        return None
+    return read_tokenizer(stored.root, what) if stored.has_tokenizer else None
+
+
+def read_tokenizer(root: Path, what: str) -> PreTrainedTokenizerBase:
+    """The tokenizer in a directory of screened files, named after its source."""
     with quiet_transformers(f"{what} tokenizer"):
         tokenizer: Any = AutoTokenizer.from_pretrained(
-            stored.root, local_files_only=True, trust_remote_code=False
+            root, local_files_only=True, trust_remote_code=False
         )
     tokenizer.name_or_path = what
     for key in ("local_files_only", "is_local", "name_or_path"):

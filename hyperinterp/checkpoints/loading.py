@@ -1,7 +1,6 @@
 """`load_checkpoint`: any name that a user may give, as a model that is ready to be measured."""
 
 import copy
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,6 @@ from hyperinterp.checkpoints.adapters import (
     check_base_name,
     describe_adapter,
     for_peft,
-    maths_of,
 )
 from hyperinterp.checkpoints.building import (
     build_model,
@@ -28,7 +26,7 @@ from hyperinterp.checkpoints.building import (
     no_room,
     quiet_transformers,
 )
-from hyperinterp.checkpoints.manifest import canonical_json
+from hyperinterp.checkpoints.fingerprints import adapter_fingerprint
 from hyperinterp.checkpoints.opening import open_source
 from hyperinterp.checkpoints.source import Source, resolve
 from hyperinterp.checkpoints.staging import Stored
@@ -142,13 +140,6 @@ def _move(loaded: Checkpoint, device: str | torch.device) -> None:
         raise
 
 
-def adapter_fingerprint(stored: Stored, base_fingerprint: str) -> str:
-    """Fingerprint of base plus adapter: both sets of tensors and the scale settings."""
-    settings = canonical_json(maths_of(stored.adapter or {}))
-    text = f"hyperinterp-adapter-1\n{base_fingerprint}\n{stored.fingerprint}\n{settings}\n"
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _named_base(adapter: Mapping[str, Any], source: Source) -> Checkpoint | str:
     name = adapter.get("base_model_name_or_path")
     if not name:
@@ -193,7 +184,7 @@ def _load_adapter(
         model=model,
         tokenizer=build_tokenizer(stored, source.name) or whole.tokenizer,
         source=source,
-        fingerprint=adapter_fingerprint(stored, whole.fingerprint),
+        fingerprint=adapter_fingerprint(whole.fingerprint, stored.fingerprint, adapter),
         adapter=info,
     )
 

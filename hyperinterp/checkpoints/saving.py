@@ -13,8 +13,6 @@ from hyperinterp.checkpoints.adapters import check_base_name, screen_adapter_con
 from hyperinterp.checkpoints.building import check_finite, library_versions, quiet_transformers
 from hyperinterp.checkpoints.files import translate_io_errors
 from hyperinterp.checkpoints.manifest import write_directory
-from hyperinterp.checkpoints.staging import find_weights, private_directory
-from hyperinterp.checkpoints.tensorfile import fingerprint, read_headers, tensor_digests
 from hyperinterp.errors import InputRefused
 
 
@@ -55,23 +53,6 @@ def save_checkpoint(
         finish_permissions(partial)
 
     return write_directory(out, writer, provenance=_with_versions(provenance), force=force)
-
-
-def weights_fingerprint(model: PreTrainedModel) -> str:
-    """Fingerprint of a model in memory: that of the directory which `save_checkpoint` would write.
-
-    The weights are written to a temporary directory and read back, so that tied and renamed
-    tensors count just as they do in a stored checkpoint.
-
-    Raises:
-        InputRefused: the model has live adapters.
-        NumericalFault: a weight is NaN or infinite.
-        OutOfResources: the disk is full.
-    """
-    with private_directory() as root:
-        folder = save_checkpoint(model, None, root / "weights", provenance={})
-        tensors = read_headers(find_weights(folder, "model"))
-        return fingerprint(tensors, tensor_digests(tensors))
 
 
 def save_adapter(

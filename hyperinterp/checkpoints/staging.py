@@ -75,8 +75,12 @@ class Stored:
     @property
     def has_tokenizer(self) -> bool:
         """Whether any tokenizer file is there."""
-        names = ("tokenizer.json", "vocab.json", "vocab.txt", *TOKENIZER_BLOBS)
-        return any((self.root / name).exists() for name in names)
+        return _has_tokenizer(self.root)
+
+
+def _has_tokenizer(root: Path) -> bool:
+    names = ("tokenizer.json", "vocab.json", "vocab.txt", *TOKENIZER_BLOBS)
+    return any((root / name).exists() for name in names)
 
 
 @contextlib.contextmanager
@@ -103,9 +107,7 @@ def stage_directory(source: Source, folder: Path, weights: Path | None = None) -
         root = stack.enter_context(private_directory())
         parsed = _copy_texts(folder, root, is_adapter=is_adapter)
         _link_weights(root, stem, shards, tensors)
-        for name in TOKENIZER_BLOBS:
-            if (folder / name).exists():
-                (root / name).symlink_to(within(folder, folder / name))
+        _link_blobs(folder, root)
         adapter = parsed.get("adapter_config.json")
         yield Stored(
             root=root,
@@ -119,6 +121,19 @@ def stage_directory(source: Source, folder: Path, weights: Path | None = None) -
             verified=manifest is not None,
             notes=source.notes,
         )
+
+
+def stage_tokenizer(folder: Path, root: Path) -> bool:
+    """Stage the texts of a directory and its tokenizer's files; whether there is a tokenizer."""
+    _copy_texts(folder, root, is_adapter=(folder / "adapter_config.json").is_file())
+    _link_blobs(folder, root)
+    return _has_tokenizer(root)
+
+
+def _link_blobs(folder: Path, root: Path) -> None:
+    for name in TOKENIZER_BLOBS:
+        if (folder / name).exists():
+            (root / name).symlink_to(within(folder, folder / name))
 
 
 def find_weights(folder: Path, stem: str) -> list[Path]:

@@ -1,18 +1,19 @@
 """Continue a few texts by hand."""
 
-import math
 from collections.abc import Sequence
 
+from hyperinterp.ambient import own_settings
 from hyperinterp.errors import InputRefused
 from hyperinterp.generation.decoding import GREEDY, Decoding
 from hyperinterp.generation.writing import generate
-from hyperinterp.models import HookedModel
-from hyperinterp.ranges import check_seed
+from hyperinterp.models import AnyModel, check_given, taken
+from hyperinterp.ranges import at_least, check_seed, of_kind, positive
 from hyperinterp.text import TokenRows, encoded
 
 
+@own_settings()
 def continue_text(
-    model: HookedModel,
+    model: AnyModel,
     texts: str | Sequence[str],
     *,
     new_tokens: int = 96,
@@ -22,7 +23,8 @@ def continue_text(
     """What a model writes after each text, as text; greedy unless a temperature is given.
 
     Args:
-        model: the model that writes; needs a tokenizer.
+        model: the model that writes, by name or in memory: whatever `hyperinterp.load` takes. It
+            needs a tokenizer.
         texts: one prompt or several, taken whole; an end token that the tokenizer appends is left
             out, since nothing follows it.
         new_tokens: most tokens generated per prompt.
@@ -37,16 +39,21 @@ def continue_text(
         InputRefused: no tokenizer, no text, a text without tokens, a temperature, number of
             tokens or seed out of range, or more tokens than the model has positions for.
     """
-    given = [texts] if isinstance(texts, str) else list(texts)
+    given = [texts] if isinstance(texts, str) else texts
+    of_kind("texts", given, (list, tuple), "a string or a list of strings")
+    for text in given:
+        of_kind("texts", text, str, "strings")
+    if temperature is not None:
+        positive("temperature", temperature)
+    at_least("new_tokens", new_tokens, 1)
+    check_seed(seed)
+    check_given(model, "model")
+    model = taken(model, "model", identified=False)
     if model.tokenizer is None:
         raise InputRefused(
-            f"{model.name}: expected a tokenizer, found none; load it from a directory that has one"
+            f"{model.name}: expected a tokenizer, found none; give it one with "
+            "hyperinterp.load(model, tokenizer=tokenizer)"
         )
-    if temperature is not None and not (math.isfinite(temperature) and temperature > 0):
-        raise InputRefused(f"temperature: expected a number above 0, found {temperature}")
-    if new_tokens < 1:
-        raise InputRefused(f"new_tokens: expected at least 1, found {new_tokens}")
-    check_seed(seed)
     ids = [tuple(row) for row in encoded(model.tokenizer, given)]
     if not ids or not all(ids):
         raise InputRefused(

@@ -2,22 +2,27 @@
 
 from hyperinterp.models.checks import check_logits, checked, self_check
 from hyperinterp.models.hooked import HookedModel, Recording, SelfCheck
-from hyperinterp.models.load import load
+from hyperinterp.models.load import load, taken
 from hyperinterp.models.parts import Part, PartKind, blocks, paths_of
 from hyperinterp.models.placement import devices_of, weights_of
 from hyperinterp.models.settings import Acts, Setting, differing_settings, same_function
 from hyperinterp.models.surgery import perturbed, transplanted
+from hyperinterp.models.wrapping import AnyModel, as_hooked, check_given, check_tokenizer
 
 __all__ = [
     "Acts",
+    "AnyModel",
     "HookedModel",
     "Part",
     "PartKind",
     "Recording",
     "SelfCheck",
     "Setting",
+    "as_hooked",
     "blocks",
+    "check_given",
     "check_logits",
+    "check_tokenizer",
     "checked",
     "devices_of",
     "differing_settings",
@@ -26,6 +31,7 @@ __all__ = [
     "perturbed",
     "same_function",
     "self_check",
+    "taken",
     "transplanted",
     "weights_of",
 ]

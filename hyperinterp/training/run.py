@@ -1,6 +1,5 @@
 """`train`: hyperfit a model, from a name and passages to a directory."""
 
-import copy
 import json
 import math
 from collections.abc import Callable
@@ -10,11 +9,14 @@ from typing import Any
 
 import torch
 
-from hyperinterp.checkpoints import check_like, weights_fingerprint
+from hyperinterp.ambient import own_settings
+from hyperinterp.arguments import check_arguments
+from hyperinterp.checkpoints import check_like
 from hyperinterp.course import LOG_NAME
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
-from hyperinterp.models import HookedModel, checked, load
+from hyperinterp.models import AnyModel, HookedModel, check_given
+from hyperinterp.ranges import of_kind
 from hyperinterp.text import TokenRows, as_passages, chat_of, check_chat, tokenise
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.data import DataSummary, prepare_rows
@@ -27,6 +29,7 @@ from hyperinterp.training.prefix import PrefixCache, build_prefix, text_free
 from hyperinterp.training.quiet import faults_named, own_randomness, quiet_trainer
 from hyperinterp.training.result import RESULT_NAME, TrainResult
 from hyperinterp.training.sharding import asked_of_accelerate
+from hyperinterp.training.starting import own, prepared
 from hyperinterp.training.surroundings import (
     check_card,
     check_fsdp,
@@ -38,14 +41,15 @@ from hyperinterp.training.tracker import Progress, Tally, Tracker
 from hyperinterp.training.trainer import HyperfitTrainer
 
 
+@own_settings()
 def train(
-    model: str | Path | HookedModel,
+    model: AnyModel,
     passages: Any,
     out: str | Path,
     config: TrainConfig | None = None,
     *,
     heldout: Any = None,
-    base: str | Path | None = None,
+    base: AnyModel | None = None,
     revision: str | None = None,
     like: str | Path | None = None,
     device: str = "auto",
@@ -67,8 +71,8 @@ def train(
     steps of one process with N b, up to rounding; the first one writes, and all must see `OUT.run`.
 
     Args:
-        model: a name that `hyperinterp.models.load` takes, or a hooked model in float32, which
-            is left as it was.
+        model: by name or in memory, whatever `hyperinterp.load` takes. A model in memory is left as
+            it was: a float32 copy is trained. A HookedModel has to be in float32.
         passages: what to learn by heart, in any form that `as_passages` takes.
         out: directory to make: a PEFT adapter (LoRA) or a `save_pretrained` directory.
         config: the recipe; late-stage LoRA on the last five blocks by default.
@@ -100,7 +104,13 @@ def train(
         OutOfResources: memory or disk ran out.
         KeyboardInterrupt: with a hint how to resume; the last resume point stays.
     """
-    config, out = config or TrainConfig(), Path(out)
+    check_arguments(
+        out=out, revision=revision, device=device, force=force, resume=resume, fsdp=fsdp,
+        on_progress=on_progress, processes=processes,
+    )  # fmt: skip
+    config, out = TrainConfig() if config is None else config, Path(out)
+    of_kind("config", config, TrainConfig, "a hyperinterp.TrainConfig")
+    check_given(model, "model")
     fsdp = fsdp or asked_of_accelerate()
     check_like(like, model, base)
     check_surroundings(config, processes)
@@ -121,7 +131,9 @@ def train(
     unseen = None if heldout is None else as_passages(heldout, what="heldout", **fields)
     folder = RunFolder(out, force=force, resume=resume)
     processes.by_first(folder.check)
-    hooked = _hooked(model, config, base=base, revision=revision, like=like, device=device)
+    hooked = prepared(model, base=base, revision=revision, like=like, device=device)
+    if isinstance(model, HookedModel):
+        hooked = own(hooked, weights_train=not config.uses_lora)
     check_method(hooked, config)
     tokenizer = _tokenizer(hooked)
     template = chat_of(chat, [(hooked.name, tokenizer)])
@@ -147,39 +159,11 @@ def train(
             folder.release()
 
 
-def _hooked(
-    model: str | Path | HookedModel,
-    config: TrainConfig,
-    *,
-    base: str | Path | None,
-    revision: str | None,
-    like: str | Path | None,
-    device: str,
-) -> HookedModel:
-    """The model to train; one that the caller keeps is copied when its own weights will train."""
-    if not isinstance(model, HookedModel):
-        return load(model, base=base, revision=revision, like=like, dtype="float32", device=device)
-    if model.dtype != torch.float32:
-        raise InputRefused(
-            f"train: expected a model in float32 (the master weights), found {model.dtype}; "
-            "load it with dtype='float32' and train with the dtype 'bfloat16'"
-        )
-    checked(model)
-    return HookedModel(
-        model.hf if config.uses_lora else copy.deepcopy(model.hf),
-        model.tokenizer,
-        name=model.name,
-        fingerprint=model.fingerprint or weights_fingerprint(model.hf),
-        provenance=model.provenance,
-        notes=model.notes,
-    )
-
-
 def _tokenizer(model: HookedModel) -> Any:
     if model.tokenizer is None:
         raise InputRefused(
-            f"{model.name}: expected a model with a tokenizer, found none; load it from a "
-            "directory that has one"
+            f"{model.name}: expected a model with a tokenizer, found none; give it one with "
+            "hyperinterp.load(model, tokenizer=tokenizer)"
         )
     return model.tokenizer
 

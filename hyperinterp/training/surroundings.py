@@ -9,7 +9,7 @@ from transformers.integrations.integration_utils import get_available_reporting_
 
 from hyperinterp.distributed import Processes
 from hyperinterp.errors import InputRefused
-from hyperinterp.models import HookedModel
+from hyperinterp.models import AnyModel
 from hyperinterp.training.config import TrainConfig
 
 INSTALLABLE = ("tensorboard", "trackio", "wandb")
@@ -80,16 +80,16 @@ def tracker_faults(name: str) -> Iterator[None]:
         raise InputRefused(f"report_to: {name} stopped: {told}; {remedy}") from error
 
 
-def check_fsdp(model: str | Path | HookedModel, config: TrainConfig, processes: Processes) -> None:
+def check_fsdp(model: AnyModel, config: TrainConfig, processes: Processes) -> None:
     """Refuse what weights spread over several processes cannot do."""
     if processes.size == 1:
         raise InputRefused(
             "fsdp: expected several processes of one launcher, found one; leave "
             "it out, or start the command with torchrun"
         )
-    if isinstance(model, HookedModel):
+    if not isinstance(model, str | Path):
         raise InputRefused(
-            f"fsdp: expected the name of a model, found {model.name} in memory, which it would "
+            "fsdp: expected the name of a model, found one in memory, which it would "
             "leave spread over the processes; give its name or path"
         )
     if config.eval_every is not None:

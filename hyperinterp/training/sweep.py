@@ -10,17 +10,21 @@ from typing import Any
 
 from filelock import FileLock
 
+from hyperinterp.ambient import own_settings
+from hyperinterp.arguments import check_arguments, check_numbers
 from hyperinterp.block import Brief, frame, grid, rounded
 from hyperinterp.checkpoints import check_like, check_place, write_file
 from hyperinterp.checkpoints.files import translate_io_errors
 from hyperinterp.distributed import launched
 from hyperinterp.errors import InputRefused
-from hyperinterp.models import HookedModel, load
+from hyperinterp.models import AnyModel, check_given
+from hyperinterp.ranges import of_kind
 from hyperinterp.text import as_passages, check_chat
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.launcher import alone
 from hyperinterp.training.result import RESULT_NAME, TrainResult
 from hyperinterp.training.run import train
+from hyperinterp.training.starting import prepared
 from hyperinterp.training.targets import check_method
 from hyperinterp.training.tracker import Progress
 
@@ -124,8 +128,9 @@ def plan(
     }
 
 
+@own_settings()
 def sweep(
-    model: str | Path | HookedModel,
+    model: AnyModel,
     passages: Any,
     out: str | Path,
     config: TrainConfig,
@@ -133,7 +138,7 @@ def sweep(
     layers: Sequence[int],
     seeds: Sequence[int],
     heldout: Any,
-    base: str | Path | None = None,
+    base: AnyModel | None = None,
     revision: str | None = None,
     like: str | Path | None = None,
     device: str = "auto",
@@ -174,6 +179,10 @@ def sweep(
         InputRefused: as `train`; or `out` holds something else than a sweep, or a finished cell
             has another recipe, other data or other held-out passages.
     """
+    check_arguments(out=out, revision=revision, device=device, force=force, on_progress=on_progress)
+    of_kind("config", config, TrainConfig, "a hyperinterp.TrainConfig")
+    layers, seeds = check_numbers("layers", layers), check_numbers("seeds", seeds)
+    check_given(model, "model")
     out = Path(out)
     cells = plan(config, list(dict.fromkeys(layers)), list(dict.fromkeys(seeds)))
     if not cells:
@@ -187,13 +196,8 @@ def sweep(
     _refuse_other(out)
     rank, world = launched()
     with alone(world):
-        hooked = model
-        if not isinstance(model, HookedModel):
-            check_like(like, model, base)
-            hooked = load(
-                model, base=base, revision=revision, like=like, dtype="float32", device=device
-            )
-        assert isinstance(hooked, HookedModel)
+        check_like(like, model, base)
+        hooked = prepared(model, base=base, revision=revision, like=like, device=device)
         for each in cells.values():
             check_method(hooked, each)
         found = _written(out, cells, hooked.n_layers)
