@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -43,9 +44,13 @@ def marked(page, wanted):
     return "\n".join(code for mark, value, code in found if wanted(mark, value))
 
 
-def plain(mark, value):
-    """Blocks without a mark, and those whose package is there."""
-    return not mark or (mark == "needs" and importlib.util.find_spec(value) is not None)
+def plain(mark, _value):
+    return not mark
+
+
+def needing(mark, _value):
+    """Blocks without a mark, and those that need another library, which come after them."""
+    return mark in ("", "needs")
 
 
 def is_full(mark, _value):
@@ -75,6 +80,20 @@ def test_python_blocks_run(page, monkeypatch, tmp_path):
 )
 def test_long_python_blocks_run(page, monkeypatch, tmp_path):
     execute(marked(page, is_full), str(page), monkeypatch, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if marked(page, needing) != marked(page, plain)],
+    ids=lambda page: str(page.relative_to(DOCS)),
+)
+def test_python_blocks_that_need_another_library_run_in_a_process_of_their_own(page, tmp_path):
+    """nnsight reads the file that it runs from, and gives every object of Python a new method."""
+    script = tmp_path / "page.py"
+    script.write_text(marked(page, needing), encoding="utf-8")
+    asked = [sys.executable, str(script)]
+    found = subprocess.run(asked, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert found.returncode == 0, found.stderr[-2000:]
 
 
 def test_there_are_blocks_of_both_kinds():
