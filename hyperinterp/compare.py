@@ -7,16 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
 from hyperinterp.ambient import own_settings
 from hyperinterp.analyses.results import Claim
 from hyperinterp.arguments import check_arguments
-from hyperinterp.checkpoints import check_like
+from hyperinterp.checkpoints import check_like, load_tokenizer
 from hyperinterp.course import read_course
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
 from hyperinterp.ledger import Ledger, Progress, silent
-from hyperinterp.models import AnyModel, HookedModel, check_given, taken
+from hyperinterp.models import AnyModel, HookedModel, check_given, differing_settings, taken
 from hyperinterp.provenance import facts_of, provenance_of, rounded
 from hyperinterp.ranges import of_kind
 from hyperinterp.report.claims import NOT_ASKED
@@ -101,6 +103,7 @@ def compare(
     split: str | None = None,
     column: str | None = None,
     chat: str = "auto",
+    tokenizer: str | Path | PreTrainedTokenizerBase | None = None,
 ) -> Report:
     """Measure what changed from `base` to `fitted` and judge every claim that can be tested.
 
@@ -139,6 +142,8 @@ def compare(
         chat: "auto" puts conversations into the chat template, "on" plain texts too, as what a
             user says; "off" reads text as it is and refuses conversations. The template is the
             base's, or the fitted model's where the base has none, for all models.
+        tokenizer: reads the text for all models in place of their own: a tokenizer, or the name of
+            a checkpoint that has it.
 
     Returns:
         The report; nothing is written.
@@ -174,9 +179,14 @@ def compare(
     options: dict[str, Any] = {
         "dtype": dtype, "device": device, "device_map": device_map, "like": like,
     }  # fmt: skip
+    reader = None if tokenizer is None else load_tokenizer(tokenizer)
     loaded = _load_all(base, fitted, control, twins, options, progress)
     load_seconds = time.perf_counter() - start
     first, second, third, twins = loaded
+    if reader is not None:
+        first, second = first.reading_with(reader), second.reading_with(reader)
+        third = None if third is None else third.reading_with(reader)
+        twins = tuple(twin.reading_with(reader) for twin in twins)
     study = Study(
         base=first,
         fitted=second,
@@ -306,5 +316,10 @@ def _provenance(study: Study, preset: str, seed: int) -> Provenance:
         checkpoints.append(facts_of(study.control, "control"))
     checkpoints += [facts_of(twin, "late-stage") for twin in study.late_stage]
     if study.base.fingerprint and study.base.fingerprint == study.fitted.fingerprint:
-        study.ledger.warnings.append("Base and fitted model have the same weights.")
+        same = not any(it.acts.kinds for it in differing_settings(study.base, study.fitted))
+        study.ledger.warn(
+            "Base and fitted model have the same weights and settings."
+            if same
+            else "Base and fitted model have the same weights and differ in settings alone."
+        )
     return provenance_of(study, checkpoints, preset, seed)

@@ -25,16 +25,21 @@ class Frequencies:
     counts: dict[int, int]
     origin: str = "the table given"
 
-    def of_size(self, vocabulary: int) -> list[int]:
+    def of_size(self, vocabulary: int, rows: int | None = None) -> list[int]:
         """One count per token id below `vocabulary`.
 
+        Args:
+            vocabulary: how many ids are compared.
+            rows: how many ids a model has, where some of them are not compared; as many by
+                default. Counts of ids between the two are left out.
+
         Raises:
-            InputRefused: the table names an id that the vocabulary does not have.
+            InputRefused: the table names an id that no model has.
         """
-        largest = max(self.counts, default=0)
-        if largest >= vocabulary:
+        largest, known = max(self.counts, default=0), max(vocabulary, rows or 0)
+        if largest >= known:
             raise InputRefused(
-                f"{self.origin}: expected token ids below {vocabulary}, found {largest}; "
+                f"{self.origin}: expected token ids below {known}, found {largest}; "
                 "make the table with the tokenizer of these models"
             )
         return [self.counts.get(token, 0) for token in range(vocabulary)]

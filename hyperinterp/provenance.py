@@ -27,7 +27,7 @@ def facts_of(model: HookedModel, role: str) -> CheckpointFacts:
         parameters=sum(item.numel() for item in model.hf.parameters()),
         layers=model.n_layers,
         d_model=model.d_model,
-        vocabulary=model.vocab_size,
+        vocabulary=model.rows,
         trained=dict(model.provenance),
     )
 

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from hyperinterp.capture import ContextRows, Contexts, PairRun, Partial, over_logits, run_pair
-from hyperinterp.checkpoints import check_place, check_vocabulary
+from hyperinterp.checkpoints import check_place
 from hyperinterp.continuations import Continuations
 from hyperinterp.distributed import ALONE, Processes
-from hyperinterp.errors import InputRefused
+from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.frequencies import Frequencies
 from hyperinterp.ledger import Ledger
-from hyperinterp.models import HookedModel, checked
-from hyperinterp.pairs import check_pair
+from hyperinterp.models import HookedModel, checked, settings_digest
+from hyperinterp.pairs import check_pair, settings_notes
 from hyperinterp.sites import Site, part_sites, stream_sites
 from hyperinterp.sizes import Sizes
 from hyperinterp.text import (
@@ -36,8 +36,11 @@ from hyperinterp.text import (
     shared_ngrams,
     tokenise,
 )
+from hyperinterp.vocabulary import check_ids, on_shared_tokens, reading_notes, shared_tokens
 
 T = TypeVar("T")
+
+_TRIED = 8  # passages on which two tokenizers are compared
 
 
 @dataclass
@@ -89,24 +92,51 @@ class Study:
         for other in (self.fitted, self.control, *self.late_stage):
             if other is not None:
                 check_pair(self.base, other)
-        if self.base.tokenizer is None:
-            raise InputRefused(
-                f"{self.base.name}: expected a tokenizer, found none; copy its tokenizer files "
-                "beside it"
-            )
-        check_vocabulary(self.base.hf, self.base.tokenizer, self.base.name)
-        if self.frequencies is not None:
-            self.frequencies.of_size(self.base.vocab_size)
         self.passages = self.passages.head(self.sizes.prompts)
         for model in self.models.values():
             checked(model)
             self.ledger.warn(*model.notes)
+        shared, notes = on_shared_tokens(self.models)
+        self.ledger.warn(*notes)
+        self._take(shared)
+        if self.frequencies is not None:
+            self.frequencies.of_size(self.base.vocab_size, self.most_rows)
         self._check_corpus()
+
+    def _take(self, models: dict[str, HookedModel]) -> None:
+        """Go on with these models, on the tokens that they share, and tell how they differ."""
+        self.base, self.fitted = models["base"], models["fitted"]
+        self.control = models.get("control")
+        self.late_stage = tuple(m for role, m in models.items() if role.startswith("late-stage"))
+        texts = self.passages.head(_TRIED).texts
+        for model in models.values():
+            self.ledger.warn(*settings_notes(self.base, model))
+            self.ledger.warn(*reading_notes(self.base, model, texts))
+
+    def admitted(self, model: HookedModel) -> HookedModel:
+        """A further model, checked against the base and limited to the base's tokens.
+
+        Raises:
+            MismatchedPair: the model is not of the base's architecture and vocabulary.
+            UnsupportedModel: it fails its self-check.
+        """
+        check_pair(self.base, model)
+        shared = shared_tokens(self.base, model)
+        if shared.count < self.base.vocab_size:
+            raise MismatchedPair(
+                f"{model.name}: expected the {self.base.vocab_size} tokens that the base has, "
+                f"found {shared.count} of them; name checkpoints of one vocabulary"
+            )
+        checked(model)
+        self.ledger.warn(*model.notes, *shared.notes, *settings_notes(self.base, model))
+        return model.on_tokens(self.base.vocab_size)
 
     def _check_corpus(self) -> None:
         """Refuse a corpus, or a folder for its sums, before hours of work rather than after."""
         if self.stream is not None:
-            self.base.check_length(self.sizes.context_tokens, "context_tokens for the corpus")
+            check_ids(self.base, self.stream.largest, str(self.stream.corpus))
+            for model in self.models.values():
+                model.check_length(self.sizes.context_tokens, "context_tokens for the corpus")
         if self.partial is None:
             return
         if self.corpus is None:
@@ -124,6 +154,11 @@ class Study:
                 "partial sums: expected models with a fingerprint, so that the sums of others are "
                 "never taken for theirs; found none (load them by name)"
             )
+
+    @property
+    def most_rows(self) -> int:
+        """Token ids of the largest vocabulary among the models, shared or not."""
+        return max(model.rows for model in self.models.values())
 
     @property
     def logit_precision(self) -> float:
@@ -155,7 +190,9 @@ class Study:
         needed = max(
             longest, rows.openings(self.sizes.prompt_tokens).length + self.sizes.new_tokens
         )
-        self.base.check_length(needed, "context_tokens or new_tokens")
+        check_ids(self.base, max(max(row) for row in rows.rows), self.passages.origin)
+        for model in self.models.values():
+            model.check_length(needed, "context_tokens or new_tokens")
         return rows
 
     @cached_property
@@ -184,6 +221,7 @@ class Study:
         if self.training is None:
             return None
         rows = tokenise(self.tokenizer, contents(self.training, self.template), 1_000_000)
+        check_ids(self.base, max(max(row) for row in rows.rows), self.training.origin)
         held_out = self.contexts_rows.rows
         if self.contexts_rows.conversations:  # a template is the same for all
             held_out = tokenise(
@@ -246,6 +284,7 @@ class Study:
             return None
         key = {
             "fingerprints": [self.base.fingerprint, self.fitted.fingerprint],
+            "settings": [settings_digest(self.base), settings_digest(self.fitted)],
             "dtype": str(self.base.dtype),
             "corpus": self.stream.sha256,
             "sites": [site.key for site in self.geometry_sites],

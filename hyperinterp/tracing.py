@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
 from hyperinterp.ambient import own_settings
 from hyperinterp.analyses.results import Measured, missing
 from hyperinterp.analyses.trace import alone, beside, side
 from hyperinterp.arguments import check_arguments
-from hyperinterp.checkpoints import check_like
+from hyperinterp.checkpoints import check_like, load_tokenizer
 from hyperinterp.checkpoints.manifest import MANIFEST_NAME, read_manifest
 from hyperinterp.course import Course, read_course
 from hyperinterp.errors import InputRefused, MismatchedPair
@@ -128,6 +130,7 @@ def trace(
     split: str | None = None,
     column: str | None = None,
     chat: str = "auto",
+    tokenizer: str | Path | PreTrainedTokenizerBase | None = None,
 ) -> Trace:
     """Measure the base and every checkpoint of a run on the same held-out prompts.
 
@@ -152,6 +155,8 @@ def trace(
         split: of the prompts; see `as_passages`.
         column: their field of text; see `as_passages`.
         chat: "auto", "on" or "off", as in `compare`.
+        tokenizer: reads the text for all models in place of their own: a tokenizer, or the name of
+            a checkpoint that has it.
 
     Returns:
         The base first, then every checkpoint by step, with their measures; `save` writes the page.
@@ -185,6 +190,8 @@ def trace(
             "name it with --base"
         )
     under = named if isinstance(named, str | Path) else first
+    if tokenizer is not None:
+        first = first.reading_with(load_tokenizer(tokenizer))
     study = Study(
         base=first,
         fitted=first,
@@ -202,7 +209,7 @@ def trace(
             f"among {len(study.passages)}"
         )
     course = read_course(_folder(run))
-    ours = side(study, first, "base")
+    ours = side(study, study.base, "base")
     points = [
         TracePoint("base", (), 0, 0, _first_loss(course), first.fingerprint, alone(study, ours))
     ]
@@ -215,7 +222,9 @@ def trace(
         told = {name: item.facts.get(name) for name in ("step", "epoch", "epoch_loss")}
         told["levels"] = list(item.facts.get("levels") or ())
         facts.append(replace(facts_of(model, item.name), trained=told))
-        study.ledger.warn(*model.notes)
+        if tokenizer is not None:
+            model = model.reading_with(study.tokenizer)
+        model = study.admitted(model)
         observed = beside(study, ours, model, side(study, model, item.name))
         loss = _loss(item, course)
         points.append(

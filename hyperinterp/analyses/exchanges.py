@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from torch import nn
 
 from hyperinterp.models import (
@@ -14,6 +13,7 @@ from hyperinterp.models import (
     differing_settings,
     paths_of,
     same_function,
+    same_tensor,
     weights_of,
 )
 from hyperinterp.study import Study
@@ -113,7 +113,7 @@ def reweighted(base: HookedModel, fitted: HookedModel) -> tuple[int, ...]:
     def differ(ours: nn.Module, theirs: nn.Module) -> bool:
         known = weights_of(theirs)
         return any(
-            not torch.equal(tensor, known[name].to(tensor.device))
+            not same_tensor(tensor, known[name])
             for name, tensor in weights_of(ours).items()
             if name in known  # a table of one model alone is a setting
         )

@@ -45,7 +45,8 @@ def token_frequencies(study: Study) -> tuple[Tensor, str]:
     """
     size = study.base.vocab_size
     if study.frequencies is not None:
-        return torch.tensor(study.frequencies.of_size(size)), study.frequencies.origin
+        counts = study.frequencies.of_size(size, study.most_rows)
+        return torch.tensor(counts), study.frequencies.origin
     rows = [*study.contexts_rows.rows]
     source = "tokens of the held-out passages"
     if study.training_rows is not None:

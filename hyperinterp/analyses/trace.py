@@ -14,8 +14,7 @@ from hyperinterp.analyses.twins import Reading, pair_over_contexts, read
 from hyperinterp.block import Brief
 from hyperinterp.capture import ModelRun, PromptSink, rows_of_prompts, run_one
 from hyperinterp.generation import GREEDY, Generated
-from hyperinterp.models import HookedModel, checked
-from hyperinterp.pairs import check_pair
+from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind, block_outputs, stream_sites
 from hyperinterp.study import Study
 from probes import LeaveOneOut, bucket_counts, jackknife
@@ -105,16 +104,12 @@ def side(study: Study, model: HookedModel, role: str) -> Side:
 
     Args:
         study: passages and sizes.
-        model: the model.
+        model: the model, as `Study.admitted` gives it.
         role: what to call it while it runs.
 
     Raises:
-        MismatchedPair: the model is not of the base's architecture and tokenizer.
-        UnsupportedModel: the model fails its self-check.
         NumericalFault: an activation is NaN or infinite.
     """
-    check_pair(study.base, model)
-    checked(model)
     rows, sizes = study.contexts_rows, study.sizes
     sites = stream_sites(model.n_layers)
     with study.ledger.timed("reading"):

@@ -15,7 +15,7 @@ from hyperinterp.checkpoints.manifest import FileEntry, Manifest, verify_directo
 from hyperinterp.checkpoints.saving import save_adapter, save_checkpoint
 from hyperinterp.checkpoints.source import Source, check_like, resolve
 from hyperinterp.checkpoints.summary import CheckpointSummary, inspect_checkpoint
-from hyperinterp.checkpoints.tokenizers import nearby_tokenizer
+from hyperinterp.checkpoints.tokenizers import load_tokenizer, nearby_tokenizer
 
 __all__ = [
     "AdapterInfo",
@@ -33,6 +33,7 @@ __all__ = [
     "export_bundle",
     "inspect_checkpoint",
     "load_checkpoint",
+    "load_tokenizer",
     "nearby_tokenizer",
     "read_bundle",
     "resolve",

@@ -179,10 +179,23 @@ def read_tokenizer(root: Path, what: str) -> PreTrainedTokenizerBase:
         tokenizer: Any = AutoTokenizer.from_pretrained(
             root, local_files_only=True, trust_remote_code=False
         )
-    tokenizer.name_or_path = what
-    for key in ("local_files_only", "is_local", "name_or_path"):
+    for key in ("local_files_only", "is_local"):
         tokenizer.init_kwargs.pop(key, None)
+    name_tokenizer(tokenizer, what)
     return tokenizer
+
+
+def name_tokenizer(tokenizer: PreTrainedTokenizerBase, what: str, place: str | None = None) -> None:
+    """Name a tokenizer after its source rather than after a directory that is about to go.
+
+    Args:
+        tokenizer: Changed in place.
+        what: Its name.
+        place: Where others can load it anew, as transformer-lens does to have it begin texts;
+            its name by default.
+    """
+    tokenizer.name_or_path = what
+    tokenizer.init_kwargs["name_or_path"] = what if place is None else place
 
 
 def check_vocabulary(

@@ -23,9 +23,11 @@ from hyperinterp.checkpoints.building import (
     build_tokenizer,
     check_finite,
     check_vocabulary,
+    name_tokenizer,
     no_room,
     quiet_transformers,
 )
+from hyperinterp.checkpoints.builtin import find_builtin
 from hyperinterp.checkpoints.fingerprints import adapter_fingerprint
 from hyperinterp.checkpoints.opening import open_source
 from hyperinterp.checkpoints.source import Source, resolve
@@ -125,6 +127,9 @@ def load_checkpoint(
         loaded.provenance = dict(stored.provenance)
         loaded.notes = tuple(dict.fromkeys((*stored.notes, *loaded.notes)))
     check_vocabulary(loaded.model, loaded.tokenizer, source.name)
+    folder = find_builtin(source.name) if source.kind == "builtin" else None
+    if folder is not None and loaded.tokenizer is not None:
+        name_tokenizer(loaded.tokenizer, source.name, str(folder))
     loaded.dtype = dtype
     _move(loaded, device)
     loaded.model.eval()

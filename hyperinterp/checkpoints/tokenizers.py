@@ -1,4 +1,4 @@
-"""The tokenizer of a model in memory, found where its weights once came from."""
+"""A tokenizer by itself: that of a checkpoint, or of where a model in memory once came from."""
 
 from pathlib import Path
 
@@ -7,10 +7,42 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.checkpoints import builtin
-from hyperinterp.checkpoints.building import read_tokenizer
-from hyperinterp.checkpoints.source import is_hub_id
+from hyperinterp.checkpoints.building import build_tokenizer, read_tokenizer
+from hyperinterp.checkpoints.opening import open_source
+from hyperinterp.checkpoints.source import is_hub_id, resolve
 from hyperinterp.checkpoints.staging import private_directory, stage_tokenizer
 from hyperinterp.errors import InputRefused
+
+
+def load_tokenizer(
+    given: str | Path | PreTrainedTokenizerBase, revision: str | None = None
+) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a checkpoint, without its model.
+
+    Args:
+        given: any name of a checkpoint, a directory that holds tokenizer files alone, or a
+            tokenizer, which is returned as it is.
+        revision: Hub revision.
+
+    Raises:
+        InputRefused: The name cannot be used, or no tokenizer is there.
+    """
+    if isinstance(given, PreTrainedTokenizerBase):
+        return given
+    folder = Path(given).expanduser()
+    if folder.is_dir():
+        with private_directory() as root:
+            there = stage_tokenizer(folder, root)
+            found = read_tokenizer(root, str(given)) if there else None
+    else:
+        with open_source(resolve(given, revision)) as stored:
+            found = build_tokenizer(stored, str(given))
+    if found is None:
+        raise InputRefused(
+            f"{given}: expected tokenizer files (tokenizer.json, ...), found none; name a "
+            "checkpoint that has them"
+        )
+    return found
 
 
 def nearby_tokenizer(name: str) -> PreTrainedTokenizerBase | None:

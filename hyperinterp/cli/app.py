@@ -22,6 +22,7 @@ from hyperinterp.cli.options import (
     Seed,
     Split,
     Texts,
+    Tokenizer,
     formats,
     refuse_launcher,
     refuse_taken,
@@ -70,6 +71,7 @@ def compare(
         list[str] | None,
         typer.Option(help="Twin trained in the last blocks only (C7); may be repeated."),
     ] = None,
+    tokenizer: Tokenizer = None,
     prompts: Prompts = None,
     corpus: Annotated[
         str | None, typer.Option(help="Text of any length for the geometry of C5, streamed.")
@@ -152,6 +154,7 @@ def compare(
             corpus=text,
             partial=partial,
             chat=chat,
+            tokenizer=tokenizer,
         )
     leave(processes)
     if not processes.first:

@@ -48,6 +48,10 @@ Chat = Annotated[
         help="auto: messages are put into the chat template; on: plain texts too; off: none."
     ),
 ]
+Tokenizer = Annotated[
+    str | None,
+    typer.Option(help="Checkpoint whose tokenizer reads the text, in place of the models' own."),
+]
 BatchRows = Annotated[int, typer.Option(help="Rows per forward pass.")]
 
 # What `train` works on.

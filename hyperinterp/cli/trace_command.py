@@ -15,6 +15,7 @@ def trace(
         str | None, typer.Option(help="Where the base is now, if not where the run says.")
     ] = None,
     like: o.Like = None,
+    tokenizer: o.Tokenizer = None,
     prompts: o.Prompts = None,
     column: o.Column = None,
     split: o.Split = None,
@@ -58,6 +59,7 @@ def trace(
             dtype=dtype,
             device=device,
             progress=reporter,
+            tokenizer=tokenizer,
         )
     written = found.save(target, figures=formats, force=force)
     if json:

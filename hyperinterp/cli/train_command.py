@@ -13,6 +13,7 @@ def train(
     model: Annotated[str, typer.Argument(help="The checkpoint to start from.")],
     like: o.Like = None,
     method: o.Method = "late-stage",
+    tokenizer: o.Tokenizer = None,
     data: o.Data = None,
     column: o.Column = None,
     split: o.Split = None,
@@ -88,6 +89,7 @@ def train(
 
     job = Job(
         model, out, fields, data=data, column=column, split=split, chat=chat, like=like,
+        tokenizer=tokenizer,
         count=passages, heldout=heldout, device=device, force=force, json=json, fsdp=fsdp,
     )  # fmt: skip
     if swept and fsdp:

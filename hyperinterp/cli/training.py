@@ -36,6 +36,7 @@ class Job:
         model: the checkpoint to start from.
         out: where the checkpoint, or the sweep, goes.
         fields: of the recipe, without blocks and seed.
+        tokenizer: checkpoint whose tokenizer reads the passages; None for the model's own.
         data: training passages by path or id; None for the built-in fiction.
         column: field that holds the text, as --column says it.
         split: split of the texts, as --split says it.
@@ -52,6 +53,7 @@ class Job:
     model: str
     out: Path
     fields: dict[str, Any]
+    tokenizer: str | None = None
     data: str | None = None
     column: str | None = None
     split: str | None = None
@@ -106,6 +108,7 @@ class Job:
                 processes=processes,
                 fsdp=self.fsdp,
                 chat=self.chat,
+                tokenizer=self.tokenizer,
             )
         leave(processes)
         if processes.first:
@@ -138,6 +141,7 @@ class Job:
                 force=self.force,
                 on_progress=told,
                 chat=self.chat,
+                tokenizer=self.tokenizer,
             )
         show_sweep(found, as_json=self.json)
 

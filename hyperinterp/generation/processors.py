@@ -22,8 +22,11 @@ class ArmProcessor(LogitsProcessor):
         decodings: Sequence[Decoding],
         prompts: Sequence[int],
         target: HookedModel | None = None,
+        *,
+        vocabulary: int | None = None,
     ) -> None:
         self._name = name
+        self._vocabulary = vocabulary
         self._decodings = decodings
         self._matched = [row for row, arm in enumerate(decodings) if arm.match_entropy]
         self._match = None if target is None or not self._matched else _EntropyMatch(target)
@@ -35,9 +38,10 @@ class ArmProcessor(LogitsProcessor):
 
         Args:
             input_ids: all ids so far, `[row, position]`.
-            scores: the model's logits of the next token, `[row, vocab]`.
+            scores: the model's logits of the next token, `[row, vocab]`; ids beyond the
+                vocabulary that was given are left out, and so are never chosen.
         """
-        scores = scores.float().clone()
+        scores = scores[:, : self._vocabulary].float().clone()
         check_logits(self._name, scores, masked=self._match is None)
         self._shifts.add_to(scores)
         if self._match is not None:
@@ -153,7 +157,7 @@ class _EntropyMatch:
                 use_cache=True,
                 logits_to_keep=1,
             )
-        logits = output.logits[:, -1].float()
+        logits = output.logits[:, -1, : self._target.vocab_size].float()
         check_logits(self._target.name, logits)
         wanted = entropy(logits)
         match = matched_temperature(scores, wanted, per_context=True)

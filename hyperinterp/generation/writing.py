@@ -96,7 +96,13 @@ class Writer:
         """One batch, written: the text of every job."""
         model = self.model
         decodings, numbers = zip(*(self.jobs[job] for job in chosen), strict=True)
-        processor = ArmProcessor(model.name, decodings, numbers, self.match_entropy_of)
+        processor = ArmProcessor(
+            model.name,
+            decodings,
+            numbers,
+            self.match_entropy_of,
+            vocabulary=model.vocab_size,
+        )
         with _plain_decoding(model), torch.no_grad():
             output = model.hf.generate(  # pyright: ignore[reportCallIssue]
                 input_ids=ids.to(model.device),
@@ -116,7 +122,7 @@ class Writer:
             do_sample=False,
             num_beams=1,
             eos_token_id=list(self.stops) or None,
-            pad_token_id=self.stops[0] if self.stops else 0,
+            pad_token_id=next((k for k in self.stops if k < self.model.vocab_size), 0),
             use_cache=True,
         )
 

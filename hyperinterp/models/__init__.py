@@ -5,7 +5,14 @@ from hyperinterp.models.hooked import HookedModel, Recording, SelfCheck
 from hyperinterp.models.load import load, taken
 from hyperinterp.models.parts import Part, PartKind, blocks, paths_of
 from hyperinterp.models.placement import devices_of, weights_of
-from hyperinterp.models.settings import Acts, Setting, differing_settings, same_function
+from hyperinterp.models.settings import (
+    Acts,
+    Setting,
+    differing_settings,
+    same_function,
+    same_tensor,
+    settings_digest,
+)
 from hyperinterp.models.surgery import perturbed, transplanted
 from hyperinterp.models.wrapping import AnyModel, as_hooked, check_given, check_tokenizer
 
@@ -30,7 +37,9 @@ __all__ = [
     "paths_of",
     "perturbed",
     "same_function",
+    "same_tensor",
     "self_check",
+    "settings_digest",
     "taken",
     "transplanted",
     "weights_of",

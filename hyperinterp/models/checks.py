@@ -142,9 +142,15 @@ def self_check(model: HookedModel) -> SelfCheck:
         NumericalFault: a logit is NaN or infinite; minus infinity for single token ids passes, as
             a model may be read and write without them.
     """
+    if model.dtype not in TOLERANCE:
+        raise UnsupportedModel(
+            f"{model.name}: expected weights of float32, bfloat16, float16 or float64, found "
+            f"{str(model.dtype).removeprefix('torch.')}; load it de-quantised, or `.to("
+            "torch.bfloat16)`"
+        )
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, model.vocab_size, (2, 7), generator=generator)
-    tolerance = TOLERANCE.get(model.dtype, 1e-4)
+    tolerance = TOLERANCE[model.dtype]
     check_logits(model.name, model.logits(ids).float(), masked=True)
     causal = _causal_error(model, ids)
     if not causal <= tolerance:

@@ -141,15 +141,29 @@ class HookedModel:
         self.carriers: list[Carries] = []
         self._tokens: int | None = None
 
-    def on_tokens(self, count: int) -> "HookedModel":
+    def on_tokens(
+        self, count: int, tokenizer: PreTrainedTokenizerBase | None = None
+    ) -> "HookedModel":
         """The same model, with logits of the first `count` token ids only.
 
         Args:
             count: how many ids; those from there on have no logit, and are never written.
+            tokenizer: takes the place of the model's own where it is given.
         """
         limited = copy.copy(self)
         limited._tokens = count
+        limited.tokenizer = self.tokenizer if tokenizer is None else tokenizer
         return limited
+
+    def reading_with(self, tokenizer: PreTrainedTokenizerBase) -> "HookedModel":
+        """The same model with another tokenizer.
+
+        Args:
+            tokenizer: takes the place of the model's own.
+        """
+        other = copy.copy(self)
+        other.tokenizer = tokenizer
+        return other
 
     # -- parts -----------------------------------------------------------------------------
 

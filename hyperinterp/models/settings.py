@@ -4,6 +4,7 @@ A setting that is in neither list below is taken to act in every part: a differe
 nothing costs time, one that is passed over makes a figure wrong.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -132,6 +133,13 @@ def differing_settings(first: HookedModel, second: HookedModel) -> tuple[Setting
     return tuple(found.values())
 
 
+def settings_digest(model: HookedModel) -> str:
+    """A digest of all settings that may act, to tell apart models of equal weights."""
+    flat = _flat(_config(model.hf))
+    acting = {k: v for k, v in flat.items() if not any(map(_IDLE.search, k.split(".")))}
+    return hashlib.sha256(repr(sorted(acting.items())).encode()).hexdigest()
+
+
 def _config(hf: PreTrainedModel) -> dict[str, Any]:
     return hf.config.get_text_config(decoder=True).to_dict()
 
@@ -173,7 +181,7 @@ def _beside_config(first: HookedModel, second: HookedModel) -> Iterator[Setting]
         ours, theirs = _plain(module), _plain(other)
         buffers = dict(other.named_buffers(recurse=False))
         for name, tensor in module.named_buffers(recurse=False):
-            if name not in buffers or not _same(tensor, buffers[name]):
+            if name not in buffers or not same_tensor(tensor, buffers[name]):
                 ours[name], theirs[name] = "a table", "another table"
         for name in sorted(ours.keys() & theirs.keys()):
             if ours[name] != theirs[name]:
@@ -185,8 +193,13 @@ def _beside_config(first: HookedModel, second: HookedModel) -> Iterator[Setting]
             yield Setting(name, names[0][name], names[1][name], _where(name))
 
 
-def _same(first: torch.Tensor, second: torch.Tensor) -> bool:
-    return first.shape == second.shape and torch.equal(first, second.to(first.device))
+def same_tensor(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Whether two tensors hold the same numbers in the same shape and dtype, on any device."""
+    if first.shape != second.shape or first.dtype != second.dtype:
+        return False
+    if first.is_floating_point() and first.itemsize == 1:  # torch compares no 8-bit floats
+        first, second = first.view(torch.uint8), second.view(torch.uint8)
+    return torch.equal(first, second.to(first.device))
 
 
 def _plain(module: nn.Module) -> dict[str, Any]:
@@ -210,7 +223,7 @@ def same_function(first: nn.Module, second: nn.Module) -> bool:
     ours, theirs = weights_of(first), weights_of(second)
     if ours.keys() != theirs.keys():
         return False
-    if not all(_same(tensor, theirs[name]) for name, tensor in ours.items()):
+    if not all(same_tensor(tensor, theirs[name]) for name, tensor in ours.items()):
         return False
     pairs = zip(first.modules(), second.modules(), strict=False)
     return all(type(a) is type(b) and _plain(a) == _plain(b) for a, b in pairs)

@@ -81,6 +81,7 @@ class TokenStream:
         long: conversations left out, because cutting them would cut the template.
         sha256: digest of the token ids in order, hexadecimal.
         digests: of the rows of every block, by which a change is seen before it is measured.
+        largest: the largest token id.
     """
 
     corpus: Corpus
@@ -98,6 +99,7 @@ class TokenStream:
     conversations: int = 0
     long: int = 0
     digests: tuple[bytes, ...] = field(default=(), repr=False)
+    largest: int = 0
 
     def __len__(self) -> int:
         return self.n_rows
@@ -188,13 +190,14 @@ def open_stream(
     Raises:
         InputRefused: the corpus cannot be read, or holds no passage that fits.
     """
-    counts, rows, whole, digests = Counter[str](), 0, hashlib.sha256(), []
+    counts, rows, largest, whole, digests = Counter[str](), 0, 0, hashlib.sha256(), []
     opened = TokenStream(corpus, tokenizer, length, min_length, chat=chat)
     for block in opened._blocks(counts):
         rows += len(block)
         digests.append(_digest(block))
         for row in block:
             whole.update(_bytes(row))
+            largest = max(largest, *row)
     if rows < 2:
         raise InputRefused(
             f"{corpus}: expected at least 2 passages of {min_length} tokens or more"
@@ -213,4 +216,5 @@ def open_stream(
         long=counts["long"],
         sha256=whole.hexdigest(),
         digests=tuple(digests),
+        largest=largest,
     )

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.ambient import own_settings
 from hyperinterp.arguments import check_arguments
-from hyperinterp.checkpoints import check_like
+from hyperinterp.checkpoints import check_like, check_vocabulary, load_tokenizer
 from hyperinterp.course import LOG_NAME
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
@@ -61,6 +62,7 @@ def train(
     split: str | None = None,
     column: str | None = None,
     chat: str = "auto",
+    tokenizer: str | Path | PreTrainedTokenizerBase | None = None,
 ) -> TrainResult:
     """Hyperfit a causal language model.
 
@@ -94,6 +96,8 @@ def train(
         chat: "auto" puts conversations into the model's chat template, "on" plain texts too, as
             what a user says; "off" reads text as it is and refuses conversations. All tokens of
             a conversation are learnt.
+        tokenizer: reads the passages in place of the model's own, and is saved with what is
+            trained: a tokenizer, or the name of a checkpoint that has it.
 
     Returns:
         What the run made: its directory, epochs, steps, loss in nats, and the rule that ended it.
@@ -134,11 +138,14 @@ def train(
     hooked = prepared(model, base=base, revision=revision, like=like, device=device)
     if isinstance(model, HookedModel):
         hooked = own(hooked, weights_train=not config.uses_lora)
+    if tokenizer is not None:
+        hooked = hooked.reading_with(load_tokenizer(tokenizer))
+        check_vocabulary(hooked.hf, hooked.tokenizer, hooked.name)
     check_method(hooked, config)
-    tokenizer = _tokenizer(hooked)
-    template = chat_of(chat, [(hooked.name, tokenizer)])
-    rows, data = prepare_rows(tokenizer, learnt, config.seq_len, template)
-    held = None if unseen is None else tokenise(tokenizer, unseen, config.seq_len, chat=template)
+    reader = _tokenizer(hooked)
+    template = chat_of(chat, [(hooked.name, reader)])
+    rows, data = prepare_rows(reader, learnt, config.seq_len, template)
+    held = None if unseen is None else tokenise(reader, unseen, config.seq_len, chat=template)
     lengths = [len(row) for some in (rows, held) if some is not None for row in some.rows]
     hooked.check_length(max(lengths), "seq_len")
     digest = None if unseen is None else unseen.sha256
@@ -163,7 +170,7 @@ def _tokenizer(model: HookedModel) -> Any:
     if model.tokenizer is None:
         raise InputRefused(
             f"{model.name}: expected a model with a tokenizer, found none; give it one with "
-            "hyperinterp.load(model, tokenizer=tokenizer)"
+            "--tokenizer or tokenizer="
         )
     return model.tokenizer
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.ambient import own_settings
 from hyperinterp.arguments import check_arguments, check_numbers
@@ -147,6 +148,7 @@ def sweep(
     split: str | None = None,
     column: str | None = None,
     chat: str = "auto",
+    tokenizer: str | Path | PreTrainedTokenizerBase | None = None,
 ) -> Sweep:
     """Train every cell that is not done yet, one after the other.
 
@@ -171,6 +173,7 @@ def sweep(
         split: of both texts; see `as_passages`.
         column: their field of text; see `as_passages`.
         chat: "auto", "on" or "off", as in `train`.
+        tokenizer: as in `train`.
 
     Returns:
         The table of all cells that are finished by now, whichever process trained them.
@@ -210,6 +213,7 @@ def sweep(
             result = train(
                 hooked, learnt, out / name, cells[name], heldout=unseen, force=force,
                 resume=not force, on_progress=told, chat=chat,
+                tokenizer=tokenizer,
             )  # fmt: skip
             if result.heldout_sha256 != unseen.sha256:
                 raise InputRefused(

@@ -18,6 +18,7 @@ from hyperinterp.report.schema import Report
 from hyperinterp.sites import Site, SiteKind, part_sites, stream_sites
 from hyperinterp.sizes import PRESETS
 from hyperinterp.text import Passage, Passages, TokenRows, read_passages, tokenise
+from hyperinterp.vocabulary import shared_tokens
 from probes import kl_divergence, token_ranks
 from tests.hyperinterp.conftest import make_tiny
 from tests.hyperinterp.training import factory
@@ -163,12 +164,13 @@ def mismatch_rows() -> list[dict[str, Any]]:
         "family": (llama, factory.tiny("gpt2"), "family"),
         "blocks": (llama, _resized(num_hidden_layers=2), "blocks"),
         "width": (llama, _resized(hidden_size=64), "width"),
-        "vocabulary": (llama, _resized(vocab_size=300), "vocabulary"),
-        "tokenizer": (llama, HookedModel(llama.hf, _renamed(tokenizer())), "tokenizer"),
+        "shapes": (llama, _resized(intermediate_size=96), "tensors"),
+        "tokenizer": (llama, HookedModel(llama.hf, _renamed(tokenizer())), "vocabulary"),
     }
     rows = []
     for name, (base, other, word) in cases.items():
-        rows.append({"name": name, **refusal(lambda b=base, o=other: check_pair(b, o), word)})
+        check = shared_tokens if name == "tokenizer" else check_pair
+        rows.append({"name": name, **refusal(lambda c=check, b=base, o=other: c(b, o), word)})
     return rows
 
 

@@ -22,6 +22,7 @@ from hyperinterp.checkpoints import (
 )
 from hyperinterp.errors import InputRefused, UnsafeFile
 from tests.hyperinterp.checkpoints.conftest import logits, make_adapter, make_model
+from tests.hyperinterp.training.factory import byte_tokenizer, tiny_hf
 
 
 @pytest.mark.parametrize(
@@ -248,3 +249,22 @@ def test_hub_out_of_reach_is_one_clear_line(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(InputRefused, match="out of reach"):
         load_checkpoint("nobody/such-model-exists")
+
+
+def test_a_tokenizer_can_be_loaded_anew_from_its_name(tmp_path):
+    """transformer-lens does so, to have it begin texts; nothing of it gets into what is saved."""
+    from transformer_lens.model_bridge import TransformerBridge
+
+    folder = save_checkpoint(tiny_hf("llama"), byte_tokenizer(), tmp_path / "made", provenance={})
+    found = load_checkpoint(folder)
+    assert found.tokenizer.init_kwargs["name_or_path"] == str(folder)
+    again = save_checkpoint(found.model, found.tokenizer, tmp_path / "again", provenance={})
+    assert str(tmp_path) not in (again / "tokenizer_config.json").read_text(encoding="utf-8")
+    ids = torch.tensor([[3, 4, 5]])
+    plain = found.model(ids).logits  # the bridge takes the model apart
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bridge = TransformerBridge.boot_transformers(
+            "made", hf_model=found.model, tokenizer=found.tokenizer, device="cpu"
+        )
+    assert torch.allclose(bridge(ids), plain, atol=1e-5)
