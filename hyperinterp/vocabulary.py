@@ -61,7 +61,8 @@ def shared_tokens(base: HookedModel, other: HookedModel) -> Shared:
     """The token ids on which two models can be compared.
 
     One model may have tokens that were added behind the vocabulary of both, and rows without any
-    token; tokenizers may differ in whatever does not change ids.
+    token; tokenizers may differ in whatever does not change ids. Where nothing differs, all rows
+    are compared, as either model has them.
 
     Args:
         base: the model whose tokenizer makes the rows; the other's does where it has none.
@@ -81,10 +82,11 @@ def shared_tokens(base: HookedModel, other: HookedModel) -> Shared:
     ours, theirs = named[0], named[-1]
     count = min(_agreed(ours, theirs), base.rows, other.rows)
     _check(base, other, ours, theirs, count)
+    if ours == theirs and base.rows == other.rows:  # the same in both, rows without a token too
+        return Shared(base.rows)
     notes = []
     for model, tokens in ((base, ours), (other, theirs)):
-        if ours != theirs or base.rows != other.rows:
-            notes += _extra(model, {k: tokens[k] for k in tokens if k >= count}, count)
+        notes += _extra(model, {k: tokens[k] for k in tokens if k >= count}, count)
         spare = model.rows - max(count, max(tokens) + 1)
         if spare > 0:
             notes.append(
