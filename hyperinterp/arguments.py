@@ -22,6 +22,7 @@ _KINDS: Mapping[str, tuple[Any, str]] = {
     "preset": (str, "the name of a preset"),
     "device": (str, "auto, cpu, cuda or cuda:1"),
     "revision": (str, "a commit, branch or tag"),
+    "subfolder": (str, "a folder inside the repository or directory"),
 }
 _FLAGS = ("force", "resume", "fsdp", "base_if_adapter")
 

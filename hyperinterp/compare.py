@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from hyperinterp.ambient import own_settings
 from hyperinterp.analyses.results import Claim
 from hyperinterp.arguments import check_arguments
-from hyperinterp.checkpoints import check_like, load_tokenizer
+from hyperinterp.checkpoints import check_like, load_tokenizer, pinned
 from hyperinterp.course import read_course
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
@@ -82,6 +82,10 @@ def compare(
     base: AnyModel,
     fitted: AnyModel,
     *,
+    revision: str | None = None,
+    fitted_revision: str | None = None,
+    subfolder: str | None = None,
+    fitted_subfolder: str | None = None,
     prompts: Any = None,
     control: AnyModel | None = None,
     late_stage: AnyModel | Sequence[AnyModel] = (),
@@ -110,7 +114,13 @@ def compare(
     Args:
         base: the model before, by name or in memory: whatever `hyperinterp.load` takes. A model in
             memory stays as it is.
-        fitted: the model after; an adapter that is named is put on `base`.
+        fitted: the model after; an adapter that is named is put on `base`, or on the base that it
+            names where `base` is an adapter itself.
+        revision: commit, branch or tag of `base`, a Hugging Face id. Any name may carry one
+            itself, and a folder: `owner/name@revision:folder`.
+        fitted_revision: the same for `fitted`.
+        subfolder: folder of `base` inside its repository or directory.
+        fitted_subfolder: the same for `fitted`.
         prompts: held-out passages, in any form that `as_passages` takes; the built-in fiction by
             default.
         control: the same recipe stopped at the least validation loss (C9).
@@ -154,6 +164,8 @@ def compare(
         NumericalFault: a NaN or infinity; names model and site.
     """
     start = time.perf_counter()
+    base = pinned(base, revision, subfolder)
+    fitted = pinned(fitted, fitted_revision, fitted_subfolder)
     wanted = parse_claims(claims)
     check_arguments(
         frequencies=frequencies, sizes=sizes, preset=preset, partial=partial, progress=progress,

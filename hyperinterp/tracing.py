@@ -13,7 +13,7 @@ from hyperinterp.ambient import own_settings
 from hyperinterp.analyses.results import Measured, missing
 from hyperinterp.analyses.trace import alone, beside, side
 from hyperinterp.arguments import check_arguments
-from hyperinterp.checkpoints import check_like, load_tokenizer
+from hyperinterp.checkpoints import check_like, load_tokenizer, pinned
 from hyperinterp.checkpoints.manifest import MANIFEST_NAME, read_manifest
 from hyperinterp.course import Course, read_course
 from hyperinterp.errors import InputRefused, MismatchedPair
@@ -117,6 +117,8 @@ def trace(
     run: str | Path,
     *,
     base: AnyModel | None = None,
+    revision: str | None = None,
+    subfolder: str | None = None,
     like: str | Path | None = None,
     prompts: Any = None,
     count: int | None = None,
@@ -141,6 +143,8 @@ def trace(
             the final weights), or an unfinished run.
         base: the model the run started from, by name or in memory; the one that the run names by
             default.
+        revision: commit, branch or tag of the base, a Hugging Face id.
+        subfolder: folder of the base inside its repository or directory.
         like: for a base that is a state dict, the checkpoint with its config and tokenizer.
         prompts: held-out passages, in any form that `as_passages` takes; the built-in fiction by
             default.
@@ -180,7 +184,7 @@ def trace(
     found = kept(run)
     recorded = found[-1].facts
     chosen = sizes or trace_sizes(preset, count)
-    named = base if base is not None else str(recorded["base_name"])
+    named = pinned(str(recorded["base_name"]) if base is None else base, revision, subfolder)
     check_like(like, named)
     first = checked(taken(named, "base", like=like, dtype=dtype, device=device))
     if first.fingerprint != recorded["base_fingerprint"]:

@@ -14,10 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hyperinterp.checkpoints import manifest, sandbox, zipscreen
-from hyperinterp.checkpoints.adapters import for_peft, screen_adapter_config
+from hyperinterp.checkpoints.adapters import screen_adapter_config
+from hyperinterp.checkpoints.attaching import for_peft
 from hyperinterp.checkpoints.bundle import seal
 from hyperinterp.checkpoints.screen import (
+    Screened,
     parse_json,
+    screen_generation_config,
     screen_model_config,
     screen_tokenizer_config,
 )
@@ -137,7 +140,7 @@ def test_passages(tmp_path_factory, content, suffix):
 def check_adapter(text: str) -> None:
     found = refused_or(dict, lambda: screen_adapter_config(parse_json(text, "adapter_config.json")))
     if isinstance(found, dict):
-        for_peft(found)
+        refused_or(dict, lambda: for_peft(found, {}, "x"))
 
 
 REQUIRED = ("peft_type", "r", "target_modules")
@@ -158,8 +161,8 @@ def test_adapters(config):
 
 
 def check_config(text: str) -> None:
-    for screen in (screen_model_config, screen_tokenizer_config):
-        refused_or(type(None), lambda screen=screen: screen(parse_json(text, "config.json"), "x"))
+    for screen in (screen_model_config, screen_tokenizer_config, screen_generation_config):
+        refused_or(Screened, lambda screen=screen: screen(parse_json(text, "config.json"), "x"))
 
 
 CONFIG = st.fixed_dictionaries(

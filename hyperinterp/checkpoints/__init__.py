@@ -13,7 +13,7 @@ from hyperinterp.checkpoints.fingerprints import (
 from hyperinterp.checkpoints.loading import Checkpoint, load_checkpoint
 from hyperinterp.checkpoints.manifest import FileEntry, Manifest, verify_directory, write_directory
 from hyperinterp.checkpoints.saving import save_adapter, save_checkpoint
-from hyperinterp.checkpoints.source import Source, check_like, resolve
+from hyperinterp.checkpoints.source import Source, check_like, pinned, resolve
 from hyperinterp.checkpoints.summary import CheckpointSummary, inspect_checkpoint
 from hyperinterp.checkpoints.tokenizers import load_tokenizer, nearby_tokenizer
 
@@ -35,6 +35,7 @@ __all__ = [
     "load_checkpoint",
     "load_tokenizer",
     "nearby_tokenizer",
+    "pinned",
     "read_bundle",
     "resolve",
     "save_adapter",

@@ -5,10 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hyperinterp.checkpoints.source import is_hub_id
+from hyperinterp.checkpoints.tensorfile import StoredTensor
 from hyperinterp.errors import InputRefused, UnsafeFile
 
 MAX_RANK = 4096
+_MODULE = re.compile(
+    r"base_model\.model\.([A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*)\.lora_(?:embedding_)?A(?:\.weight)?"
+)
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_]{1,128}(\.[A-Za-z0-9_]{1,128}){0,15}")
 _TEXT = re.compile(r"[ -~]{0,256}")
 
@@ -43,7 +46,10 @@ class AdapterInfo:
 
 
 def screen_adapter_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Check an adapter_config.json against the schema; return only what peft should be given.
+    """Check an adapter_config.json against the schema; return only what may be used of it.
+
+    Patterns of module names are kept as text and never run: the stored tensors say which modules
+    they meant.
 
     Raises:
         UnsafeFile: A value could hang, load code, or explode in size.
@@ -52,28 +58,38 @@ def screen_adapter_config(config: Mapping[str, Any]) -> dict[str, Any]:
     if config.get("peft_type") != "LORA":
         raise InputRefused(
             f"adapter_config.json: expected peft_type LORA, found {config.get('peft_type')!r:.80}; "
-            "merge it and save the whole model"
+            f"{how_to_merge()}"
         )
     clean: dict[str, Any] = {}
     for key, value in config.items():
+        if key in _DROPPED:
+            continue
         check = _SCHEMA.get(key)
         if check is None:
             if value not in (None, False, {}, []):
                 raise UnsafeFile(
-                    f"adapter_config.json: {key!r} is not supported, expected null; merge the "
-                    "adapter and save the whole model"
+                    f"adapter_config.json: {key!r} is not supported, expected null; "
+                    f"{how_to_merge()}"
                 )
             continue
         expected = check(value)
         if expected:
             raise UnsafeFile(
-                f"adapter_config.json: {key} must be {expected}, found {_shown(value)}"
+                f"adapter_config.json: {key} must be {expected}, found {shown(value)}; "
+                f"{how_to_merge()}"
             )
         clean[key] = value
-    for key in ("r", "target_modules"):
-        if clean.get(key) is None and not (key == "target_modules" and _only_parameters(clean)):
-            raise UnsafeFile(f"adapter_config.json: expected {key}, found none")
+    if clean.get("r") is None:
+        raise UnsafeFile(f"adapter_config.json: expected r, found none; {how_to_merge()}")
     return clean
+
+
+def how_to_merge() -> str:
+    """One clause that says how to turn an adapter into a whole model without us."""
+    return (
+        "where you trust it, merge it there with peft (PeftModel.from_pretrained(...)"
+        ".merge_and_unload().save_pretrained(DIR)) and name DIR"
+    )
 
 
 def check_base_name(name: object) -> str:
@@ -88,16 +104,23 @@ def check_base_name(name: object) -> str:
     if not plain or "://" in text or text.startswith("~"):
         raise UnsafeFile(
             "adapter_config.json: base_model_name_or_path must be a Hub id or a plain path "
-            f"without '..', found {_shown(name)}"
+            f"without '..', found {shown(name)}"
         )
     return text
 
 
 def describe_adapter(
-    config: Mapping[str, Any], *, fingerprint: str, base_fingerprint: str | None, merged: bool
+    config: Mapping[str, Any],
+    tensors: Mapping[str, StoredTensor],
+    *,
+    fingerprint: str,
+    base_fingerprint: str | None,
+    merged: bool,
 ) -> AdapterInfo:
-    """The facts of a screened adapter_config.json."""
+    """The facts of a screened adapter_config.json and the tensors beside it."""
     targets = config.get("target_modules") or config.get("target_parameters") or []
+    if isinstance(targets, str) and targets != "all-linear":
+        targets = {path.rpartition(".")[2] for path in adapted_modules(tensors)}
     layers = config.get("layers_to_transform")
     return AdapterInfo(
         rank=int(config["r"]),
@@ -113,6 +136,15 @@ def describe_adapter(
     )
 
 
+def adapted_modules(tensors: Mapping[str, StoredTensor]) -> dict[str, int]:
+    """Return the path of every module that has LoRA tensors, with their rank."""
+    found = {}
+    for name, tensor in tensors.items():
+        if (match := _MODULE.fullmatch(name)) and tensor.shape:
+            found[match[1]] = tensor.shape[0]
+    return found
+
+
 def maths_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that change what the stored tensors mean; part of an adapter's fingerprint."""
     keys = (
@@ -122,11 +154,8 @@ def maths_of(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: config.get(key) or None for key in keys}
 
 
-def _only_parameters(config: Mapping[str, Any]) -> bool:
-    return bool(config.get("target_parameters"))
-
-
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value for a message, cut to 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
@@ -159,23 +188,34 @@ def _rank(value: Any) -> str:
     return "" if _is_int(value, 1, MAX_RANK) else f"an integer in [1, {MAX_RANK}]"
 
 
-def _plain(value: object) -> bool:
+def is_plain(value: object) -> bool:
+    """Whether a value is a module name without anything that a pattern could mean."""
     return isinstance(value, str) and bool(_IDENTIFIER.fullmatch(value))
 
 
 def _names(value: Any) -> str:
     if value is None:
         return ""
-    fine = isinstance(value, list) and len(value) <= 4096 and all(_plain(v) for v in value)
-    return "" if fine else "a list of plain module names (a regular expression is refused)"
+    fine = isinstance(value, list) and len(value) <= 4096 and all(is_plain(v) for v in value)
+    return "" if fine else "a list of plain module names"
 
 
-def _targets(value: Any) -> str:
-    return "" if value == "all-linear" else _names(value)
+def _unrun(value: Any) -> str:
+    """Module names or patterns that are kept as text."""
+    items = value if isinstance(value, list) else [value]
+    fine = len(items) <= 4096 and all(
+        item is None or (isinstance(item, str) and len(item) <= 1 << 16) for item in items
+    )
+    return "" if fine else "a text or a list of texts"
 
 
-def _pattern(value: Any) -> str:
-    return "" if value is None or _plain(value) else _names(value)
+def _tokens(value: Any) -> str:
+    tables = list(value.values()) if isinstance(value, dict) else [value]
+    fine = len(tables) <= 16 and (not isinstance(value, dict) or all(map(is_plain, value)))
+    for table in tables:
+        listed = isinstance(table, list) and len(table) <= 1 << 20
+        fine = fine and (table is None or (listed and all(_is_int(v, 0, 1 << 23) for v in table)))
+    return "" if fine else "a list of token ids, or one for each plain module name"
 
 
 def _layers(value: Any) -> str:
@@ -191,13 +231,18 @@ def _table(check: _Check) -> _Check:
     def check_table(value: Any) -> str:
         if value is None:
             return ""
-        if not isinstance(value, dict) or len(value) > 4096:
-            return "a table of plain module names"
-        if not all(_plain(k) for k in value):
-            return "a table of plain module names (a regular expression is refused)"
+        if not isinstance(value, dict) or len(value) > 65_536:
+            return "a table of module names"
+        if not all(isinstance(key, str) and len(key) <= 1024 for key in value):
+            return "a table of module names"
         return next((e for e in map(check, value.values()) if e), "")
 
     return check_table
+
+
+def _name_of_base(value: Any) -> str:
+    """A base's name as text; `check_base_name` decides whether it may be followed."""
+    return "" if value is None or (isinstance(value, str) and len(value) <= 4096) else "a name"
 
 
 def _text(value: Any) -> str:
@@ -205,37 +250,25 @@ def _text(value: Any) -> str:
     return "" if fine else "a short plain text"
 
 
-def _base(value: Any) -> str:
-    if value is None:
-        return ""
-    try:
-        check_base_name(value)
-    except UnsafeFile:
-        return "a Hub id, a built-in name or a plain path without '..'"
-    return "" if is_hub_id(value) or len(value) <= 1024 else "a Hub id or a path"
-
-
 _FLAG = _one_of(True, False)
 _ABSENT = _one_of(None, False)
+_DROPPED = {"auto_mapping", "peft_version", "inference_mode", "lora_dropout", "qalora_group_size"}
 _SCHEMA: dict[str, _Check] = {
     "peft_type": _one_of("LORA"),
     "task_type": _one_of("CAUSAL_LM", None),
-    "peft_version": _text,
-    "auto_mapping": _one_of(None),
-    "base_model_name_or_path": _base,
+    "base_model_name_or_path": _name_of_base,
     "revision": _text,
-    "inference_mode": _FLAG,
     "r": _rank,
     "lora_alpha": _number(0.0, 1e6),
-    "lora_dropout": _number(0.0, 0.999),
-    "target_modules": _targets,
-    "exclude_modules": _names,
+    "target_modules": _unrun,
+    "exclude_modules": _unrun,
     "target_parameters": _names,
     "modules_to_save": _names,
     "layers_to_transform": _layers,
-    "layers_pattern": _pattern,
+    "layers_pattern": _unrun,
     "rank_pattern": _table(_rank),
     "alpha_pattern": _table(_number(0.0, 1e6)),
+    "trainable_token_indices": _tokens,
     "fan_in_fan_out": _FLAG,
     "bias": _one_of("none", "all", "lora_only"),
     "lora_bias": _FLAG,
@@ -248,14 +281,4 @@ _SCHEMA: dict[str, _Check] = {
     "megatron_config": _ABSENT,
     "layer_replication": _ABSENT,
     "use_qalora": _ABSENT,
-    "qalora_group_size": _number(0.0, 1e6),
 }
-_FOR_PEFT_EXCLUDED = {"megatron_core", "megatron_config", "qalora_group_size", "peft_version"}
-
-
-def for_peft(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of `LoraConfig` for a screened configuration, without settings of training."""
-    kept = {k: v for k, v in config.items() if k not in _FOR_PEFT_EXCLUDED}
-    kept.update(init_lora_weights=True, inference_mode=True)
-    kept.pop("peft_type", None)
-    return kept

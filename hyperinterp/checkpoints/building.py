@@ -16,12 +16,14 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.utils import logging as hf_logging
 
+from hyperinterp.checkpoints.quantised import dense, is_quantised, packed
 from hyperinterp.checkpoints.screen import ATTENTION, one_line
 from hyperinterp.checkpoints.staging import Stored
 from hyperinterp.checkpoints.tensorfile import StoredTensor
@@ -109,27 +111,31 @@ def build_model(
     with quiet_transformers(what):
         config = read_config(stored.root)
         outline = build_outline(config)
-        check_capacity(outline, stored.tensors, what)
+        check_capacity(outline, stored.tensors, what, packed=packed(stored.config))
         attention = attn_implementation or (
             "sdpa" if getattr(outline, "_supports_sdpa", False) else "eager"
         )
-        del outline
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            stored.root,
-            config=config,
-            dtype=dtype,
-            attn_implementation=attention,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,  # they are told below, by name
-            output_loading_info=True,
+        model, info = _filled(
+            type(outline), stored, config=config, dtype=dtype, attn_implementation=attention
         )
-        model, info = loaded
-    _check_complete(info, what, strict=strict)
+        if is_quantised(stored.config):
+            model = dense(model, dtype, what)
+    _check_complete(info, what, strict=strict, own_code=stored.own_code)
     check_finite(model, what)
     _detach_from_staging(model, what)
     return model.eval()
+
+
+def _filled(kind: Any, stored: Stored, **options: Any) -> tuple[Any, Mapping[str, Any]]:
+    """The model of a class with the staged weights, and what transformers says of the loading."""
+    options.update(local_files_only=True, use_safetensors=True, output_loading_info=True)
+    options.update(ignore_mismatched_sizes=True)  # they are told by name
+    if not stored.renamed:
+        return kind.from_pretrained(stored.root, **options)
+    model, info = kind.from_pretrained(None, state_dict=stored.load(), **options)
+    if (stored.root / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(stored.root)
+    return model, info
 
 
 def read_config(root: Path) -> PreTrainedConfig:
@@ -151,15 +157,23 @@ def build_outline(config: PreTrainedConfig) -> PreTrainedModel:
         )
 
 
-def check_capacity(outline: nn.Module, tensors: Mapping[str, StoredTensor], what: str) -> None:
+def check_capacity(
+    outline: nn.Module, tensors: Mapping[str, StoredTensor], what: str, *, packed: int = 1
+) -> None:
     """Refuse, before memory is taken, a configuration that the stored weights cannot fill.
+
+    Args:
+        outline: The model without memory.
+        tensors: What is stored.
+        what: What to call the checkpoint.
+        packed: How many weights one stored element may stand for.
 
     Raises:
         UnsafeFile: Fewer elements are stored than the model has, or its buffers are huge.
     """
     wanted = sum(p.numel() for p in outline.parameters())
     held = sum(t.elements for t in tensors.values())
-    if wanted > held:
+    if wanted > held * packed:
         raise UnsafeFile(
             f"{what}: config.json describes {wanted:,} parameters, the weights files hold {held:,}"
         )
@@ -231,7 +245,7 @@ def check_finite(model: nn.Module | Mapping[str, Tensor], what: str) -> None:
                 raise NumericalFault(f"{what}: {name} holds NaN or infinity")
 
 
-def _check_complete(info: Mapping[str, Any], what: str, *, strict: bool) -> None:
+def _check_complete(info: Mapping[str, Any], what: str, *, strict: bool, own_code: bool) -> None:
     """Refuse a model that the files do not fill; every kind of difference is told."""
     found = []
     if missing := sorted(map(str, info.get("missing_keys") or [])):
@@ -241,6 +255,12 @@ def _check_complete(info: Mapping[str, Any], what: str, *, strict: bool) -> None
     extra = sorted(n for n in map(str, info.get("unexpected_keys") or []) if not _DERIVED.search(n))
     if extra and strict:
         found.append(f"the model has no place for {len(extra)} tensors ({_some(extra)})")
+    if extra and own_code:
+        raise InputRefused(
+            f"{what}: its own code, which is never run, has {len(extra)} tensors that "
+            f"transformers' class has no place for ({_some(extra)}); name a checkpoint that was "
+            "converted to transformers' own class"
+        )
     found += [one_line(Exception(error)) for error in (info.get("error_msgs") or [])[:1]]
     if found:
         raise CorruptFile(

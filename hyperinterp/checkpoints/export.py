@@ -1,14 +1,12 @@
 """`export_bundle`: any checkpoint that we can read, as one `.pt` file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from hyperinterp.checkpoints.adapters import check_base_name
 from hyperinterp.checkpoints.building import (
     build_model,
     build_tokenizer,
@@ -17,6 +15,7 @@ from hyperinterp.checkpoints.building import (
 )
 from hyperinterp.checkpoints.bundle import stored_texts, write_bundle
 from hyperinterp.checkpoints.files import check_target, write_file
+from hyperinterp.checkpoints.loading import helped, named_base
 from hyperinterp.checkpoints.opening import open_source
 from hyperinterp.checkpoints.source import check_like, resolve
 from hyperinterp.checkpoints.staging import TOKENIZER_TEXTS, Stored, private_directory
@@ -29,8 +28,10 @@ def export_bundle(
     *,
     revision: str | None = None,
     like: str | Path | None = None,
+    subfolder: str | None = None,
     base: str | Path | None = None,
     force: bool = False,
+    told: Callable[[str], None] | None = None,
 ) -> Path:
     """Write a checkpoint as one `.pt` bundle: tensors and JSON texts only.
 
@@ -42,8 +43,10 @@ def export_bundle(
         out: The file to write; must end in `.pt`.
         revision: Commit, branch or tag of a Hub id.
         like: For a file of weights alone: the checkpoint whose config and tokenizer go with it.
+        subfolder: Folder inside the repository or directory.
         base: For an adapter without a recorded base fingerprint: its base.
         force: Replace an existing file.
+        told: Called with each note on what was taken or left out.
 
     Raises:
         InputRefused: The checkpoint cannot be read, or `out` exists or is not a `.pt` name.
@@ -55,9 +58,12 @@ def export_bundle(
         raise InputRefused(f"{target}: expected a name that ends in .pt; add it")
     check_target(target, force=force, directory=False)
     check_like(like, name)
-    source = resolve(name, revision, like)
+    source = resolve(name, revision, subfolder, like=like)
     with open_source(source) as stored:
-        tensors = {n: t for p in _shards(stored) for n, t in load_file(p).items()}
+        if told is not None:
+            for note in stored.notes:
+                told(note)
+        tensors = stored.load()
         _check_finite(tensors, source.name)
         provenance = {"exported_with": library_versions(), **stored.provenance}
         if stored.adapter is None:
@@ -88,12 +94,14 @@ def export_bundle(
 def _base_facts(stored: Stored, base: str | Path | None, what: str) -> dict[str, Any]:
     """Name and fingerprint of an adapter's base: as recorded, else measured on the base."""
     recorded = stored.provenance.get("base_fingerprint")
-    name = base if base is not None else (stored.adapter or {}).get("base_model_name_or_path")
+    name: str | Path | None = base
+    if name is None and recorded is None:
+        with helped(what):
+            name = named_base(stored.adapter or {})
     if name is None:
-        raise InputRefused(f"{what}: the adapter names no base model; give one (base=)")
+        name = str((stored.adapter or {}).get("base_model_name_or_path"))
     if recorded is None or base is not None:
-        checked = check_base_name(name) if isinstance(name, str) else name
-        with open_source(resolve(checked)) as base_stored:
+        with open_source(resolve(name)) as base_stored:
             found = base_stored.fingerprint
         if recorded not in (None, found):
             raise MismatchedPair(
@@ -121,10 +129,6 @@ def _complete_texts(stored: Stored, what: str) -> dict[str, str]:
             )
         kept = {n: t for n, t in texts.items() if n not in TOKENIZER_TEXTS}
         return {**kept, **{p.name: p.read_text(encoding="utf-8") for p in fresh}}
-
-
-def _shards(stored: Stored) -> list[Path]:
-    return sorted({tensor.path for tensor in stored.tensors.values()})
 
 
 def _check_finite(tensors: Mapping[str, Tensor], what: str) -> None:

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from hyperinterp.checkpoints.places import advice
 from hyperinterp.errors import HyperinterpError, InputRefused, OutOfResources
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -141,12 +142,12 @@ def fsync_path(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def translate_io_errors(target: Path, remedy: str = "choose another --out") -> Iterator[None]:
+def translate_io_errors(target: Path, remedy: str | None = None) -> Iterator[None]:
     """Turn a full disk into `OutOfResources` and a denied path into `InputRefused`.
 
     Args:
         target: what is written.
-        remedy: what the user can do instead, as an imperative.
+        remedy: what the user can do instead, as an imperative; found from `target` by default.
     """
     try:
         yield
@@ -161,13 +162,20 @@ def translate_io_errors(target: Path, remedy: str = "choose another --out") -> I
         if number in _FULL:
             raise OutOfResources(
                 f"{target}: the disk is full ({os.strerror(number)}); nothing was written; free "
-                f"some space or {remedy}"
+                f"some space or {remedy or advice(target)}"
             ) from error
         if number in _DENIED:
             raise InputRefused(
-                f"{target}: cannot be written ({os.strerror(number)}); {remedy}"
+                f"{_culprit(error, target)}: cannot be written ({os.strerror(number)}); "
+                f"{remedy or advice(target)}"
             ) from error
         raise
+
+
+def _culprit(error: Exception, target: Path) -> object:
+    """The file that an error names, else the target."""
+    named = error.filename if isinstance(error, OSError) else None
+    return named if isinstance(named, str) else target
 
 
 def _error_number(error: BaseException) -> int:

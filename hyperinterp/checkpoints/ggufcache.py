@@ -1,7 +1,6 @@
 """GGUF files are de-quantised once; the result is kept in the cache by the file's sha256."""
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,28 +9,11 @@ from filelock import FileLock
 
 from hyperinterp.checkpoints.gguf import convert_gguf, screen_gguf
 from hyperinterp.checkpoints.manifest import MANIFEST_NAME, file_sha256
+from hyperinterp.checkpoints.places import cache_directory
 from hyperinterp.errors import InputRefused, OutOfResources
 
 _EDITION = 1
 """Raised when a conversion would give other weights; old entries are then made anew."""
-
-
-def cache_directory() -> Path:
-    """Where converted models are kept: $HYPERINTERP_CACHE, else below the user's cache.
-
-    Raises:
-        InputRefused: There is no home directory and no variable that names another place.
-    """
-    if own := os.environ.get("HYPERINTERP_CACHE"):
-        return Path(own).expanduser()
-    if xdg := os.environ.get("XDG_CACHE_HOME"):
-        return Path(xdg).expanduser() / "hyperinterp"
-    try:
-        return Path.home() / ".cache" / "hyperinterp"
-    except RuntimeError as error:
-        raise InputRefused(
-            "cache: expected a home directory, found none; set HYPERINTERP_CACHE to a directory"
-        ) from error
 
 
 def find_converted(path: Path) -> Path:

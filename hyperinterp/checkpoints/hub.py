@@ -2,43 +2,115 @@
 
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from hyperinterp.checkpoints.builtin import hub_allowed
+from hyperinterp.checkpoints.naming import close_to, is_hub_id, meant, near_paths
+from hyperinterp.checkpoints.places import below, usable
 from hyperinterp.checkpoints.screen import one_line
-from hyperinterp.checkpoints.source import is_hub_id
 from hyperinterp.errors import InputRefused
 
 _CONFIGS = ["config.json", "generation_config.json", "adapter_config.json"]
+_TOKENIZERS = [
+    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json",
+    "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja",
+    "chat_template.json", "additional_chat_templates/*.jinja", "spiece.model",
+    "sentencepiece.bpe.model",
+]  # fmt: skip
 _WANTED = [
     *_CONFIGS, "hyperinterp-manifest.json", "model*.safetensors", "model.safetensors.index.json",
-    "adapter_model.safetensors", "tokenizer.json", "tokenizer_config.json", "tokenizer.model",
-    "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt",
-    "chat_template.jinja", "chat_template.json", "spiece.model", "sentencepiece.bpe.model",
+    "adapter_model.safetensors", *_TOKENIZERS,
 ]  # fmt: skip
 
 
-def fetch(name: str, revision: str | None) -> Path:
+def fetch(name: str, revision: str | None, subfolder: str | None = None) -> tuple[Path, Path]:
     """Download (or find in the Hub's own cache) the files of a repository that we read.
 
+    Returns:
+        The folder of the checkpoint, and the top folder of the repository.
+
     Raises:
-        InputRefused: No such repository or revision, or the Hub is out of reach.
+        InputRefused: No such repository, revision or folder, the Hub is out of reach, or its
+            cache cannot be used.
     """
     if not is_hub_id(name):
         raise InputRefused(f"{name!r:.80}: expected a Hub id; write it as owner/model")
+    wanted = list(_WANTED)
+    if subfolder is not None:  # what a tokenizer needs may lie at the top
+        wanted = [f"{subfolder}/{pattern}" for pattern in _WANTED] + _TOKENIZERS
+    nowhere = f"{name}: no such file or directory here"
+    try:
+        with usable(constants.HF_HUB_CACHE, "HF_HOME"):
+            top = _snapshot(name, revision, wanted, nowhere)
+    except HFValidationError as error:
+        raise InputRefused(
+            f"{nowhere}, and no Hub id: {one_line(error)}; name "
+            "a path that is here, or write owner/model"
+        ) from error
+    return (top if subfolder is None else below(top, subfolder)), top
+
+
+def _snapshot(name: str, revision: str | None, wanted: list[str], nowhere: str) -> Path:
+    where = "" if revision is None else f" at revision {revision}"
     try:
         folder = snapshot_download(
-            name, revision=revision, allow_patterns=_WANTED, local_files_only=not hub_allowed()
+            name, revision=revision, allow_patterns=wanted, local_files_only=not hub_allowed()
         )
     except LocalEntryNotFoundError as error:
+        if (denied := _os_error(error)) is not None:
+            raise denied from error
         raise InputRefused(
-            f"{name}: not in the local Hub cache and the Hub is out of reach; "
-            "go online, or name a local directory"
+            f"{nowhere}, and not{where} in the Hub's cache {constants.HF_HUB_CACHE} while the Hub "
+            f"is out of reach{meant(_near(name))}; go online (without HF_HUB_OFFLINE), or name a "
+            "local directory"
         ) from error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except GatedRepoError as error:
         raise InputRefused(
-            f"{name}: the Hub refused it: {one_line(error)}; check the id, and set HF_TOKEN if "
-            "it is gated"
+            f"{name}: the Hub asks for its terms to be accepted first; do so at "
+            f"{constants.ENDPOINT}/{name} and log in with `hf auth login`"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise InputRefused(
+            f"{name}: the Hub has no revision {revision} of it; name a commit, branch or tag "
+            f"that {constants.ENDPOINT}/{name}/tree/main lists"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise InputRefused(
+            f"{nowhere}, and the Hub has no model of that name that you may read"
+            f"{meant(_near(name))}; a private one needs `hf auth login`"
+        ) from error
+    except HfHubHTTPError as error:
+        raise InputRefused(
+            f"{nowhere}, and the Hub refused it: {one_line(error)}; "
+            "try again later, or name a path that is here"
         ) from error
     return Path(folder)
+
+
+def _os_error(error: BaseException) -> OSError | None:
+    """The error of the file system behind one of the Hub's, which has an errno of its own."""
+    seen: BaseException | None = error.__cause__ or error.__context__
+    while seen is not None:
+        if isinstance(seen, OSError) and isinstance(seen.errno, int) and seen.filename:
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _near(name: str) -> list[str]:
+    """Paths here and models in the Hub's cache that a mistyped id may have meant."""
+    try:
+        folders = sorted(Path(constants.HF_HUB_CACHE).glob("models--*"))
+    except OSError:
+        folders = []
+    cached = [folder.name.removeprefix("models--").replace("--", "/") for folder in folders]
+    near = [found for found in close_to(name, cached) if found != name]
+    return [*near_paths(Path(name)), *near][:3]

@@ -1,23 +1,21 @@
 """`load_checkpoint`: any name that a user may give, as a model that is ready to be measured."""
 
+import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import load_file
-from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hyperinterp.checkpoints.adapters import (
     AdapterInfo,
     check_base_name,
     describe_adapter,
-    for_peft,
 )
+from hyperinterp.checkpoints.attaching import attach_adapter, merged
 from hyperinterp.checkpoints.building import (
     build_model,
     build_tokenizer,
@@ -29,12 +27,12 @@ from hyperinterp.checkpoints.building import (
 )
 from hyperinterp.checkpoints.builtin import find_builtin
 from hyperinterp.checkpoints.fingerprints import adapter_fingerprint
+from hyperinterp.checkpoints.naming import is_hub_id
 from hyperinterp.checkpoints.opening import open_source
+from hyperinterp.checkpoints.screen import one_line
 from hyperinterp.checkpoints.source import Source, resolve
 from hyperinterp.checkpoints.staging import Stored
 from hyperinterp.errors import InputRefused, MismatchedPair, memory_ran_out
-
-_EMBEDDINGS = ("embed_tokens", "wte", "embed_in", "word_embeddings", "lm_head", "embed_out")
 
 
 @dataclass
@@ -68,6 +66,7 @@ def load_checkpoint(
     name: str | Path,
     *,
     revision: str | None = None,
+    subfolder: str | None = None,
     like: str | Path | None = None,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
@@ -82,15 +81,19 @@ def load_checkpoint(
     the network.
 
     Args:
-        name: A Hub id, `save_pretrained` directory, PEFT adapter directory, .safetensors file
-            beside a config.json, .gguf file, .pt bundle, state dict of torch.save, or `smollm2`.
+        name: A Hub id, `save_pretrained` directory, folder of a Trainer run, PEFT adapter
+            directory, .safetensors file beside a config.json, .gguf file, .pt bundle, state
+            dict of torch.save, or `smollm2`. A Hub id may carry a revision and a folder:
+            `owner/name@revision:folder`.
         revision: Commit, branch or tag of a Hub id.
+        subfolder: Folder inside the repository or directory.
         like: For a file of weights alone: the checkpoint whose config and tokenizer go with it.
         dtype: Of the weights. An adapter is merged in this dtype too: prefer float32, since in
             bfloat16 a small update can vanish in rounding.
         device: Where the model goes.
         base: For an adapter: its base, instead of the one that it names.
-        base_if_adapter: Pass over `base` where a whole model is found, instead of refusing.
+        base_if_adapter: Pass over `base` where a whole model is found, and where `base` is an
+            adapter itself (then `name` goes on the base that it names), instead of refusing.
         merge: Merge an adapter into plain weights; False keeps its layers live.
         attn_implementation: `eager`, `sdpa` or `flex_attention`; None takes `sdpa` where the
             family supports it.
@@ -102,17 +105,20 @@ def load_checkpoint(
         OutOfResources: Memory or disk ran out.
     """
     if not dtype.is_floating_point:
-        raise InputRefused(f"dtype: expected a floating-point dtype, found {dtype}; use float32")
-    source = resolve(name, revision, like)
+        raise InputRefused(
+            f"dtype: expected a floating-point dtype, found {dtype}; name float32 or bfloat16"
+        )
+    source = resolve(name, revision, subfolder, like=like)
     with open_source(source) as stored:
         if stored.adapter is not None:
-            found = base if base is not None else _named_base(stored.adapter, source)
+            if base_if_adapter and isinstance(base, str | Path) and is_adapter(base):
+                base = None
             loaded = _load_adapter(
-                stored, source, found, like, dtype=dtype, merge=merge, attention=attn_implementation
+                stored, source, base, like, dtype=dtype, merge=merge, attention=attn_implementation
             )
         elif base is not None and not base_if_adapter:
             raise InputRefused(
-                f"{source.name}: is a whole model, a base applies to adapters only; leave base= out"
+                f"{source.name}: is a whole model, a base applies to adapters only; leave base out"
             )
         else:
             model = build_model(
@@ -145,17 +151,53 @@ def _move(loaded: Checkpoint, device: str | torch.device) -> None:
         raise
 
 
-def _named_base(adapter: Mapping[str, Any], source: Source) -> Checkpoint | str:
+def is_adapter(name: str | Path) -> bool:
+    """Whether a name stands for an adapter rather than a whole model.
+
+    Raises:
+        InputRefused: The name or its files cannot be used.
+    """
+    source = resolve(name)
+    if source.kind in ("directory", "adapter"):
+        return source.kind == "adapter"
+    if source.kind not in ("hub", "bundle"):
+        return False
+    with open_source(source) as stored:
+        return stored.adapter is not None
+
+
+def named_base(adapter: Mapping[str, Any]) -> str:
+    """Return the name of the base that an adapter names, with the revision that it names.
+
+    Raises:
+        InputRefused: It names none, or one that cannot be followed.
+    """
     name = adapter.get("base_model_name_or_path")
     if not name:
-        raise InputRefused(f"{source.name}: the adapter names no base model; give one (base=)")
-    return check_base_name(name)
+        raise InputRefused("base_model_name_or_path is missing; write it into adapter_config.json")
+    base = resolve(check_base_name(name))
+    revision = adapter.get("revision")
+    if base.kind != "hub" or revision is None or base.revision is not None:
+        return base.name
+    return resolve(name, revision).name
+
+
+@contextlib.contextmanager
+def helped(what: str) -> Iterator[None]:
+    """Say of a refused base that it is the one that the adapter names, and what helps."""
+    try:
+        yield
+    except InputRefused as error:
+        raise type(error)(
+            f"{what}: the base that the adapter names cannot be used: {error}; give another one "
+            "(base=, --base, or as BASE of a comparison)"
+        ) from error
 
 
 def _load_adapter(
     stored: Stored,
     source: Source,
-    base: Checkpoint | str | Path,
+    base: Checkpoint | str | Path | None,
     like: str | Path | None,
     *,
     dtype: torch.dtype,
@@ -163,24 +205,26 @@ def _load_adapter(
     attention: str | None,
 ) -> Checkpoint:
     adapter = dict(stored.adapter or {})
-    whole = _private_base(base, adapter, like, dtype=dtype, attention=attention)
+    if base is None:
+        with helped(source.name):
+            named = named_base(adapter)
+            whole = _private_base(named, like, dtype=dtype, attention=attention)
+    else:
+        whole = _private_base(base, like, dtype=dtype, attention=attention)
     recorded = stored.provenance.get("base_fingerprint")
     if recorded is not None and recorded != whole.fingerprint:
         raise MismatchedPair(
             f"{source.name}: the adapter was trained on a base with fingerprint "
-            f"{str(recorded)[:12]}, {whole.source.name} has {whole.fingerprint[:12]}"
+            f"{str(recorded)[:12]}, {whole.source.name} has {whole.fingerprint[:12]}; name the "
+            "base that it was trained on"
         )
-    _refuse_tied_targets(whole.model, adapter, source.name)
     with quiet_transformers(source.name):
         peft_model = attach_adapter(whole.model, adapter, stored, source.name)
-        model: Any = peft_model.get_base_model()
-        if merge:
-            model = peft_model.merge_and_unload()
-            for leftover in ("peft_config", "_hf_peft_config_loaded"):
-                model.__dict__.pop(leftover, None)
+        model: Any = merged(peft_model) if merge else peft_model.get_base_model()
     check_finite(model, source.name)
     info = describe_adapter(
         adapter,
+        stored.tensors,
         fingerprint=stored.fingerprint,
         base_fingerprint=whole.fingerprint,
         merged=merge,
@@ -191,12 +235,34 @@ def _load_adapter(
         source=source,
         fingerprint=adapter_fingerprint(whole.fingerprint, stored.fingerprint, adapter),
         adapter=info,
+        notes=(*whole.notes, *_other_base(adapter, source, whole, recorded)),
     )
+
+
+def _other_base(
+    adapter: Mapping[str, Any], source: Source, whole: Checkpoint, recorded: object
+) -> tuple[str, ...]:
+    """A note where the adapter names another base than the one it was put on."""
+    said, revision = adapter.get("base_model_name_or_path"), adapter.get("revision")
+    if recorded is not None or said is None:
+        return ()
+    wanted = f"{said}@{revision}" if revision and is_hub_id(said) else said
+    if whole.source.name in (wanted, said) or _same_place(said, whole.source):
+        return ()
+    shown = one_line(Exception(wanted), 160)
+    return (f"{source.name}: names the base {shown}; it was put on {whole.source.name}.",)
+
+
+def _same_place(said: str, source: Source) -> bool:
+    path = Path(said)
+    try:
+        return source.path is not None and path.exists() and path.samefile(source.path)
+    except OSError:
+        return False
 
 
 def _private_base(
     base: Checkpoint | str | Path,
-    adapter: Mapping[str, Any],
     like: str | Path | None,
     *,
     dtype: torch.dtype,
@@ -204,80 +270,20 @@ def _private_base(
 ) -> Checkpoint:
     """A base model that may be changed in place: a caller's own is copied."""
     if not isinstance(base, Checkpoint):
-        revision = adapter.get("revision") if isinstance(base, str) else None
-        if revision is not None and resolve(base).kind != "hub":
-            revision = None
-        loaded = load_checkpoint(
-            base, revision=revision, like=like, dtype=dtype, attn_implementation=attention
-        )
+        loaded = load_checkpoint(base, like=like, dtype=dtype, attn_implementation=attention)
     elif base.dtype == dtype and attention is None and base.adapter is None:
         loaded = copy.copy(base)
         loaded.model = copy.deepcopy(base.model).to("cpu")  # pyright: ignore
     else:
         loaded = load_checkpoint(
             base.source.path or base.source.name,
-            revision=base.source.revision,
             like=base.source.like,
             dtype=dtype,
             attn_implementation=attention,
         )
     if loaded.adapter is not None:
         raise MismatchedPair(
-            f"{loaded.source.name}: is itself an adapter, expected a whole model; name that with "
-            "base="
+            f"{loaded.source.name}: is itself an adapter, expected a whole model; name the "
+            "base that it sits on"
         )
     return loaded
-
-
-def attach_adapter(
-    model: PreTrainedModel, adapter: Mapping[str, Any], stored: Stored, what: str
-) -> PeftModel:
-    """Put LoRA layers into `model` (in place) and fill them from the staged adapter file.
-
-    Raises:
-        MismatchedPair: The adapter's tensors do not fit the base (names or shapes).
-    """
-    try:
-        peft_model = PeftModel(model, LoraConfig(**for_peft(adapter)), autocast_adapter_dtype=False)
-    except ValueError as error:
-        raise MismatchedPair(f"{what}: does not fit the base model: {error}") from error
-    expected = get_peft_model_state_dict(peft_model, save_embedding_layers=False)
-    _compare_shapes({n: tuple(t.shape) for n, t in expected.items()}, stored, what)
-    weights: dict[str, Tensor] = {}
-    for path in sorted({t.path for t in stored.tensors.values()}):
-        weights.update(load_file(path))
-    set_peft_model_state_dict(peft_model, weights)
-    return peft_model.eval()
-
-
-def _compare_shapes(expected: Mapping[str, tuple[int, ...]], stored: Stored, what: str) -> None:
-    found = {name: tensor.shape for name, tensor in stored.tensors.items()}
-    for verb, names in (
-        ("lacks", sorted(set(expected) - set(found))),
-        ("has no place for", sorted(set(found) - set(expected))),
-    ):
-        if names:
-            subject = "the adapter" if verb == "lacks" else "the base"
-            raise MismatchedPair(
-                f"{what}: {subject} {verb} {len(names)} adapter tensors, e.g. {names[0]}"
-            )
-    for name in sorted(expected):
-        if expected[name] != found[name]:
-            raise MismatchedPair(
-                f"{what}: {name} has shape {list(found[name])}, the base needs "
-                f"{list(expected[name])}"
-            )
-
-
-def _refuse_tied_targets(model: PreTrainedModel, adapter: Mapping[str, Any], what: str) -> None:
-    if not getattr(model.config, "tie_word_embeddings", False):
-        return
-    names = [*(adapter.get("modules_to_save") or [])]
-    targets = adapter.get("target_modules")
-    names += targets if isinstance(targets, list) else []
-    for name in names:
-        if name.rpartition(".")[2] in _EMBEDDINGS:
-            raise InputRefused(
-                f"{what}: adapts {name}, which the base ties to its other embedding; "
-                "expected only the blocks' linear maps; merge it and save the whole model"
-            )

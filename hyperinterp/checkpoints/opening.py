@@ -7,10 +7,11 @@ from pathlib import Path
 
 from hyperinterp.checkpoints import builtin, ggufcache, hub
 from hyperinterp.checkpoints.bundle import stage_bundle
+from hyperinterp.checkpoints.folders import is_checkpoint
 from hyperinterp.checkpoints.manifest import file_sha256
+from hyperinterp.checkpoints.places import within
 from hyperinterp.checkpoints.source import Source, resolve
 from hyperinterp.checkpoints.staging import Stored, stage_directory
-from hyperinterp.checkpoints.tensorfile import within
 from hyperinterp.errors import CorruptFile, InputRefused
 
 
@@ -27,8 +28,7 @@ def open_source(source: Source) -> Iterator[Stored]:
 
 def _open(source: Source, stack: contextlib.ExitStack) -> Stored:
     if source.kind == "hub":
-        folder = hub.fetch(source.name, source.revision)
-        return stack.enter_context(stage_directory(source, folder))
+        return _open_hub(source, stack)
     if source.kind == "builtin":
         return _open_builtin(source, stack)
     path = source.path
@@ -37,7 +37,7 @@ def _open(source: Source, stack: contextlib.ExitStack) -> Stored:
             f"{source.name}: a checkpoint of kind {source.kind} needs a path; give one"
         )
     if source.kind in ("directory", "adapter"):
-        return stack.enter_context(stage_directory(source, path))
+        return stack.enter_context(stage_directory(source, path, above=source.above))
     if source.kind == "bundle":
         return stack.enter_context(stage_bundle(source, path))
     if source.kind == "gguf":
@@ -54,6 +54,17 @@ def _open_gguf(source: Source, path: Path, stack: contextlib.ExitStack) -> Store
             raise
         ggufcache.drop(digest)
         return stack.enter_context(stage_directory(source, ggufcache.find_converted(path)))
+
+
+def _open_hub(source: Source, stack: contextlib.ExitStack) -> Stored:
+    folder, top = hub.fetch(str(source.repository), source.revision, source.subfolder)
+    if not is_checkpoint(folder):
+        raise InputRefused(
+            f"{source.name}: expected config.json or adapter_config.json there, found none; name "
+            f"the folder of the repository that has one: {source.repository}:FOLDER"
+        )
+    above = None if folder == top else top
+    return stack.enter_context(stage_directory(source, folder, above=above))
 
 
 def _open_builtin(source: Source, stack: contextlib.ExitStack) -> Stored:
@@ -74,7 +85,7 @@ def _open_builtin(source: Source, stack: contextlib.ExitStack) -> Stored:
     if model.hub_id is None or not builtin.hub_allowed():
         raise model.refuse_missing()
     try:
-        folder = hub.fetch(model.hub_id, None)
+        folder, _ = hub.fetch(model.hub_id, None)
     except InputRefused as error:
         raise model.refuse_missing() from error
     return stack.enter_context(stage_directory(source, folder))
@@ -103,7 +114,7 @@ def _texts_of(like: Source, stack: contextlib.ExitStack) -> Path:
     if like.kind == "directory" and like.path is not None:
         return like.path
     if like.kind == "hub":
-        return hub.fetch(like.name, like.revision)
+        return hub.fetch(str(like.repository), like.revision, like.subfolder)[0]
     if like.kind in ("builtin", "gguf", "bundle", "safetensors"):
         stored = _open(like, stack)
         if stored.adapter is None:

@@ -17,8 +17,9 @@ from hyperinterp.checkpoints.pickleshape import (
     find_state_dict,
     following,
 )
+from hyperinterp.checkpoints.places import within
 from hyperinterp.checkpoints.sandbox import convert_weights
-from hyperinterp.checkpoints.tensorfile import index_shards, read_header, within
+from hyperinterp.checkpoints.tensorfile import index_shards, read_header
 from hyperinterp.checkpoints.zipscreen import MAX_PICKLE, screen_zipped
 from hyperinterp.errors import CorruptFile, InputRefused, UnsafeFile
 

@@ -3,11 +3,15 @@
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file
+from torch import Tensor
+
 from hyperinterp.checkpoints.adapters import screen_adapter_config
+from hyperinterp.checkpoints.folders import holds_adapter, notes_of_kind
 from hyperinterp.checkpoints.manifest import Manifest, verify_files
 from hyperinterp.checkpoints.picklefile import (
     PICKLED_STEMS,
@@ -15,12 +19,16 @@ from hyperinterp.checkpoints.picklefile import (
     find_pickled,
     refuse_lens_names,
 )
+from hyperinterp.checkpoints.places import within
 from hyperinterp.checkpoints.private import private_directory
+from hyperinterp.checkpoints.quantised import settle
 from hyperinterp.checkpoints.screen import (
     MAX_CONFIG_BYTES,
     MAX_TOKENIZER_BYTES,
+    Screened,
     parse_json,
     read_text,
+    screen_generation_config,
     screen_model_config,
     screen_tokenizer_config,
 )
@@ -31,8 +39,8 @@ from hyperinterp.checkpoints.tensorfile import (
     index_shards,
     read_headers,
     tensor_digests,
-    within,
 )
+from hyperinterp.checkpoints.wrapped import unwrapped
 from hyperinterp.errors import InputRefused
 
 CONFIGS = ("config.json", "generation_config.json", "adapter_config.json")
@@ -41,6 +49,8 @@ TOKENIZER_TEXTS = (
     "vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja", "chat_template.json",
 )  # fmt: skip
 TOKENIZER_BLOBS = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+_TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", *TOKENIZER_BLOBS)
+_TEMPLATES = "additional_chat_templates"
 _PARSED = {*CONFIGS, "tokenizer_config.json", "special_tokens_map.json", "chat_template.json"}
 
 
@@ -59,6 +69,8 @@ class Stored:
         provenance: What the writer recorded; empty for foreign files.
         verified: Whether every byte was checked against a digest that the writer recorded.
         notes: Sentences for the reader: what was left out or read otherwise than it is written.
+        renamed: The stored name of every tensor whose plain name is another one.
+        own_code: Whether the configuration names model code of its own, which is not loaded.
     """
 
     root: Path
@@ -72,60 +84,92 @@ class Stored:
     verified: bool
     notes: tuple[str, ...] = ()
 
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    own_code: bool = False
+
     @property
     def has_tokenizer(self) -> bool:
         """Whether any tokenizer file is there."""
         return _has_tokenizer(self.root)
 
+    def load(self) -> dict[str, Tensor]:
+        """Return the stored tensors by their plain names, mapped from the files."""
+        found: dict[str, Tensor] = {}
+        for path in sorted({tensor.path for tensor in self.tensors.values()}):
+            found.update(load_file(path))
+        return {name: found[self.renamed.get(name, name)] for name in self.tensors}
+
 
 def _has_tokenizer(root: Path) -> bool:
-    names = ("tokenizer.json", "vocab.json", "vocab.txt", *TOKENIZER_BLOBS)
-    return any((root / name).exists() for name in names)
+    return any((root / name).exists() for name in _TOKENIZERS)
 
 
 @contextlib.contextmanager
-def stage_directory(source: Source, folder: Path, weights: Path | None = None) -> Iterator[Stored]:
+def stage_directory(
+    source: Source, folder: Path, weights: Path | None = None, above: Path | None = None
+) -> Iterator[Stored]:
     """Screen a directory and stage it.
 
     Args:
         source: For its kind (only `adapter` and `hub` may hold an adapter) and its name.
         folder: Where the files lie.
         weights: A single weights file, for the kind `safetensors`; else found in the folder.
+        above: Where a tokenizer is taken from that is not in the folder.
     """
     manifest = None
     if weights is None:  # of a Hub repository only the files that we read are fetched
         manifest = verify_files(folder, partial=source.kind == "hub")
-    is_adapter = weights is None and (folder / "adapter_config.json").is_file()
+    is_adapter = weights is None and holds_adapter(folder)
     stem = "adapter_model" if is_adapter else "model"
     shards = [weights] if weights is not None else find_weights(folder, stem)
     with contextlib.ExitStack() as stack:
         if shards[0].suffix.lower() in PICKLED:
             shards = convert_pickled(shards, stack.enter_context(private_directory()))
-        tensors = read_headers(shards)
+        stored = read_headers(shards)
+        plain = unwrapped(stored, adapter=is_adapter)
+        tensors = {plain[name]: replace(t, name=plain[name]) for name, t in stored.items()}
         refuse_lens_names(tensors, source.name)
         digests = tensor_digests(tensors)
         root = stack.enter_context(private_directory())
-        parsed = _copy_texts(folder, root, is_adapter=is_adapter)
-        _link_weights(root, stem, shards, tensors)
-        _link_blobs(folder, root)
+        parsed, notes = _copy_texts(folder, root, CONFIGS, is_adapter=is_adapter)
+        place, told = _tokenizer_place(folder, above, source.name)
+        _, more = _copy_texts(place, root, TOKENIZER_TEXTS)
+        _copy_templates(place, root)
+        _link_blobs(place, root)
+        config = parsed.get("config.json", Screened({}))
+        if not is_adapter and "config.json" in parsed:
+            config = settle(config, tensors, str(folder / "config.json"))
+            _write_json(root / "config.json", config.config)
+        _link_weights(root, stem, shards, stored)
         adapter = parsed.get("adapter_config.json")
+        renamed = {to: name for name, to in plain.items() if to != name}
         yield Stored(
             root=root,
-            config=parsed.get("config.json"),
-            adapter=screen_adapter_config(adapter) if adapter is not None else None,
+            config=None if is_adapter else config.config,
+            adapter=None if adapter is None else adapter.config,
             tensors=tensors,
             digests=digests,
             fingerprint=fingerprint(tensors, digests),
             manifest=manifest,
             provenance=dict(manifest.provenance) if manifest else {},
             verified=manifest is not None,
-            notes=source.notes,
+            notes=(
+                *source.notes,
+                *(notes_of_kind(folder, source.name) if weights is None else ()),
+                *_note_names(renamed, source.name),
+                *dict.fromkeys((*notes, *config.notes)),
+                *told,
+                *more,
+            ),
+            renamed=renamed,
+            own_code=config.own_code,
         )
 
 
 def stage_tokenizer(folder: Path, root: Path) -> bool:
     """Stage the texts of a directory and its tokenizer's files; whether there is a tokenizer."""
-    _copy_texts(folder, root, is_adapter=(folder / "adapter_config.json").is_file())
+    _copy_texts(folder, root, (*CONFIGS, *TOKENIZER_TEXTS), is_adapter=holds_adapter(folder))
+    _copy_templates(folder, root)
     _link_blobs(folder, root)
     return _has_tokenizer(root)
 
@@ -158,11 +202,20 @@ def find_weights(folder: Path, stem: str) -> list[Path]:
     )
 
 
-def _copy_texts(folder: Path, root: Path, *, is_adapter: bool) -> dict[str, dict[str, Any]]:
+def _tokenizer_place(folder: Path, above: Path | None, name: str) -> tuple[Path, tuple[str, ...]]:
+    """Where the tokenizer is read from, and a note where that is not the checkpoint's folder."""
+    if above is None or _has_tokenizer(folder) or not _has_tokenizer(above):
+        return folder, ()
+    return above, (f"{name}: has no tokenizer of its own; the one in the folder above was taken.",)
+
+
+def _copy_texts(
+    folder: Path, root: Path, names: tuple[str, ...], *, is_adapter: bool = False
+) -> tuple[dict[str, Screened], tuple[str, ...]]:
     """Copy the texts that are known by name; what was screened is what is loaded."""
-    parsed: dict[str, dict[str, Any]] = {}
+    parsed: dict[str, Screened] = {}
     skipped = {"config.json", "generation_config.json"} if is_adapter else {"adapter_config.json"}
-    for name in (*CONFIGS, *TOKENIZER_TEXTS):
+    for name in names:
         path = folder / name
         if name in skipped or not (path.exists() or path.is_symlink()):
             continue
@@ -171,22 +224,49 @@ def _copy_texts(folder: Path, root: Path, *, is_adapter: bool) -> dict[str, dict
         text = read_text(path, limit)
         if name in _PARSED:
             value = parse_json(text, str(path))
-            screen_text(name, value, str(path))
-            parsed[name] = value
-            if name == "tokenizer_config.json":
-                text = json.dumps(without_paths(value), ensure_ascii=False)
+            found = screen_text(name, value, str(path))
+            parsed[name] = found
+            if name != "adapter_config.json":
+                text = json.dumps(found.config, ensure_ascii=False)
         (root / name).write_text(text, encoding="utf-8")
-    return parsed
+    return parsed, tuple(note for found in parsed.values() for note in found.notes)
 
 
-def screen_text(name: str, value: Mapping[str, Any], what: str) -> None:
+def _copy_templates(folder: Path, root: Path) -> None:
+    """Copy the named chat templates that lie in a folder of their own."""
+    for path in sorted((folder / _TEMPLATES).glob("*.jinja")):
+        within(folder, path)
+        text = read_text(path, MAX_CONFIG_BYTES)
+        (root / _TEMPLATES).mkdir(exist_ok=True)
+        (root / _TEMPLATES / path.name).write_text(text, encoding="utf-8")
+
+
+def screen_text(name: str, value: Mapping[str, Any], what: str) -> Screened:
     """Apply the check that belongs to a configuration file of this name."""
     if name == "config.json":
-        screen_model_config(value, what)
-    elif name == "adapter_config.json":
-        screen_adapter_config(value)
-    else:
-        screen_tokenizer_config(value, what)
+        return screen_model_config(value, what)
+    if name == "generation_config.json":
+        return screen_generation_config(value, what)
+    if name == "adapter_config.json":
+        return Screened(screen_adapter_config(value))
+    found = screen_tokenizer_config(value, what)
+    if name != "tokenizer_config.json":
+        return found
+    return Screened(without_paths(found.config), found.notes)
+
+
+def _note_names(renamed: Mapping[str, str], name: str) -> tuple[str, ...]:
+    if not renamed:
+        return ()
+    plain, stored = next(iter(renamed.items()))
+    return (
+        f"{name}: {len(renamed)} of its tensors carry a wrapper's name, which was taken off "
+        f"({stored[:120]} is {plain[:120]}).",
+    )
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
 
 
 def without_paths(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from hyperinterp.checkpoints.building import (
     read_config,
 )
 from hyperinterp.checkpoints.opening import open_source
+from hyperinterp.checkpoints.quantised import packed
 from hyperinterp.checkpoints.source import Kind, check_like, resolve
 from hyperinterp.checkpoints.staging import Stored
 
@@ -59,20 +60,24 @@ class CheckpointSummary:
 
 
 def inspect_checkpoint(
-    name: str | Path, revision: str | None = None, like: str | Path | None = None
+    name: str | Path,
+    revision: str | None = None,
+    subfolder: str | None = None,
+    like: str | Path | None = None,
 ) -> CheckpointSummary:
     """Describe a checkpoint; every digest that was recorded is checked, no model is built.
 
     Args:
         name: Anything that `resolve` understands.
         revision: Commit, branch or tag of a Hub id.
+        subfolder: Folder inside the repository or directory.
         like: For a file of weights alone: the checkpoint whose config and tokenizer go with it.
 
     Raises:
         InputRefused: The name or the files cannot be used.
     """
     check_like(like, name)
-    source = resolve(name, revision, like)
+    source = resolve(name, revision, subfolder, like=like)
     with open_source(source) as stored:
         tokenizer = build_tokenizer(stored, source.name)
         facts = _adapter_facts(stored) if stored.adapter else _model_facts(stored, source.name)
@@ -94,7 +99,7 @@ def _model_facts(stored: Stored, what: str) -> dict[str, Any]:
     with quiet_transformers(what):
         config = read_config(stored.root)
         outline = build_outline(config)
-        check_capacity(outline, stored.tensors, what)
+        check_capacity(outline, stored.tensors, what, packed=packed(stored.config))
     text: Any = config.get_text_config()
     return {
         "architecture": type(outline).__name__,
@@ -109,6 +114,7 @@ def _model_facts(stored: Stored, what: str) -> dict[str, Any]:
 def _adapter_facts(stored: Stored) -> dict[str, Any]:
     info = describe_adapter(
         stored.adapter or {},
+        stored.tensors,
         fingerprint=stored.fingerprint,
         base_fingerprint=stored.provenance.get("base_fingerprint"),
         merged=False,

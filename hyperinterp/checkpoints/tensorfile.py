@@ -110,26 +110,6 @@ def index_shards(index: Path, suffix: str = ".safetensors") -> list[str]:
     return sorted(set(names.values()))
 
 
-def within(root: Path, path: Path) -> Path:
-    """`path` with symbolic links followed, which must stay below `root`.
-
-    The Hub's own cache links `snapshots/<commit>/file` to `../../blobs/<digest>`; those count as
-    inside.
-
-    Raises:
-        UnsafeFile: It leaves the directory, or is not a regular file.
-    """
-    real, base = path.resolve(), root.resolve()
-    allowed = [base]
-    if base.parent.name == "snapshots":
-        allowed.append(base.parent.parent / "blobs")
-    if not any(real.is_relative_to(place) for place in allowed):
-        raise UnsafeFile(f"{path}: leads outside {root} (to {real})")
-    if not real.is_file():
-        raise UnsafeFile(f"{path}: expected a regular file")
-    return real
-
-
 def tensor_digest(tensor: StoredTensor) -> str:
     """Sha256 of one tensor's stored bytes, as hex."""
     digest = hashlib.sha256()

@@ -19,8 +19,10 @@ from hyperinterp.cli.options import (
     Json,
     Like,
     Prompts,
+    Revision,
     Seed,
     Split,
+    Subfolder,
     Texts,
     Tokenizer,
     formats,
@@ -64,6 +66,16 @@ def _root(
 def compare(
     base: Annotated[str, typer.Argument(help="The checkpoint before.")],
     fitted: Annotated[str, typer.Argument(help="The checkpoint after; an adapter goes on BASE.")],
+    revision: Annotated[
+        str | None,
+        typer.Option(help="Commit, branch or tag of BASE; also as NAME@REVISION in any name."),
+    ] = None,
+    fitted_revision: Annotated[str | None, typer.Option(help="The same for FITTED.")] = None,
+    subfolder: Annotated[
+        str | None,
+        typer.Option(help="Folder of BASE inside it; also as NAME:FOLDER for a Hugging Face id."),
+    ] = None,
+    fitted_subfolder: Annotated[str | None, typer.Option(help="The same for FITTED.")] = None,
     control: Annotated[
         str | None, typer.Option(help="Same recipe stopped at the least validation loss (C9).")
     ] = None,
@@ -136,6 +148,10 @@ def compare(
         report = run(
             base,
             fitted,
+            revision=revision,
+            fitted_revision=fitted_revision,
+            subfolder=subfolder,
+            fitted_subfolder=fitted_subfolder,
             prompts=held_out,
             control=control,
             late_stage=tuple(late_stage or ()),
@@ -182,6 +198,11 @@ app.command()(trace)
 def export(
     checkpoint: Annotated[str, typer.Argument(help="What to put into the bundle.")],
     out: Annotated[Path, typer.Argument(help="The .pt file to write.")],
+    revision: Revision = None,
+    subfolder: Subfolder = None,
+    base: Annotated[
+        str | None, typer.Option(help="Base of an adapter, if not the one that it names.")
+    ] = None,
     like: Like = None,
     force: Force = False,
 ) -> None:
@@ -190,13 +211,24 @@ def export(
     refuse_taken(out, force)
     from hyperinterp.checkpoints import export_bundle
 
-    export_bundle(checkpoint, out, like=like, force=force)
+    export_bundle(
+        checkpoint,
+        out,
+        revision=revision,
+        subfolder=subfolder,
+        like=like,
+        base=base,
+        force=force,
+        told=lambda note: typer.echo(f"note: {note}", err=True),
+    )
     typer.echo(f"bundle: {out}")
 
 
 @app.command()
 def inspect(
     checkpoint: Annotated[str, typer.Argument(help="Any checkpoint that can be named.")],
+    revision: Revision = None,
+    subfolder: Subfolder = None,
     like: Like = None,
     json: Json = False,
 ) -> None:
@@ -204,7 +236,8 @@ def inspect(
     from hyperinterp.checkpoints import inspect_checkpoint
     from hyperinterp.cli.show import show_summary
 
-    show_summary(inspect_checkpoint(checkpoint, like=like), as_json=json)
+    found = inspect_checkpoint(checkpoint, revision, subfolder, like)
+    show_summary(found, as_json=json)
 
 
 @app.command()

@@ -54,6 +54,14 @@ Tokenizer = Annotated[
 ]
 BatchRows = Annotated[int, typer.Option(help="Rows per forward pass.")]
 
+Revision = Annotated[
+    str | None, typer.Option(help="Commit, branch or tag; also as NAME@REVISION in any name.")
+]
+Subfolder = Annotated[
+    str | None,
+    typer.Option(help="Folder inside the repository or directory; also as NAME:FOLDER."),
+]
+
 # What `train` works on.
 Method = Annotated[str, typer.Option(help="full, lora or late-stage.")]
 Data = Annotated[

@@ -14,6 +14,8 @@ def trace(
     base: Annotated[
         str | None, typer.Option(help="Where the base is now, if not where the run says.")
     ] = None,
+    revision: o.Revision = None,
+    subfolder: o.Subfolder = None,
     like: o.Like = None,
     tokenizer: o.Tokenizer = None,
     prompts: o.Prompts = None,
@@ -49,6 +51,8 @@ def trace(
         found = measure(
             run,
             base=base,
+            revision=revision,
+            subfolder=subfolder,
             like=like,
             prompts=o.Texts.of(column, split, "prompts").read("prompts", prompts),
             chat=chat,

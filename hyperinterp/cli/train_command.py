@@ -11,6 +11,8 @@ from hyperinterp.errors import InputRefused
 
 def train(
     model: Annotated[str, typer.Argument(help="The checkpoint to start from.")],
+    revision: o.Revision = None,
+    subfolder: o.Subfolder = None,
     like: o.Like = None,
     method: o.Method = "late-stage",
     tokenizer: o.Tokenizer = None,
@@ -85,10 +87,12 @@ def train(
     swept = len(blocks) > 1 or bool(sown)
     if not (resume or swept):
         o.refuse_taken(out, force)
+    from hyperinterp.checkpoints import pinned
     from hyperinterp.cli.training import Job
 
+    named = pinned(model, revision, subfolder)
     job = Job(
-        model, out, fields, data=data, column=column, split=split, chat=chat, like=like,
+        named, out, fields, data=data, column=column, split=split, chat=chat, like=like,
         tokenizer=tokenizer,
         count=passages, heldout=heldout, device=device, force=force, json=json, fsdp=fsdp,
     )  # fmt: skip

@@ -59,6 +59,7 @@ def load(
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
     revision: str | None = None,
+    subfolder: str | None = None,
     like: str | Path | None = None,
     base: AnyModel | None = None,
     base_if_adapter: bool = False,
@@ -72,16 +73,20 @@ def load(
     `hyperinterp.models.wrapping.as_hooked`.
 
     Args:
-        name: a Hugging Face id, a `save_pretrained` directory, a PEFT adapter directory, a
-            `.safetensors` file with its config beside it, a GGUF file, a hyperinterp `.pt`
-            bundle, a state dict that `torch.save` wrote, or `smollm2`; or a model in memory: of
-            transformers or peft, a TransformerBridge, an nnsight or nnterp model.
+        name: a Hugging Face id, a `save_pretrained` directory, the folder of a Trainer run, a
+            PEFT adapter directory, a `.safetensors` file with its config beside it, a GGUF file,
+            a hyperinterp `.pt` bundle, a state dict that `torch.save` wrote, or `smollm2`; or a
+            model in memory: of transformers or peft, a TransformerBridge, an nnsight or nnterp
+            model. A Hugging Face id may carry a revision and a folder:
+            `owner/name@revision:folder`.
         tokenizer: what to use instead of the tokenizer beside the model.
-        revision: Hub revision.
+        revision: commit, branch or tag of a Hugging Face id.
+        subfolder: folder inside the repository or directory.
         like: for a file of weights alone, the checkpoint whose config and tokenizer go with it.
         base: what an adapter sits on, when that is not the model its config names; by name or in
             memory.
-        base_if_adapter: pass over `base` where `name` is a whole model, instead of refusing.
+        base_if_adapter: pass over `base` where `name` is a whole model, and where `base` is an
+            adapter itself (`name` then goes on the base that it names), instead of refusing.
         dtype: dtype of the weights, for names.
         device: `auto` (CUDA, else the CPU), `cpu`, `cuda`, `cuda:1`, ...; not `mps`, which has no
             float64. For names.
@@ -99,12 +104,13 @@ def load(
     check_tokenizer(tokenizer, "model")
     if isinstance(name, str | Path):
         found = _by_name(
-            name, tokenizer, revision=revision, like=like, base=base,
+            name, tokenizer, revision=revision, subfolder=subfolder, like=like, base=base,
             base_if_adapter=base_if_adapter, dtype=dtype, device=device, device_map=device_map,
         )  # fmt: skip
         return checked(found)
     for option, value in (
         ("revision", revision),
+        ("subfolder", subfolder),
         ("like", like),
         ("base", base),
         ("device_map", device_map),
@@ -143,6 +149,7 @@ def _by_name(
     tokenizer: PreTrainedTokenizerBase | None,
     *,
     revision: str | None,
+    subfolder: str | None,
     like: str | Path | None,
     base: AnyModel | None,
     base_if_adapter: bool,
@@ -156,6 +163,7 @@ def _by_name(
     checkpoint = load_checkpoint(
         name,
         revision=revision,
+        subfolder=subfolder,
         like=like,
         base=_as_base(base, wanted),
         base_if_adapter=base_if_adapter,
@@ -168,7 +176,7 @@ def _by_name(
     return HookedModel(
         checkpoint.model,
         tokenizer or checkpoint.tokenizer,
-        name=str(name),
+        name=checkpoint.source.name,
         fingerprint=checkpoint.fingerprint,
         provenance=checkpoint.provenance,
         notes=checkpoint.notes,

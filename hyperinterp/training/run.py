@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.ambient import own_settings
 from hyperinterp.arguments import check_arguments
-from hyperinterp.checkpoints import check_like, check_vocabulary, load_tokenizer
+from hyperinterp.checkpoints import check_like, check_vocabulary, load_tokenizer, pinned
 from hyperinterp.course import LOG_NAME
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
@@ -52,6 +52,7 @@ def train(
     heldout: Any = None,
     base: AnyModel | None = None,
     revision: str | None = None,
+    subfolder: str | None = None,
     like: str | Path | None = None,
     device: str = "auto",
     force: bool = False,
@@ -81,7 +82,8 @@ def train(
         heldout: passages for the evaluation, the control checkpoint and the final held-out loss,
             likewise.
         base: what an adapter given as `model` sits on.
-        revision: Hub revision of `model`.
+        revision: commit, branch or tag of `model`, a Hugging Face id.
+        subfolder: folder of `model` inside its repository or directory.
         like: for a model that is a state dict, the checkpoint with its config and tokenizer.
         device: `auto`, `cpu` or `cuda`: the first card that is visible.
         force: replace `out`, and discard an unfinished run.
@@ -109,12 +111,13 @@ def train(
         KeyboardInterrupt: with a hint how to resume; the last resume point stays.
     """
     check_arguments(
-        out=out, revision=revision, device=device, force=force, resume=resume, fsdp=fsdp,
-        on_progress=on_progress, processes=processes,
+        out=out, revision=revision, subfolder=subfolder, device=device, force=force,
+        resume=resume, fsdp=fsdp, on_progress=on_progress, processes=processes,
     )  # fmt: skip
     config, out = TrainConfig() if config is None else config, Path(out)
     of_kind("config", config, TrainConfig, "a hyperinterp.TrainConfig")
     check_given(model, "model")
+    model = pinned(model, revision, subfolder)
     fsdp = fsdp or asked_of_accelerate()
     check_like(like, model, base)
     check_surroundings(config, processes)
@@ -135,7 +138,7 @@ def train(
     unseen = None if heldout is None else as_passages(heldout, what="heldout", **fields)
     folder = RunFolder(out, force=force, resume=resume)
     processes.by_first(folder.check)
-    hooked = prepared(model, base=base, revision=revision, like=like, device=device)
+    hooked = prepared(model, base=base, like=like, device=device)
     if isinstance(model, HookedModel):
         hooked = own(hooked, weights_train=not config.uses_lora)
     if tokenizer is not None:

@@ -15,7 +15,6 @@ def prepared(
     model: AnyModel,
     *,
     base: AnyModel | None,
-    revision: str | None,
     like: str | Path | None,
     device: str,
 ) -> HookedModel:
@@ -24,7 +23,6 @@ def prepared(
     Args:
         model: a name, or a model in memory. A HookedModel is returned as it is.
         base: what an adapter given as `model` sits on.
-        revision: Hub revision of `model`.
         like: for a state dict, the checkpoint with its config and tokenizer.
         device: for names.
 
@@ -32,7 +30,7 @@ def prepared(
         InputRefused: it cannot be used, or a HookedModel is not in float32.
     """
     if isinstance(model, str | Path):
-        return load(model, base=base, revision=revision, like=like, dtype="float32", device=device)
+        return load(model, base=base, like=like, dtype="float32", device=device)
     held = checked(taken(model, "model"))
     if not isinstance(model, HookedModel):
         # Named after where its weights came from, which is what an adapter has to name.

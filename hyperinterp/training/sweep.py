@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from hyperinterp.ambient import own_settings
 from hyperinterp.arguments import check_arguments, check_numbers
 from hyperinterp.block import Brief, frame, grid, rounded
-from hyperinterp.checkpoints import check_like, check_place, write_file
+from hyperinterp.checkpoints import check_like, check_place, pinned, write_file
 from hyperinterp.checkpoints.files import translate_io_errors
 from hyperinterp.distributed import launched
 from hyperinterp.errors import InputRefused
@@ -141,6 +141,7 @@ def sweep(
     heldout: Any,
     base: AnyModel | None = None,
     revision: str | None = None,
+    subfolder: str | None = None,
     like: str | Path | None = None,
     device: str = "auto",
     force: bool = False,
@@ -165,7 +166,8 @@ def sweep(
         seeds: the seeds.
         heldout: passages for the held-out loss of every cell, likewise.
         base: what an adapter given as `model` sits on.
-        revision: Hub revision of `model`.
+        revision: commit, branch or tag of `model`, a Hugging Face id.
+        subfolder: folder of `model` inside its repository or directory.
         like: for a model that is a state dict, the checkpoint with its config and tokenizer.
         device: `auto`, `cpu`, `cuda`, ...
         force: train every cell anew.
@@ -182,11 +184,14 @@ def sweep(
         InputRefused: as `train`; or `out` holds something else than a sweep, or a finished cell
             has another recipe, other data or other held-out passages.
     """
-    check_arguments(out=out, revision=revision, device=device, force=force, on_progress=on_progress)
+    check_arguments(
+        out=out, revision=revision, subfolder=subfolder, device=device, force=force,
+        on_progress=on_progress,
+    )  # fmt: skip
     of_kind("config", config, TrainConfig, "a hyperinterp.TrainConfig")
     layers, seeds = check_numbers("layers", layers), check_numbers("seeds", seeds)
     check_given(model, "model")
-    out = Path(out)
+    out, model = Path(out), pinned(model, revision, subfolder)
     cells = plan(config, list(dict.fromkeys(layers)), list(dict.fromkeys(seeds)))
     if not cells:
         raise InputRefused(
@@ -200,7 +205,7 @@ def sweep(
     rank, world = launched()
     with alone(world):
         check_like(like, model, base)
-        hooked = prepared(model, base=base, revision=revision, like=like, device=device)
+        hooked = prepared(model, base=base, like=like, device=device)
         for each in cells.values():
             check_method(hooked, each)
         found = _written(out, cells, hooked.n_layers)

@@ -145,8 +145,9 @@ def remote_code(folder: Path, fast: bool) -> tuple[bool, Figures]:
         for name in ("reached", "imports", "sockets", "executed")
     }
     ran = config_rows.config_control(made, folder)
-    figures = {**counted(rows), **totals, "ran_in_the_control": ran}
-    return figures["refused"] == len(rows) and not any(totals.values()) and ran, figures
+    kept = sum(row["kept"] for row in rows)
+    figures = {**counted(rows), "kept": kept, **totals, "ran_in_the_control": ran}
+    return kept == len(rows) and not any(totals.values()) and ran, figures
 
 
 def adapters(folder: Path, fast: bool) -> tuple[bool, Figures]:
@@ -155,8 +156,11 @@ def adapters(folder: Path, fast: bool) -> tuple[bool, Figures]:
     rows = config_rows.adapter_rows(made_in(folder), folder)
     hangs = config_rows.adapter_control()
     reached = sum(row["reached"] for row in rows)
-    figures = {**counted(rows), "reached_peft": reached, "peft_hangs_in_the_control": hangs}
-    return figures["refused"] == len(rows) and reached == 0 and hangs, figures
+    kept = sum(row["kept"] for row in rows)
+    figures = {
+        **counted(rows), "kept": kept, "reached_peft": reached, "peft_hangs_in_the_control": hangs
+    }  # fmt: skip
+    return kept == len(rows) and reached == 0 and hangs, figures
 
 
 def paths(folder: Path, fast: bool) -> tuple[bool, Figures]:

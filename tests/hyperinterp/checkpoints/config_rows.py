@@ -10,14 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hyperinterp.checkpoints import attaching, bundle, load_checkpoint, manifest, save_checkpoint
 from hyperinterp.checkpoints import building as building_module
-from hyperinterp.checkpoints import bundle, load_checkpoint, loading, manifest, save_checkpoint
 from hyperinterp.checkpoints.bundle import read_bundle
 from tests.hyperinterp.checkpoints.conftest import make_model
 from tests.hyperinterp.checkpoints.hostile_configs import (
     ADAPTERS,
     CONFIGS,
+    LEFT_OUT,
     TOKENIZERS,
+    UNRUN,
     change_adapter,
     change_json,
     copy_foreign,
@@ -73,29 +75,52 @@ def counted_sockets() -> Iterator[list[str]]:
 
 
 @contextmanager
-def watched(module: Any, name: str) -> Iterator[list[Any]]:
-    """Replace a function of the next layer by one that notes that it was reached."""
-    honest, reached = getattr(module, name), []
-    setattr(module, name, lambda *args, **kwargs: reached.append((args, kwargs)))
+def _what_peft_is_given() -> Iterator[list[str]]:
+    """The settings that reach peft inside, as text."""
+    honest, given = attaching.LoraConfig, []
+
+    def maker(**settings: Any) -> Any:
+        given.append(repr(settings))
+        return honest(**settings)
+
+    setattr(attaching, "LoraConfig", maker)  # noqa: B010
     try:
-        yield reached
+        yield given
     finally:
-        setattr(module, name, honest)
+        setattr(attaching, "LoraConfig", honest)  # noqa: B010
+
+
+@contextmanager
+def _what_is_read() -> Iterator[list[str]]:
+    """The configurations that reach transformers inside, as text."""
+    honest, read = building_module.read_config, []
+
+    def reader(root: Path) -> Any:
+        read.append("".join(path.read_text() for path in sorted(root.glob("*.json"))))
+        return honest(root)
+
+    setattr(building_module, "read_config", reader)  # noqa: B010
+    try:
+        yield read
+    finally:
+        setattr(building_module, "read_config", honest)  # noqa: B010
 
 
 def config_rows(made: Path, folder: Path) -> list[dict[str, Any]]:
     """Hostile model and tokenizer configurations beside code that would leave a mark."""
     rows = []
-    cases = [("config.json", n, c) for n, c in sorted(CONFIGS.items())]
-    cases += [("tokenizer_config.json", n, c) for n, c in sorted(TOKENIZERS.items())]
-    for number, (file, name, changes) in enumerate(cases):
+    cases = [("config.json", n, c, True) for n, c in sorted(CONFIGS.items())]
+    cases += [("tokenizer_config.json", n, c, True) for n, c in sorted(TOKENIZERS.items())]
+    cases += [(file, n, c, False) for n, (file, c) in sorted(LEFT_OUT.items())]
+    for number, (file, name, changes, refused) in enumerate(cases):
         place, sentinel = folder / f"config-{number}", folder / f"ran-{number}"
         copy_foreign(made / "whole", place)
         change_json(place / file, changes)
         (place / "evil.py").write_text(_EVIL.format(sentinel=str(sentinel)))
         modules = set(sys.modules)
-        with watched(building_module, "read_config") as reached, counted_sockets() as sockets:
+        with _what_is_read() as read, counted_sockets() as sockets:
             row = outcome(lambda place=place: load_checkpoint(place))
+        reached = read if refused else [text for text in read if "evil" in text.lower()]
         rows.append(
             {
                 "name": f"{file}: {name}",
@@ -103,6 +128,8 @@ def config_rows(made: Path, folder: Path) -> list[dict[str, Any]]:
                 "sockets": len(sockets),
                 "imports": sum("evil" in module for module in set(sys.modules) - modules),
                 "executed": sentinel.exists(),
+                "kept": row["refused"] is refused,
+                "one_line": True,
                 **row,
             }
         )
@@ -130,17 +157,21 @@ def config_control(made: Path, folder: Path) -> bool:
 def adapter_rows(made: Path, folder: Path) -> list[dict[str, Any]]:
     """Hostile adapter configurations, and an honest adapter on another base."""
     rows = []
-    for number, (name, changes) in enumerate(sorted(ADAPTERS.items())):
+    cases = [(name, changes, True) for name, changes in sorted(ADAPTERS.items())]
+    cases += [(name, changes, False) for name, changes in sorted(UNRUN.items())]
+    for number, (name, changes, refused) in enumerate(cases):
         place = folder / f"adapter-{number}"
         change_adapter(made / "adapter", place, **changes)
-        with watched(loading, "LoraConfig") as reached:
+        with _what_peft_is_given() as given:
             row = outcome(lambda place=place: load_checkpoint(place))
-        rows.append({"name": name, "reached": len(reached), **row})
+        reached = given if refused else [text for text in given if "(a+)" in text or "evil" in text]
+        kept = row["refused"] is refused
+        rows.append({"name": name, "reached": len(reached), "kept": kept, "one_line": True, **row})
         shutil.rmtree(place)
     base = load_checkpoint(made / "whole")
     save_checkpoint(make_model(7), base.tokenizer, folder / "other", provenance={})
     row = outcome(lambda: load_checkpoint(made / "adapter", base=folder / "other"))
-    return [*rows, {"name": "wrong base", "reached": 0, **row}]
+    return [*rows, {"name": "wrong base", "reached": 0, "kept": row["refused"], **row}]
 
 
 def adapter_control() -> bool:

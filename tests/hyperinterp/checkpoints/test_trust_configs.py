@@ -5,13 +5,14 @@ import os
 import shutil
 
 import pytest
+import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
 from hyperinterp.checkpoints import (
+    attaching,
     building,
     load_checkpoint,
-    loading,
     save_adapter,
     save_checkpoint,
     staging,
@@ -19,6 +20,7 @@ from hyperinterp.checkpoints import (
 from hyperinterp.checkpoints.adapters import screen_adapter_config
 from hyperinterp.checkpoints.screen import (
     MAX_CONFIG_BYTES,
+    Screened,
     parse_json,
     screen_model_config,
     screen_tokenizer_config,
@@ -31,11 +33,13 @@ from hyperinterp.errors import (
     UnsafeFile,
 )
 from tests.hyperinterp.checkpoints import trust_rows
-from tests.hyperinterp.checkpoints.conftest import make_adapter, make_model
+from tests.hyperinterp.checkpoints.conftest import logits, make_adapter, make_model
 from tests.hyperinterp.checkpoints.hostile_configs import (
     ADAPTERS,
     CONFIGS,
+    LEFT_OUT,
     TOKENIZERS,
+    UNRUN,
     change_adapter,
     change_json,
     copy_foreign,
@@ -54,10 +58,10 @@ def test_hostile_config_is_refused_before_transformers_sees_it(made, tmp_path, n
 
 
 def test_control_without_the_screen_transformers_does_see_it(made, tmp_path, monkeypatch):
-    copy_foreign(made / "whole", tmp_path, **CONFIGS["auto_map"])
+    copy_foreign(made / "whole", tmp_path, **CONFIGS["attn repository"])
     seen = []
     monkeypatch.setattr(building, "read_config", lambda root: seen.append(root) or 1 / 0)
-    monkeypatch.setattr(staging, "screen_model_config", lambda value, what: None)
+    monkeypatch.setattr(staging, "screen_model_config", lambda value, what: Screened(dict(value)))
     with pytest.raises(InputRefused):
         load_checkpoint(tmp_path)
     assert len(seen) == 1
@@ -99,6 +103,42 @@ def test_hostile_tokenizer_config(made, tmp_path, name):
         load_checkpoint(tmp_path)
 
 
+@pytest.mark.parametrize("name", sorted(LEFT_OUT))
+def test_code_is_left_out_and_the_rest_works(made, ids, tmp_path, name, monkeypatch):
+    file, changes = LEFT_OUT[name]
+    copy_foreign(made / "whole", tmp_path)
+    change_json(tmp_path / file, changes)
+    seen = {}
+    honest = building.read_config
+
+    def watched(root):
+        seen.update({p.name: p.read_text() for p in root.iterdir() if p.suffix == ".json"})
+        return honest(root)
+
+    monkeypatch.setattr(building, "read_config", watched)
+    loaded = load_checkpoint(tmp_path)
+    assert "evil" not in "".join(seen[n] for n in seen if n != "model.safetensors").lower()
+    assert torch.equal(logits(loaded.model, ids), logits(make_model(), ids))
+    told = any("never loaded" in note for note in loaded.notes)
+    assert (
+        told is any(key in changes for key in ("auto_map", "custom_generate"))
+        or "generation" in name
+    )
+
+
+@pytest.mark.parametrize("name", sorted(UNRUN))
+def test_patterns_of_an_adapter_are_never_run(made, ids, tmp_path, name, monkeypatch):
+    change_adapter(made / "adapter", tmp_path / "a", **UNRUN[name])
+    seen, honest = [], attaching.LoraConfig
+    monkeypatch.setattr(attaching, "LoraConfig", lambda **kw: seen.append(kw) or honest(**kw))
+    loaded = load_checkpoint(tmp_path / "a")
+    assert torch.equal(
+        logits(loaded.model, ids), logits(load_checkpoint(made / "adapter").model, ids)
+    )
+    assert not set("(+$*") & set(repr(seen[0]["target_modules"]) + repr(seen[0]["rank_pattern"]))
+    assert not {"exclude_modules", "layers_pattern", "auto_mapping"} & set(seen[0])
+
+
 @pytest.mark.parametrize("text", ["{}", "[]", '{"model": {"type": "Evil"}}', "\0\0", "{" * 99_999])
 def test_broken_tokenizer_json_is_one_clear_error(made, tmp_path, text):
     copy_foreign(made / "whole", tmp_path)
@@ -121,7 +161,7 @@ def test_config_that_asks_for_more_weights_than_there_are(made, tmp_path):
 def test_hostile_adapter_is_refused_before_peft_sees_it(made, tmp_path, name, monkeypatch):
     change_adapter(made / "adapter", tmp_path / "a", **ADAPTERS[name])
     seen = []
-    monkeypatch.setattr(loading, "LoraConfig", lambda **kw: seen.append(kw))
+    monkeypatch.setattr(attaching, "LoraConfig", lambda **kw: seen.append(kw))
     row = trust_rows.outcome(lambda: load_checkpoint(tmp_path / "a"))
     assert row["refused"], row
     assert row["one_line"], row
@@ -164,12 +204,6 @@ def test_adapter_tensors_that_do_not_fit(made, tmp_path):
         load_checkpoint(tmp_path / "a")
     save_file({n: t for n, t in weights.items() if n != name}, path)
     with pytest.raises(MismatchedPair, match="lacks"):
-        load_checkpoint(tmp_path / "a")
-
-
-def test_adapting_a_tied_embedding_is_refused(made, tmp_path):
-    change_adapter(made / "adapter", tmp_path / "a", modules_to_save=["lm_head"])
-    with pytest.raises(InputRefused, match="ties"):
         load_checkpoint(tmp_path / "a")
 
 
@@ -227,8 +261,8 @@ def test_special_files_are_refused_without_waiting(made, tmp_path, name):
         load_checkpoint(tmp_path / "m")
 
 
-def test_only_pickled_weights(made, tmp_path):
+def test_a_safetensors_file_under_a_pickles_name_is_said(made, tmp_path):
     copy_foreign(made / "whole", tmp_path)
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
-    with pytest.raises(UnsafeFile, match=r"never read.*save_pretrained"):
+    with pytest.raises(InputRefused, match=r"found a safetensors file; give it a name"):
         load_checkpoint(tmp_path)

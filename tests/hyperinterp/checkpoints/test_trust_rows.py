@@ -3,6 +3,7 @@
 import pytest
 
 from hyperinterp.checkpoints import bundle, sandbox, staging, zipscreen
+from hyperinterp.checkpoints.screen import Screened
 from tests.hyperinterp.checkpoints import config_rows, hostile, trust_rows
 
 
@@ -10,13 +11,13 @@ def test_configs_run_nothing_and_open_no_socket(made, tmp_path):
     rows = config_rows.config_rows(made, tmp_path)
     assert len(rows) >= 30
     for row in rows:
-        assert row["refused"], row
+        assert row["kept"], row
         assert row["one_line"], row
         assert (row["reached"], row["imports"], row["sockets"], row["executed"]) == (0, 0, 0, False)
 
 
 def test_control_without_the_screen_a_config_reaches_transformers(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(staging, "screen_model_config", lambda value, what: None)
+    monkeypatch.setattr(staging, "screen_model_config", lambda value, what: Screened(dict(value)))
     rows = config_rows.config_rows(made, tmp_path)
     assert sum(row["reached"] for row in rows) >= 15
 
@@ -33,14 +34,14 @@ def test_adapters_are_refused_before_peft(made, tmp_path):
     rows = config_rows.adapter_rows(made, tmp_path)
     assert len(rows) >= 35
     for row in rows:
-        assert row["refused"], row
+        assert row["kept"], row
         assert (row["reached"], row["one_line"]) == (0, True)
         assert row["cpu_seconds"] < 5
 
 
 def test_control_without_the_schema_an_adapter_reaches_peft(made, tmp_path, monkeypatch):
     monkeypatch.setattr(staging, "screen_adapter_config", lambda value: dict(value))
-    monkeypatch.setattr(config_rows, "ADAPTERS", {"regex": {"target_modules": "(a+)+$"}})
+    monkeypatch.setattr(config_rows, "ADAPTERS", {"task": {"task_type": "SEQ_CLS"}})
     rows = config_rows.adapter_rows(made, tmp_path)
     assert rows[0]["reached"] == 1
 
