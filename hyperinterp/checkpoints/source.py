@@ -203,7 +203,7 @@ def _file_kind(path: Path) -> Kind:
         raise InputRefused(f"{path}: is one of a checkpoint's files; name its folder {folder}")
     suffix = path.suffix.lower()
     if path.name.startswith("adapter_model.") and (folder / "adapter_config.json").is_file():
-        raise InputRefused(f"{path}: holds an adapter's weights; name its folder {folder}")
+        raise InputRefused(f"{path}: holds an adapter's weights; name its directory {folder}")
     if suffix in _FILE_KINDS:
         return _FILE_KINDS[suffix]
     if suffix in PICKLED:

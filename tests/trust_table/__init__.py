@@ -38,10 +38,10 @@ ROWS = {
     "truncation": Row("truncated file", "refused", files.damage("truncate")),
     "flip": Row("flipped bit", "detected in everything we wrote", files.damage("flip")),
     "remote code": Row(
-        "code named in a config", "refused or left out, unseen by transformers", files.remote_code
+        "code named in a config", "refused unseen by transformers", files.remote_code
     ),
     "adapter": Row(
-        "hostile adapter", "refused by a schema, or its pattern never run", files.adapters
+        "hostile adapter", "refused by a schema before peft", files.adapters
     ),
     "paths": Row("path traversal, links, pipes", "refused, nothing read outside", files.paths),
     "kill": Row("kill -9 in training", "resuming gives bit-identical weights", runs.kills),
