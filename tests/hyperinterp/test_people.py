@@ -37,7 +37,8 @@ def test_hub_ids_with_revisions_in_every_role(cached, tmp_path):
     )
     names = [facts.name for facts in report.provenance.checkpoints]
     assert names == ["me/base@v1", "me/fitted", "me/fitted@v1", "me/fitted@v1"]
-    assert not [note for note in report.provenance.warnings if "me/" in note]
+    told = [note for note in report.provenance.warnings if "me/" in note]
+    assert not [note for note in told if "rows without a token" not in note]
     with pytest.raises(InputRefused, match="revision v9"):
         _compared("me/base", "me/fitted", fitted_revision="v9")
     config = TrainConfig(method="full", max_steps=1, batch_size=4, seq_len=16)

@@ -40,9 +40,7 @@ ROWS = {
     "remote code": Row(
         "code named in a config", "refused unseen by transformers", files.remote_code
     ),
-    "adapter": Row(
-        "hostile adapter", "refused by a schema before peft", files.adapters
-    ),
+    "adapter": Row("hostile adapter", "refused by a schema before peft", files.adapters),
     "paths": Row("path traversal, links, pipes", "refused, nothing read outside", files.paths),
     "kill": Row("kill -9 in training", "resuming gives bit-identical weights", runs.kills),
     "disk": Row(
