@@ -26,10 +26,11 @@ USED = """
 import importlib.metadata, json, sys
 from transformers import LlamaConfig, LlamaForCausalLM
 import benchmarks.gpu_decode, benchmarks.gpu_eight, benchmarks.gpu_pair, benchmarks.gpu_ratios
-from hyperinterp.compare import ANALYSES
+import hyperinterp.compare
+from hyperinterp.claims.registry import CLAIMS
 from hyperinterp.models import HookedModel
-for _, module in ANALYSES.values():
-    __import__(module)
+for spec in CLAIMS:
+    spec.part("measurement", "measure")
 HookedModel(LlamaForCausalLM(LlamaConfig(
     hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, vocab_size=8)))
 files = {str(d.locate_file(f)): (d.metadata["Name"], d.version)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu_job import Job
-from hyperinterp.compare import ANALYSES, compare
+from hyperinterp.claims.registry import CLAIMS
+from hyperinterp.compare import compare
 from hyperinterp.generation import Decoding, generate
 from hyperinterp.report.schema import Report
 from hyperinterp.sizes import PRESETS, Sizes
@@ -82,7 +83,7 @@ def side_by_side(job: Job, cpu: Report, card: Report) -> dict[str, Any]:
     """Verdicts, and by claim the largest relative difference; every figure in a file beside."""
     claims: dict[str, Any] = {}
     figures: dict[str, dict[str, list[float | None]]] = {}
-    for claim, (block, _) in ANALYSES.items():
+    for claim, block in ((spec.id, spec.slug) for spec in CLAIMS):
         sides = [
             dict(numbers({"claim": report.claims[claim], "block": getattr(report, block)}))
             for report in (cpu, card)

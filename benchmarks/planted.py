@@ -13,7 +13,6 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
-from importlib import import_module
 from math import sqrt
 from typing import Any
 
@@ -21,15 +20,16 @@ import torch
 
 from benchmarks import record
 from hyperinterp import load
-from hyperinterp.analyses.results import Claim, Verdict
-from hyperinterp.compare import ANALYSES
+from hyperinterp.claims import registry
+from hyperinterp.claims.running import evaluated
+from hyperinterp.claims.spec import Claim, Verdict
 from hyperinterp.models import HookedModel
 from hyperinterp.sizes import PRESETS, Sizes
 from hyperinterp.study import Study
 from hyperinterp.text import Passage, Passages, builtin_passages
-from tests.hyperinterp.analyses.conftest import SIZES, VOCAB, word_tokenizer
-from tests.hyperinterp.analyses.planted import CHANGES, flatten, planted_twin, settle
-from tests.hyperinterp.analyses.tiny import tiny
+from tests.hyperinterp.claims.conftest import SIZES, VOCAB, word_tokenizer
+from tests.hyperinterp.claims.planted import CHANGES, flatten, planted_twin, settle
+from tests.hyperinterp.claims.tiny import tiny
 
 FAMILIES = ("llama", "gpt_neox")
 CLAIMS = ("C1", "C2", "C3", "C4", "C5", "C6")
@@ -106,8 +106,8 @@ def judged(study: Study, kind: str, claims: tuple[str, ...]) -> Outcome:
     """Run the analyses of `claims` on a planted pair."""
     found: dict[str, Claim] = {}
     blocks: dict[str, Any] = {}
-    for claim in claims:
-        blocks[claim], found[claim] = import_module(ANALYSES[claim][1]).analyse(study)
+    for spec in registry.chosen(claims):
+        blocks[spec.id], found[spec.id] = evaluated(spec, study)
     named = None
     if kind in PLACES and PLACES[kind][0] in blocks:
         claim, place = PLACES[kind]

@@ -12,10 +12,12 @@ from typing import Any
 import typer.main
 
 import hyperinterp
+from hyperinterp.claims import registry
+from hyperinterp.claims.spec import ClaimSpec
 from hyperinterp.cli.app import app
+from hyperinterp.drawing.words import words
 from hyperinterp.report.schema import json_schema
 from hyperinterp.sizes import PRESETS, Sizes
-from hyperinterp.verdicts import RULES
 
 MARK = re.compile(r"<!-- ([a-z]+)(?:: (?!begin -->|end -->)([\w .-]+))? -->")
 FORMULA = re.compile(r"^```math\n(.+?)\n```$", flags=re.MULTILINE | re.DOTALL)
@@ -33,18 +35,19 @@ def table(columns: list[str], rows: list[list[str]]) -> str:
 
 def rule(claim: str) -> str:
     """The declared rule of one claim."""
-    found = RULES[claim]
+    spec = _spec(claim)
+    found = spec.rule
     rows = [
         [item.words, f"{'above' if item.above else 'below'} {item.threshold:g}"]
         for item in found.criteria
     ]
     return "\n\n".join(
         [
-            f"> **{found.id}.** {found.statement}",
+            f"> **{spec.id}.** {found.statement}",
             table(["condition", "whole interval"], rows),
             f"Effect (the first condition): {found.unit}.  \n"
             f"What it must beat: {found.null}.  \n"
-            f"Needs: {found.needs}.",
+            f"Needs: {spec.needs}.",
         ]
     )
 
@@ -53,13 +56,31 @@ def rules(_: str) -> str:
     """All claims with the threshold of the effect."""
     rows = [
         [
-            f"[{item.id}]({item.id.lower()}.md)", item.statement,
-            f"{'>' if item.criteria[0].above else '<'} {item.criteria[0].threshold:g}",
-            str(len(item.criteria)),
+            f"[{item.id}]({item.id.lower()}.md)", f"`{item.slug}`", item.rule.statement,
+            f"{'>' if item.rule.criteria[0].above else '<'} {item.rule.criteria[0].threshold:g}",
+            str(len(item.rule.criteria)),
         ]
-        for item in RULES.values()
+        for item in registry.by_id(registry.CLAIMS)
     ]  # fmt: skip
-    return table(["", "claim", "effect", "conditions"], rows)
+    return table(["", "slug", "claim", "effect", "conditions"], rows)
+
+
+def _spec(claim: str) -> ClaimSpec:
+    return {spec.id: spec for spec in registry.CLAIMS}[claim]
+
+
+def figures(claim: str) -> str:
+    """What the figures of one claim show, and what in them would count against it."""
+    spec = _spec(claim)
+    found = words(spec.package)
+    typical = found.get("typical", {})
+    rows = [
+        [f"`{name}`", told["title"]]
+        + [told[part].format(**typical) for part in ("shows", "interval", "against")]
+        for name, told in found.items()
+        if name != "typical"
+    ]
+    return table(["figure", "", "shows", "intervals", "against the claim"], rows)
 
 
 def presets(_: str) -> str:
@@ -155,6 +176,7 @@ def version(_: str) -> str:
 MADE: dict[str, Callable[[str], str]] = {
     "rule": rule,
     "rules": rules,
+    "figures": figures,
     "presets": presets,
     "cli": cli,
     "schema": schema,

@@ -1,6 +1,5 @@
 """Run the analyses on a pair of models and build the report."""
 
-import importlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,60 +9,24 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.ambient import own_settings
-from hyperinterp.analyses.results import Claim
 from hyperinterp.arguments import check_arguments
 from hyperinterp.checkpoints import check_like, load_tokenizer, pinned
-from hyperinterp.course import read_course
+from hyperinterp.claims import registry
+from hyperinterp.claims.registry import CLAIMS
+from hyperinterp.claims.running import run
+from hyperinterp.claims.verdict import adjust
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
 from hyperinterp.ledger import Ledger, Progress, silent
 from hyperinterp.models import AnyModel, HookedModel, check_given, differing_settings, taken
 from hyperinterp.provenance import facts_of, provenance_of, rounded
-from hyperinterp.ranges import of_kind
-from hyperinterp.report.claims import NOT_ASKED
-from hyperinterp.report.schema import (
-    SCHEMA_VERSION,
-    Provenance,
-    Report,
-)
+from hyperinterp.report.data import SCHEMA_VERSION, Provenance
+from hyperinterp.report.schema import Report
 from hyperinterp.sizes import PRESETS, Sizes
 from hyperinterp.study import Study
 from hyperinterp.text import Passages, as_corpus, as_passages, builtin_passages, check_chat
-from hyperinterp.verdicts import RULES, adjust, not_tested
-
-ANALYSES: dict[str, tuple[str, str]] = {
-    "C1": ("diversity", "hyperinterp.analyses.diversity"),
-    "C5": ("geometry", "hyperinterp.analyses.geometry"),
-    "C4": ("ranks", "hyperinterp.analyses.ranks"),
-    "C2": ("temperature", "hyperinterp.analyses.temperature"),
-    "C3": ("static_bias", "hyperinterp.analyses.static_bias"),
-    "C6": ("transplant", "hyperinterp.analyses.transplant"),
-    "C7": ("sufficiency", "hyperinterp.analyses.sufficiency"),
-    "C8": ("quotation", "hyperinterp.analyses.quotation"),
-    "C9": ("control", "hyperinterp.analyses.control"),
-}
-"""Block name and module of every claim, in the order in which they run."""
-
-
-def parse_claims(names: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Claim ids from `C1,C5` or a sequence; all of them when None.
-
-    Raises:
-        InputRefused: an id that is not C1 to C9, or none at all.
-    """
-    if names is None:
-        return tuple(RULES)
-    parts = names.split(",") if isinstance(names, str) else names
-    of_kind("claims", parts, (list, tuple, set), f"ids such as {', '.join(list(RULES)[:2])}")
-    wanted = [str(part).strip().upper() for part in parts if str(part).strip()]
-    unknown = [part for part in wanted if part not in RULES]
-    if unknown or not wanted:
-        raise InputRefused(
-            f"claims: expected some of {', '.join(RULES)}, found {', '.join(unknown) or 'none'}; "
-            "choose among these"
-        )
-    return tuple(sorted(set(wanted)))
+from hyperinterp.training_curve.result import read_curve
 
 
 def sizes_of(preset: str) -> Sizes:
@@ -166,7 +129,8 @@ def compare(
     start = time.perf_counter()
     base = pinned(base, revision, subfolder)
     fitted = pinned(fitted, fitted_revision, fitted_subfolder)
-    wanted = parse_claims(claims)
+    wanted = registry.chosen(claims)
+    runs = {name for spec in wanted for name in spec.runs}
     check_arguments(
         frequencies=frequencies, sizes=sizes, preset=preset, partial=partial, progress=progress,
         processes=processes, seed=seed, batch_size=batch_size,
@@ -179,7 +143,7 @@ def compare(
         held_out = as_passages(prompts, limit=chosen.prompts, what="prompts", **fields)
     if train_data is not None:
         train_data = as_passages(train_data, what="train_data", **fields)
-    unread = corpus is not None and "C5" not in wanted
+    unread = corpus is not None and not any(spec.corpus for spec in wanted)
     streamed = None if corpus is None or unread else as_corpus(corpus, **fields)
     if device_map is not None and processes.size > 1:
         raise InputRefused(
@@ -210,8 +174,8 @@ def compare(
         late_stage=twins,
         training=known_training(second) if train_data is None else train_data,
         frequencies=frequencies,
-        geometry="C5" in wanted,
-        lens="C4" in wanted,
+        geometry="moments" in runs,
+        lens="followed" in runs,
         ledger=Ledger(progress),
         processes=processes,
         corpus=streamed,
@@ -220,12 +184,12 @@ def compare(
     )
     if unread:
         study.ledger.warnings.append(
-            "The corpus was not read: only C5 is measured on it, and C5 was not asked for."
+            "The corpus was not read: no claim that is measured on it was asked for."
         )
-    blocks, results, absent = _run(study, wanted)
-    blocks["course"] = read_course(second.name)
-    if blocks["course"] is None:
-        absent["course"] = "no training log lies beside the fitted checkpoint"
+    found = run(study, CLAIMS, wanted)
+    training_curve = read_curve(second.name)
+    if training_curve is None:
+        found.absent["training_curve"] = "no training log lies beside the fitted checkpoint"
     provenance = _provenance(study, "custom" if sizes else preset, seed)
     seconds = {"loading": load_seconds, **provenance.wall_seconds}
     seconds["total"] = time.perf_counter() - start
@@ -233,10 +197,11 @@ def compare(
         study.kept_sums.remove()
     return Report(
         schema_version=SCHEMA_VERSION,
-        claims=adjust({name: results[name] for name in RULES}),
+        claims=adjust({spec.id: found.claims[spec.id] for spec in registry.by_id(CLAIMS)}),
         provenance=replace(provenance, wall_seconds=rounded(seconds)),
-        absent=absent,
-        **blocks,
+        results=found.results,
+        training_curve=training_curve,
+        absent=found.absent,
     )
 
 
@@ -273,53 +238,6 @@ def known_training(fitted: HookedModel) -> Passages | None:
         if 0 < count <= len(passages) and passages.head(count).sha256 == data.get("sha256"):
             return passages.head(count)
     return None
-
-
-def _lacking(study: Study) -> dict[str, str]:
-    """Claims that these inputs cannot test, with the reason."""
-    lacking = {}
-    for claim, given in (
-        ("C7", study.late_stage),
-        ("C8", study.training_rows),
-        ("C9", study.control),
-    ):
-        if not given:
-            lacking[claim] = f"needs {RULES[claim].needs}."
-    rows = len(study.contexts_rows)
-    if rows < 8:
-        lacking["C3"] = f"needs at least 8 held-out prompts, found {rows}."
-    measured = rows if study.stream is None else len(study.stream)
-    if measured < 8:
-        text = "held-out prompts" if study.stream is None else "passages of the corpus"
-        lacking["C5"] = f"needs at least 8 {text}, found {measured}."
-    if rows < 2:
-        lacking |= dict.fromkeys(RULES, f"needs at least 2 held-out prompts, found {rows}.")
-    return lacking
-
-
-def _run(
-    study: Study, wanted: Sequence[str]
-) -> tuple[dict[str, Any], dict[str, Claim], dict[str, str]]:
-    blocks: dict[str, Any] = {}
-    absent: dict[str, str] = {}
-    lacking = _lacking(study)
-    claims = {}
-    tested = {}
-    for claim, (block, module) in ANALYSES.items():
-        reason = lacking.get(claim)
-        if claim not in wanted:
-            reason = f"{NOT_ASKED} (--claims); needs {RULES[claim].needs}."
-        if reason is None:
-            tested[claim] = importlib.import_module(module)
-        else:
-            claims[claim] = not_tested(claim, reason)
-            absent[block] = reason
-    for module in tested.values():  # what they order is written in the same batches
-        if hasattr(module, "prepare"):
-            study.once(module.prepare)
-    for claim, module in tested.items():
-        blocks[ANALYSES[claim][0]], claims[claim] = module.analyse(study)
-    return blocks, claims, absent
 
 
 def _provenance(study: Study, preset: str, seed: int) -> Provenance:

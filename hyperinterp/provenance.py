@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from hyperinterp.models import HookedModel, devices_of
-from hyperinterp.report.schema import CheckpointFacts, CorpusFacts, PromptFacts, Provenance
+from hyperinterp.report.data import CheckpointFacts, CorpusFacts, PromptFacts, Provenance
 from hyperinterp.study import Study
 from hyperinterp.text import TokenStream
 

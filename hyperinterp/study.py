@@ -356,6 +356,12 @@ class Study:
             raise InputRefused(f"{role}: expected a checkpoint, found none; give one in that role")
         return self.models[role]
 
+    def given(self, role: str) -> bool:
+        """Return True when a checkpoint or text of this role was given."""
+        if role == "training text":
+            return bool(self.training_rows)
+        return any(name == role or name.startswith(f"{role} ") for name in self.models)
+
     @cached_property
     def texts(self) -> Continuations:
         """What the models write after the prompts."""

@@ -10,21 +10,22 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.ambient import own_settings
-from hyperinterp.analyses.results import Measured, missing
 from hyperinterp.analyses.trace import alone, beside, side
 from hyperinterp.arguments import check_arguments
 from hyperinterp.checkpoints import check_like, load_tokenizer, pinned
 from hyperinterp.checkpoints.manifest import MANIFEST_NAME, read_manifest
-from hyperinterp.course import Course, read_course
+from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.ledger import Ledger, Progress, silent
 from hyperinterp.models import AnyModel, check_given, checked, load, taken
 from hyperinterp.provenance import facts_of, provenance_of, rounded
 from hyperinterp.ranges import at_least
-from hyperinterp.report.trace.schema import TRACE_VERSION, Trace, TracePoint
+from hyperinterp.report.trace.data import TRACE_VERSION, TracePoint
+from hyperinterp.report.trace.schema import Trace
 from hyperinterp.sizes import Sizes
 from hyperinterp.study import Study
 from hyperinterp.text import as_passages, builtin_passages, check_chat
+from hyperinterp.training_curve.result import TrainingCurve, read_curve
 
 TRACE_PRESETS: dict[str, Sizes] = {
     "quick": Sizes(prompts=12, contexts_per_prompt=8, parts=False, variants=()),
@@ -212,10 +213,12 @@ def trace(
             f"{study.passages.origin}: expected at least 2 passages of 4 tokens, found {usable} "
             f"among {len(study.passages)}"
         )
-    course = read_course(_folder(run))
+    training_curve = read_curve(_folder(run))
     ours = side(study, study.base, "base")
     points = [
-        TracePoint("base", (), 0, 0, _first_loss(course), first.fingerprint, alone(study, ours))
+        TracePoint(
+            "base", (), 0, 0, _first_loss(training_curve), first.fingerprint, alone(study, ours)
+        )
     ]
     facts = [facts_of(first, "base")]
     for item in found:
@@ -230,7 +233,7 @@ def trace(
             model = model.reading_with(study.tokenizer)
         model = study.admitted(model)
         observed = beside(study, ours, model, side(study, model, item.name))
-        loss = _loss(item, course)
+        loss = _loss(item, training_curve)
         points.append(
             TracePoint(
                 item.name, item.also, item.step, item.epoch, loss, model.fingerprint, observed
@@ -251,7 +254,7 @@ def trace(
         data=dict(recorded.get("data") or {}),
         points=tuple(points),
         provenance=replace(told, wall_seconds=rounded(seconds)),
-        course=course,
+        training_curve=training_curve,
     )
 
 
@@ -270,18 +273,18 @@ def trace_sizes(preset: str, count: int | None = None) -> Sizes:
     return found if count is None else replace(found, prompts=count)
 
 
-def _first_loss(course: Course | None) -> Measured:
-    if course is None or course.first_loss is None:
+def _first_loss(training_curve: TrainingCurve | None) -> Measured:
+    if training_curve is None or training_curve.first_loss is None:
         return missing("the run's log has no first step")
-    return Measured(course.first_loss, method="first batch, before any update")
+    return Measured(training_curve.first_loss, method="first batch, before any update")
 
 
-def _loss(item: Kept, course: Course | None) -> Measured:
+def _loss(item: Kept, training_curve: TrainingCurve | None) -> Measured:
     loss = item.facts.get("epoch_loss")
     if isinstance(loss, int | float) and not isinstance(loss, bool):
         return Measured(float(loss), method="mean over the last whole epoch")
-    if course is not None and course.last_loss is not None and item.name == "final":
-        return Measured(course.last_loss, method="last batch: no epoch was whole")
+    if training_curve is not None and training_curve.last_loss is not None and item.name == "final":
+        return Measured(training_curve.last_loss, method="last batch: no epoch was whole")
     return missing("no epoch was whole")
 
 

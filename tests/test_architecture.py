@@ -138,9 +138,9 @@ def test_the_top_level_and_the_help_load_no_torch() -> None:
 def test_a_comparison_needs_neither_plotly_nor_pydantic() -> None:
     code = (
         "import importlib, sys, hyperinterp as hi\n"
-        "from hyperinterp.compare import ANALYSES\n"
+        "import hyperinterp.compare\nfrom hyperinterp.claims.registry import CLAIMS\n"
         "hi.load, hi.train, hi.compare, hi.Report\n"
-        "for _, module in ANALYSES.values():\n    importlib.import_module(module)\n"
+        "for spec in CLAIMS:\n    spec.part('measurement', 'measure')\n"
         "print([m for m in ('plotly', 'pydantic', 'rich', 'beartype') if m in sys.modules])"
     )
     assert run_python(code) == "[]"
@@ -148,11 +148,11 @@ def test_a_comparison_needs_neither_plotly_nor_pydantic() -> None:
 
 def test_a_function_is_not_hidden_by_the_module_of_its_name() -> None:
     code = (
-        "from hyperinterp.compare import ANALYSES; import hyperinterp.compare\n"
+        "from hyperinterp.compare import sizes_of; import hyperinterp.compare\n"
         "import hyperinterp as hi; from hyperinterp import compare\n"
-        "print(callable(hi.compare), compare is hi.compare, len(ANALYSES))"
+        "print(callable(hi.compare), compare is hi.compare, callable(sizes_of))"
     )
-    assert run_python(code) == "True True 9"
+    assert run_python(code) == "True True True"
 
 
 def test_annotations_are_checked_at_run_time() -> None:

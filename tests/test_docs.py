@@ -11,7 +11,7 @@ import pytest
 
 import hyperinterp
 import probes
-from hyperinterp.verdicts import RULES
+from hyperinterp.claims.registry import CLAIMS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -156,12 +156,14 @@ def test_an_undocumented_name_is_found():
     assert lacking(bare) == []
 
 
-@pytest.mark.parametrize("claim", RULES)
-def test_claim_pages_take_their_thresholds_from_the_code(made, claim):
+@pytest.mark.parametrize("spec", CLAIMS, ids=lambda spec: spec.id)
+def test_claim_pages_take_their_thresholds_and_figures_from_the_code(made, spec):
+    claim = spec.id
     page = (DOCS / "claims" / f"{claim.lower()}.md").read_text(encoding="utf-8")
     assert f"<!-- rule: {claim} -->" in page
     filled = made.filled(page)
-    for item in RULES[claim].criteria:
+    assert f"<!-- figures: {claim} -->" in page
+    for item in spec.rule.criteria:
         side = "above" if item.above else "below"
         assert f"| {item.words} | {side} {item.threshold:g} |" in filled
     for part in ("idea", "formula", "Pitfalls", "How to read it"):
@@ -176,13 +178,11 @@ def test_every_mark_is_filled_and_an_unknown_one_is_an_error(made):
 
 
 def test_generated_tables_hold_every_option_and_every_field(made):
-    from hyperinterp.report.schema import BLOCKS
-
     cli = made.cli("")
     for option in ("--late-stage", "--target-loss", "--report-to", "`OUT`", "## hyperinterp demo"):
         assert option in cli
     schema = made.schema("")
-    assert all(f"| `{block}` |" in schema for block in BLOCKS)
+    assert all(f"| `{spec.slug}` |" in schema for spec in CLAIMS)
     assert "### Verdict" in schema
     presets = made.presets("")
     assert "| `new_tokens` | tokens generated at most. | 64 | 96 | 96 |" in presets

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from hyperinterp.analyses.results import Verdict
 from hyperinterp.checkpoints import export_bundle, save_checkpoint
+from hyperinterp.claims.spec import Verdict
 from hyperinterp.compare import compare
 from hyperinterp.models import load
 from hyperinterp.report import Report, json_schema, save
@@ -64,13 +64,13 @@ def three_ways(tmp_path_factory, prompts_file, twin):
 def figures(report):
     """Every number of the report that must not depend on the container."""
     found = {}
-    for site in report.geometry.sites:
+    for site in report.expansion.sites:
         for name, pair in site.metrics.items():
             found[site.key, name] = pair.delta.value
     for name, pair in report.diversity.scores.items():
         found["diversity", name] = (pair.base.value, pair.fitted.value)
-    found["overrides"] = report.ranks.teacher_forced.override_rate.value
-    found["buckets"] = report.ranks.teacher_forced.buckets
+    found["overrides"] = report.reranking.teacher_forced.override_rate.value
+    found["buckets"] = report.reranking.teacher_forced.buckets
     return found
 
 
@@ -136,7 +136,7 @@ def hidden_rows(name, prompts_file, pick, **options):
 )
 def test_the_geometry_equals_a_plain_recomputation(three_ways, prompts_file, twin, key, pick):
     report = three_ways["adapter"][0]
-    site = next(item for item in report.geometry.sites if item.key == key)
+    site = next(item for item in report.expansion.sites if item.key == key)
     for role, name, options in (
         ("base", "smollm2", {}),
         ("fitted", twin, {"base": "smollm2"}),
@@ -173,12 +173,12 @@ def test_base_ranks_equal_argsort_exactly(smollm2, twin, prompts_file, three_way
         ranks += ((order == top[:, None]).int().argmax(-1) + 1).tolist()
     edges = [1, 10, 100, 1000, 10**9]
     counts = np.histogram(ranks, [1, 2, 11, 101, 1001, 10**9])[0].tolist()
-    found = list(report.ranks.teacher_forced.buckets)
+    found = list(report.reranking.teacher_forced.buckets)
     assert len(edges) == len(found)
     # Batched and single-row forwards round differently; an exact tie may fall either way.
     assert sum(abs(a - b) for a, b in zip(found, counts, strict=True)) <= 4
     rate = sum(rank > 1 for rank in ranks) / len(ranks)
-    assert report.ranks.teacher_forced.override_rate.value == pytest.approx(rate, abs=0.01)
+    assert report.reranking.teacher_forced.override_rate.value == pytest.approx(rate, abs=0.01)
 
 
 def test_a_model_beside_itself(smollm2, prompts_file, tmp_path):
@@ -190,12 +190,12 @@ def test_a_model_beside_itself(smollm2, prompts_file, tmp_path):
         claims=CLAIMS,
     )
     assert all(claim.verdict is not Verdict.SUPPORTED for claim in report.claims.values())
-    for site in report.geometry.sites:
+    for site in report.expansion.sites:
         for name, pair in site.metrics.items():
             assert pair.delta.value in (None, 0.0), (site.key, name)
     for name, pair in report.diversity.scores.items():
         assert pair.delta.value == 0, name
-    assert report.ranks.teacher_forced.override_rate.value == 0
+    assert report.reranking.teacher_forced.override_rate.value == 0
     written = save(report, tmp_path / "self")
     assert written["report.html"].stat().st_size > 100_000
 
@@ -223,4 +223,4 @@ def test_the_same_seed_gives_the_same_figures(smollm2, twin, prompts_file):
     ]
     assert found[0].claims == found[1].claims
     assert found[0].diversity == found[1].diversity
-    assert found[0].ranks == found[1].ranks
+    assert found[0].reranking == found[1].reranking

@@ -50,17 +50,17 @@ report
 # the rows to `standardised`.
 
 # %%
-options = report.geometry.names()["profile"]
+options = report.expansion.names()["profile"]
 
 
 def profile(measure=options["measure"][0], rows=options["rows"][0]):
-    return report.geometry.plot("profile", measure=measure, rows=rows)
+    return report.expansion.plot("profile", measure=measure, rows=rows)
 
 
 explore(profile, measure=options["measure"], rows=options["rows"])
 
 # %%
-report.geometry.plot("contrast")
+report.expansion.plot("contrast")
 
 # %% [markdown]
 # ## The spectrum of one site
@@ -70,14 +70,14 @@ report.geometry.plot("contrast")
 # flatter curve.
 
 # %%
-sites = report.geometry.names()["spectrum"]["site"]
+sites = report.expansion.names()["spectrum"]["site"]
 
 
-def spectrum(site=report.geometry.last_block, form="cumulative"):
-    return report.geometry.plot("spectrum", site=site, form=form)
+def spectrum(site=report.expansion.last_block, form="cumulative"):
+    return report.expansion.plot("spectrum", site=site, form=form)
 
 
-explore(spectrum, site=sites, form=report.geometry.names()["spectrum"]["form"])
+explore(spectrum, site=sites, form=report.expansion.names()["spectrum"]["form"])
 
 # %% [markdown]
 # ## Live: your own text, any block
@@ -112,7 +112,7 @@ explore(of_text, text=str, block=range(base.n_layers))
 # ## The table behind the figure
 
 # %%
-frame = report.geometry.to_frame()
+frame = report.expansion.to_frame("sites")
 frame.tail(6)
 
 # %%

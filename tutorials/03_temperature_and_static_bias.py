@@ -107,7 +107,7 @@ explore(bias, measure=measures)
 report.static_bias.plot("explained")
 
 # %%
-report.static_bias.to_frame()
+report.static_bias.to_frame("arms")
 
 # %% [markdown]
 # **How to read the verdicts.** *Supported* for C2 and C3 means that the simple explanation failed.

@@ -112,10 +112,10 @@ report = hi.compare(base, fitted, claims="C4", sizes=_shared.sizes())
 report
 
 # %%
-report.ranks.plot("buckets")
+report.reranking.plot("buckets")
 
 # %%
-report.ranks.plot("flow")
+report.reranking.plot("flow")
 
 # %% [markdown]
 # **What to look at:** a row is a bucket of base ranks, and the cells say where those tokens are in
@@ -124,20 +124,20 @@ report.ranks.plot("flow")
 # Where in depth does the new choice pass the old one for good?
 
 # %%
-report.ranks.plot("lens")
+report.reranking.plot("lens")
 
 # %%
-report.ranks.plot("overtake")
+report.reranking.plot("overtake")
 
 # %% [markdown]
 # ## One decision at a time
 
 # %%
-decisions = report.ranks.names()["trajectory"]["decision"]
+decisions = report.reranking.names()["trajectory"]["decision"]
 
 
 def trajectory(decision=decisions[0]):
-    return report.ranks.plot("trajectory", decision=decision)
+    return report.reranking.plot("trajectory", decision=decision)
 
 
 explore(trajectory, decision=decisions)

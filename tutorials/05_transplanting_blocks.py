@@ -102,20 +102,20 @@ report = hi.compare(base, fitted, claims="C6", sizes=_shared.sizes())
 report
 
 # %%
-metrics = report.transplant.names()["single"]["metric"]
+metrics = report.last_block.names()["single"]["metric"]
 
 
 def single(metric=metrics[0]):
-    return report.transplant.plot("single", metric=metric)
+    return report.last_block.plot("single", metric=metric)
 
 
 explore(single, metric=metrics)
 
 # %%
-report.transplant.plot("cumulative")
+report.last_block.plot("cumulative")
 
 # %%
-report.transplant.plot("hybrids")
+report.last_block.plot("stitched")
 
 # %%
 for condition in report.claims["C6"].conditions:

@@ -74,7 +74,7 @@ report = hi.compare(base, control, claims="C1,C4", sizes=_shared.sizes())
 report
 
 # %%
-report.ranks.plot("buckets")
+report.reranking.plot("buckets")
 
 # %% [markdown]
 # ## Is the twin different from the control? (C9)

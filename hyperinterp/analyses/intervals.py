@@ -8,10 +8,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyperinterp.analyses.results import Measured, Pair, measured, missing
+from hyperinterp.claims.spec import Measured, Pair, missing
 from probes import Estimate, LeaveOneOut, jackknife, paired_jackknife
 
 Values = Sequence[float] | np.ndarray | Tensor
+
+
+def measured(estimate: Estimate) -> Measured:
+    """Return a resampling estimate as a measured value; missing where a number overflowed."""
+    if not all(map(math.isfinite, (estimate.value, estimate.lo, estimate.hi))):
+        return missing("the values are too large for an interval in double precision")
+    return Measured(
+        value=estimate.value,
+        lo=estimate.lo,
+        hi=estimate.hi,
+        n=estimate.n,
+        unit=estimate.unit,
+        method=estimate.method,
+    )
 
 
 def _array(values: float | Values) -> np.ndarray:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from hyperinterp.analyses.intervals import context_mean, remaining_share
-from hyperinterp.analyses.results import Measured
 from hyperinterp.capture import Contexts, over_logits
+from hyperinterp.claims.spec import Measured
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.study import Study

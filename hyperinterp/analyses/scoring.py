@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hyperinterp.analyses.intervals import mean_of
-from hyperinterp.analyses.results import Measured
+from hyperinterp.claims.spec import Measured
 from hyperinterp.generation import Generated
 from probes import DiversityScores, diversity_scores, generated_window
 

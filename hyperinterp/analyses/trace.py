@@ -5,14 +5,14 @@ The base is observed once; every checkpoint is observed once and held beside it,
 
 from dataclasses import dataclass, field
 
-from hyperinterp.analyses.geometry import PRIMARY, growth_contrast
+from hyperinterp.analyses.growth import PRIMARY, growth_contrast
 from hyperinterp.analyses.intervals import context_mean, difference_of, mean_of, resampled
 from hyperinterp.analyses.overriding import found_overrides, override_figures
-from hyperinterp.analyses.results import Measured, missing
+from hyperinterp.analyses.predictions import Reading, pair_over_contexts, read
 from hyperinterp.analyses.scoring import compared, together, values, window_scores
-from hyperinterp.analyses.twins import Reading, pair_over_contexts, read
-from hyperinterp.block import Brief
+from hyperinterp.brief import Brief
 from hyperinterp.capture import ModelRun, PromptSink, rows_of_prompts, run_one
+from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.generation import GREEDY, Generated
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind, block_outputs, stream_sites

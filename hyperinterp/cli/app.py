@@ -126,8 +126,9 @@ def compare(
 
     processes = join()
     with Reporter(quiet=not processes.first) as reporter:
+        from hyperinterp.claims import registry
         from hyperinterp.compare import compare as run
-        from hyperinterp.compare import parse_claims, sizes_of
+        from hyperinterp.compare import sizes_of
         from hyperinterp.frequencies import read_frequencies
         from hyperinterp.report import export
         from hyperinterp.report.writing import check_report
@@ -138,7 +139,7 @@ def compare(
         export.check(kinds)
         if out is not None:
             processes.by_first(lambda: check_report(out, kinds, force=force))
-        parse_claims(claims)
+        registry.chosen(claims)
         limit = sizes_of(name).prompts
         texts = Texts.of(column, split, "prompts", "train-data", "corpus")
         held_out = texts.read("prompts", prompts, limit)

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hyperinterp.analyses.results import Claim, Verdict
+from hyperinterp.claims.spec import Claim, Verdict
 from hyperinterp.drawing.escape import visible
 from hyperinterp.drawing.numbers import number, words
 from hyperinterp.report import Report
+from hyperinterp.report.beside import caveat
 from hyperinterp.report.claims import asked, bound, decided, effect_words, left_out
-from hyperinterp.report.nulls import caveat
 from hyperinterp.report.trace.schema import Trace
 
 _STYLES = {
@@ -24,6 +24,7 @@ _STYLES = {
     Verdict.NOT_SUPPORTED: "bold red",
     Verdict.INCONCLUSIVE: "bold yellow",
     Verdict.NOT_TESTED: "dim",
+    Verdict.FAILED: "bold red",
 }
 
 

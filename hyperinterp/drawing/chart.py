@@ -3,15 +3,16 @@
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import plotly.graph_objects as go
-
-from hyperinterp.analyses.results import Measured
+from hyperinterp.claims.spec import Measured
 from hyperinterp.drawing.numbers import hover
 from hyperinterp.drawing.sketch import Sketch
 from hyperinterp.drawing.theme import CLEAR, SYMBOLS, faint
 from hyperinterp.errors import InputRefused
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 Numbers = Sequence[float] | Sequence[int]
 Draw = Callable[..., Sketch | None]
@@ -67,6 +68,7 @@ class Chart:
         draw: one key per choice, in order, to a sketch; None when that was not computed.
         choices: the switches.
         height: in pixels.
+        section: id of the further section that it stands in; "" for the claim's own.
     """
 
     name: str
@@ -75,8 +77,9 @@ class Chart:
     draw: Draw
     choices: tuple[Choice, ...] = ()
     height: int = 380
+    section: str = ""
 
-    def figure(self, **chosen: str) -> go.Figure:
+    def figure(self, **chosen: str) -> "go.Figure":
         """The figure for some choices; the others stay at their first option.
 
         Raises:

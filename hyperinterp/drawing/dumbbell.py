@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hyperinterp.analyses.results import Measured, Pair
+from hyperinterp.claims.spec import Measured, Pair
 from hyperinterp.drawing.chart import dots
 from hyperinterp.drawing.sketch import Sketch
 from hyperinterp.drawing.theme import BASE, FITTED, LINE

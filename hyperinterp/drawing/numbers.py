@@ -2,7 +2,7 @@
 
 import math
 
-from hyperinterp.analyses.results import Measured
+from hyperinterp.claims.spec import Measured
 
 MINUS = "−"
 DASH = "–"

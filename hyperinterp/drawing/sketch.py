@@ -1,12 +1,13 @@
 """A figure as plain plotly data: quick to build by the hundred, validated when it is drawn."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-import plotly.graph_objects as go
+from typing import TYPE_CHECKING, Any
 
 from hyperinterp.drawing.subtitle import lines
 from hyperinterp.drawing.theme import CLEAR, MUTED, PAPER, template
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 _NARROW, _WIDE = 52, 96  # characters in a line of the subtitle, on a phone and in a notebook
 _LINE = 16
@@ -116,8 +117,10 @@ class Sketch:
         above = any(item.get("yref") == "y domain" for item in self.layout["annotations"])
         return 1.02 + above * _LINE / max(height - 110, 60)
 
-    def figure(self, title: str, height: int, subtitle: Iterable[str]) -> go.Figure:
+    def figure(self, title: str, height: int, subtitle: Iterable[str]) -> "go.Figure":
         """A checked plotly figure with title, subtitle and the common look, on paper."""
+        import plotly.graph_objects as go
+
         rows = lines(subtitle, _WIDE)
         top = 84 + _LINE * len(rows)
         figure = go.Figure(data=self.data, layout=self.layout)

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from hyperinterp.analyses.results import Measured
+from hyperinterp.claims.spec import Measured
 from hyperinterp.drawing.escape import label, visible
 from hyperinterp.drawing.numbers import count
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
-from hyperinterp.analyses.results import Claim, Condition, Verdict
+from hyperinterp.claims import registry
+from hyperinterp.claims.running import NOT_ASKED
+from hyperinterp.claims.spec import Claim, Condition, Verdict
+from hyperinterp.claims.verdict import p_words
 from hyperinterp.drawing.numbers import DASH, number, words
-from hyperinterp.verdicts import RULES, p_words
+from hyperinterp.drawing.table import Table, table
 
-NOT_ASKED = "not asked for"
-"""How the reason of a claim begins that was left out with `--claims`."""
-
-_NOT_TESTED = "Not tested: "
+_REASONS = ("Not tested: ", "Failed: ")
 _DECIDES = {
     Verdict.NOT_SUPPORTED: "fails",
     Verdict.INCONCLUSIVE: "undecided",
@@ -20,7 +20,8 @@ def above(claim: Claim) -> bool:
     """Whether the effect has to lie above its threshold: as judged, else as declared."""
     if claim.conditions:
         return claim.conditions[0].above
-    return RULES[claim.id].criteria[0].above
+    rules = {spec.id: spec.rule for spec in registry.CLAIMS}
+    return claim.id not in rules or rules[claim.id].criteria[0].above
 
 
 def side(above: bool) -> str:
@@ -48,16 +49,9 @@ def effect_words(claim: Claim) -> str:
     return f"{number(claim.effect)} [{number(lo)}, {number(hi)}]"
 
 
-def condition_words(claim: Claim, item: Condition) -> str:
-    """A condition's words, readable without those of the first one."""
-    if not item.words.startswith("that ") or item is claim.conditions[0]:
-        return item.words
-    return claim.conditions[0].words + item.words.removeprefix("that")
-
-
-def sentence(claim: Claim, item: Condition) -> str:
+def sentence(item: Condition) -> str:
     """A condition with its figure, what it needs, and how much is behind it."""
-    figure, told = item.measured, condition_words(claim, item)
+    figure, told = item.measured, item.words
     if figure.value is None:
         return f"{told}: no figure ({figure.reason})"
     told += ":" if told[-1].isdigit() else ""
@@ -67,15 +61,15 @@ def sentence(claim: Claim, item: Condition) -> str:
 
 def decided(claim: Claim) -> str:
     """What decided the verdict, in one line; what was lacking for a claim not tested."""
-    if claim.verdict is Verdict.NOT_TESTED:
-        return claim.why.removeprefix(_NOT_TESTED)
+    if claim.verdict in (Verdict.NOT_TESTED, Verdict.FAILED):
+        return _reason(claim)
     if claim.verdict is Verdict.SUPPORTED:
         count = len(claim.conditions)
         known = {0: "", 1: "", 2: "both conditions hold"}
         return known.get(count, f"all {count} conditions hold")
     deciding = [item for item in claim.conditions if item.outcome is claim.verdict]
     if deciding:
-        told = "; ".join(sentence(claim, item) for item in deciding)
+        told = "; ".join(sentence(item) for item in deciding)
     else:
         together = DASH if claim.p_adjusted is None else p_words(claim.p_adjusted)
         told = f"with all claims of this report together (Holm) {together}"
@@ -84,8 +78,14 @@ def decided(claim: Claim) -> str:
 
 def unasked(claim: Claim) -> bool:
     """Whether a claim was left out on purpose."""
-    told = claim.why.removeprefix(_NOT_TESTED)
-    return claim.verdict is Verdict.NOT_TESTED and told.startswith(NOT_ASKED)
+    return claim.verdict is Verdict.NOT_TESTED and _reason(claim).startswith(NOT_ASKED)
+
+
+def _reason(claim: Claim) -> str:
+    told = claim.why
+    for opening in _REASONS:
+        told = told.removeprefix(opening)
+    return told
 
 
 def asked(claims: Mapping[str, Claim]) -> list[Claim]:
@@ -96,3 +96,28 @@ def asked(claims: Mapping[str, Claim]) -> list[Claim]:
 def left_out(claims: Mapping[str, Claim]) -> str:
     """The ids of the claims that were not asked for, or nothing."""
     return ", ".join(claim.id for claim in claims.values() if unasked(claim))
+
+
+def claim_tables(claims: Mapping[str, Claim]) -> tuple[Table, ...]:
+    """Return the claims, and every condition of every claim."""
+    rows = (
+        {
+            "claim": claim.id, "statement": claim.statement, "verdict": str(claim.verdict),
+            "effect": claim.effect, "lo": claim.interval[0] if claim.interval else None,
+            "hi": claim.interval[1] if claim.interval else None, "unit": claim.unit,
+            "n": claim.n, "threshold": claim.threshold, "null": claim.null,
+            "p_value": claim.p_value, "p_adjusted": claim.p_adjusted, "method": claim.method,
+            "why": claim.why,
+        }
+        for claim in claims.values()
+    )  # fmt: skip
+    conditions = (
+        {
+            "claim": claim.id, "condition": item.words, "value": item.measured,
+            "required": "above" if item.above else "below", "threshold": item.threshold,
+            "outcome": str(item.outcome),
+        }
+        for claim in claims.values()
+        for item in claim.conditions
+    )  # fmt: skip
+    return table("claims", "Claims", rows), table("conditions", "Conditions", conditions)

@@ -4,13 +4,14 @@ import importlib.util
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-import plotly.graph_objects as go
+from typing import TYPE_CHECKING
 
 from hyperinterp.drawing.chart import Chart
 from hyperinterp.errors import InputRefused
-from hyperinterp.report.figures import charts
-from hyperinterp.report.schema import BLOCKS, Report
+from hyperinterp.report.data import ReportData
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 FORMATS = ("png", "svg")
 WIDTH = 900
@@ -34,15 +35,15 @@ def check(formats: tuple[str, ...]) -> None:
         )
 
 
-def named_figures(report: Report) -> Iterator[tuple[str, go.Figure]]:
-    """Every chart of a report at its first choices, with a file stem."""
-    for block in BLOCKS:
-        found = getattr(report, block)
-        if found is not None:
-            yield from first_figures(block, charts(found))
+def named_figures(report: ReportData) -> "Iterator[tuple[str, go.Figure]]":
+    """Yield every chart of a report at its first choices, with a file stem."""
+    for slug, result in report.results.items():
+        yield from first_figures(slug, result.charts())
+    if report.training_curve is not None:
+        yield from first_figures("training_curve", report.training_curve.charts())
 
 
-def first_figures(stem: str, drawn: Iterable[Chart]) -> Iterator[tuple[str, go.Figure]]:
+def first_figures(stem: str, drawn: Iterable[Chart]) -> "Iterator[tuple[str, go.Figure]]":
     """Charts at the first of their choices that was computed, with a file stem."""
     for chart in drawn:
         variants = {key: None for key, _ in chart.variants()}
@@ -53,7 +54,7 @@ def first_figures(stem: str, drawn: Iterable[Chart]) -> Iterator[tuple[str, go.F
 
 
 def write_figures(
-    named: Iterable[tuple[str, go.Figure]], folder: Path, formats: tuple[str, ...]
+    named: "Iterable[tuple[str, go.Figure]]", folder: Path, formats: tuple[str, ...]
 ) -> list[str]:
     """Write named figures in every format; returns names relative to the folder's parent.
 

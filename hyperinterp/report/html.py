@@ -8,26 +8,23 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
-from hyperinterp.analyses.results import Measured
-from hyperinterp.drawing import numbers
+from hyperinterp.claims.verdict import p_words
+from hyperinterp.drawing import numbers, rendering
 from hyperinterp.drawing.chart import Chart
 from hyperinterp.drawing.escape import bdi, html_text, visible
 from hyperinterp.drawing.theme import swaps, template
-from hyperinterp.report import claims, nulls, passages, pictures, provenance, summary
-from hyperinterp.report.schema import Report
-from hyperinterp.report.sections import Section, sections
-from hyperinterp.verdicts import p_words
+from hyperinterp.report import beside, claims, passages, pictures, provenance, summary
+from hyperinterp.report.data import ReportData
+from hyperinterp.report.sections import PageSection, sections
 
 # What plotly.js writes into style attributes and an empty style element; both harmless.
 _RUNTIME_ATTRIBUTES = ("", "font-size:70%")
 _RUNTIME_STYLE = re.compile(r"\.textContent='((?:[^'\\]|\\.)*)'")
 
 
-def render(report: Report) -> str:
+def render(report: ReportData) -> str:
     """The whole page of a report as text."""
     return page(
         "page.html.j2",
@@ -45,7 +42,7 @@ def render(report: Report) -> str:
 
 
 def page(
-    name: str, report: Any, found: list[Section], title: str, files: Sequence[str], **more: Any
+    name: str, report: Any, found: list[PageSection], title: str, files: Sequence[str], **more: Any
 ) -> str:
     """A page from a template.
 
@@ -125,48 +122,14 @@ def _chart_data(chart: Chart) -> Markup:
     return embed({"variants": dict(chart.variants())})
 
 
-def _chart_id(section: Section, chart: Chart) -> str:
+def _chart_id(section: PageSection, chart: Chart) -> str:
     return f"{section.id}-{chart.name}"
 
 
-def cell(value: object, reasons: Sequence[str] = ()) -> Markup:
-    """Any value of a table cell.
-
-    Args:
-        value: a figure, a number, a text or None.
-        reasons: why figures of this table are missing; a missing one then names its reason by
-            number instead of spelling it out.
-    """
-    if value is None or value == numbers.DASH:
-        return Markup('<span class="none">{}</span>').format(numbers.DASH)
-    if isinstance(value, Measured):
-        return measured(value, reasons)
-    if isinstance(value, float):
-        return Markup("{}").format(numbers.number(value))
-    if isinstance(value, int):
-        return Markup("{}").format(numbers.count(value))
-    return bdi(str(value))
-
-
-def measured(figure: Measured, reasons: Sequence[str] = ()) -> Markup:
-    """A figure with its interval; without one a dash that says why."""
-    if figure.value is None:
-        if figure.reason in reasons:
-            place = reasons.index(figure.reason) + 1
-            return Markup('<span class="none">{}<sup>{}</sup></span>').format(numbers.DASH, place)
-        return Markup('<span class="none">{} ({})</span>').format(
-            numbers.DASH, html_text(figure.reason)
-        )
-    ends = numbers.interval(figure.lo, figure.hi)
-    return Markup('<span class="figure" title="{}">{}{}</span>').format(
-        visible(f"n = {figure.n} {figure.unit}; {figure.method}") if ends else "",
-        numbers.number(figure.value),
-        Markup(' <span class="ends">{}</span>').format(ends) if ends else "",
-    )
-
-
 @cache
-def _environment() -> Environment:
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("hyperinterp.report"),
         autoescape=True,
@@ -175,16 +138,16 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        bdi=bdi, plain=html_text, visible=visible, cell=cell, number=numbers.number,
+        bdi=bdi, plain=html_text, visible=visible, cell=rendering.html_cell, number=numbers.number,
         count=numbers.count, compact=numbers.compact, seconds=numbers.seconds,
-        marked=passages.marked, chart_data=_chart_data, measured=measured,
+        marked=passages.marked, chart_data=_chart_data, measured=rendering.html_measured,
         effect_words=claims.effect_words, bound=claims.bound, decided=claims.decided,
         sentence=claims.sentence, p_words=p_words, verdict_class=pictures.css_class,
         in_words=provenance.plain, named=provenance.named, recipe=provenance.recipe,
     )  # fmt: skip
     environment.globals.update(
         asked=claims.asked, left_out=claims.left_out, unasked=claims.unasked,
-        nulls=nulls.nulls, caveat=nulls.caveat,
+        beaten=beside.beaten, caveat=beside.caveat,
         effect=pictures.effect, condition=pictures.condition, bar=pictures.bar,
         flat=provenance.flat, cost=provenance.cost, chart_id=_chart_id, icons=summary.ICONS,
     )  # fmt: skip
@@ -200,6 +163,8 @@ def _source(name: str) -> str:
 
 @cache
 def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
     return get_plotlyjs().replace("\r\n", "\n").replace("</script", "<\\/script")
 
 

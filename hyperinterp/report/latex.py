@@ -1,12 +1,11 @@
 """The claims as a LaTeX table (booktabs), ready for `input`."""
 
-import re
-
-from hyperinterp.analyses.results import Claim
+from hyperinterp.claims.spec import Claim
 from hyperinterp.drawing.escape import latex
-from hyperinterp.drawing.numbers import DASH, MINUS, interval, number
+from hyperinterp.drawing.numbers import interval, number
+from hyperinterp.drawing.rendering import latex_number, latex_prose
 from hyperinterp.report.claims import asked, bound, decided, left_out
-from hyperinterp.report.schema import Report
+from hyperinterp.report.data import ReportData
 
 _HEAD = r"""% Written by hyperinterp; needs \usepackage{booktabs,textcomp} and [T1]{fontenc}.
 \begin{table}[t]
@@ -22,36 +21,22 @@ _FOOT = r"""\bottomrule
 \end{table}"""
 
 
-def _math(text: str) -> str:
-    """A number or an interval: in maths mode, so that its minus is one; a dash for none."""
-    if not text or text == DASH:
-        return "--"
-    grouped = re.sub(r",(?=\d)", "{,}", text).replace(", ", r",\ ")
-    return f"${grouped.replace(MINUS, '-')}$"
-
-
 def _row(claim: Claim) -> str:
     told = decided(claim)
-    under = rf" \newline {{\footnotesize {_prose(told)}}}" if told else ""
+    under = rf" \newline {{\footnotesize {latex_prose(told)}}}" if told else ""
     cells = (
         latex(claim.id),
         latex(str(claim.verdict)),
         latex(claim.statement) + under,
-        _math(number(claim.effect)),
-        _math(interval(*(claim.interval or (None, None)))),
-        _math(bound(claim).replace(" ", "")),
+        latex_number(number(claim.effect)),
+        latex_number(interval(*(claim.interval or (None, None)))),
+        latex_number(bound(claim).replace(" ", "")),
         str(claim.n) if claim.n else "--",
     )
     return " & ".join(cells) + r" \\"
 
 
-def _prose(text: str) -> str:
-    """Words with numbers and options among them."""
-    plain = latex(text).replace("--", "-{}-").replace("\u00a0", "~")
-    return plain.replace(MINUS, "$-$").replace(DASH, "--")
-
-
-def claims_table(report: Report) -> str:
+def claims_table(report: ReportData) -> str:
     """A complete `table` environment with one row per claim that was asked for."""
     names = {item.role: item.name for item in report.provenance.checkpoints}
     caption = (

@@ -1,10 +1,14 @@
 """`report.md`: the same verdicts and main figures for terminals and pull requests."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from hyperinterp.analyses.results import Claim, Measured, Verdict
+from hyperinterp.claims import registry
+from hyperinterp.claims.spec import Claim, ClaimSpec, Verdict
+from hyperinterp.drawing import rendering
 from hyperinterp.drawing.escape import clip, code, markdown
-from hyperinterp.drawing.numbers import DASH, count, number, seconds, words
+from hyperinterp.drawing.numbers import DASH, seconds, words
+from hyperinterp.drawing.result import Result
+from hyperinterp.report.beside import beaten, caveat
 from hyperinterp.report.claims import (
     asked,
     decided,
@@ -14,38 +18,13 @@ from hyperinterp.report.claims import (
     sentence,
     unasked,
 )
-from hyperinterp.report.figures.geometry import metric_name
-from hyperinterp.report.nulls import caveat, nulls
+from hyperinterp.report.data import ReportData
 from hyperinterp.report.provenance import cost, recipe
-from hyperinterp.report.schema import BLOCKS, Report
-from hyperinterp.report.summary import BLOCK_CLAIMS, ICONS, headline, name_of, notes
-from hyperinterp.report.views import VIEWS, Cell
-
-_TITLES = {
-    "diversity": "Diversity of greedy text",
-    "temperature": "Temperature",
-    "static_bias": "Static bias",
-    "ranks": "Ranks",
-    "geometry": "Geometry",
-    "transplant": "Transplants",
-    "sufficiency": "Late-stage twin",
-    "quotation": "Quotation",
-    "control": "Control checkpoint",
-    "course": "Training",
-}
+from hyperinterp.report.sections import texts_of
+from hyperinterp.report.summary import ICONS, headline, name_of, notes
 
 
-def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table whose source lines up in a terminal; cells are escaped already."""
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(c.ljust(w) for c, w in zip(cells, widths, strict=True)) + " |"
-
-    return [line(head), "|" + "|".join("-" * (w + 2) for w in widths) + "|", *map(line, rows), ""]
-
-
-def _claims(report: Report) -> list[str]:
+def _claims(report: ReportData) -> list[str]:
     rows = [
         (
             claim.id,
@@ -57,7 +36,7 @@ def _claims(report: Report) -> list[str]:
         )
         for claim in asked(report.claims)
     ]
-    lines = grid(("", "verdict", "effect", "required", "n", "claim"), rows)
+    lines = rendering.markdown_grid(("", "verdict", "effect", "required", "n", "claim"), rows)
     for claim in asked(report.claims):
         lines += _behind(report, claim)
     if left_out(report.claims):
@@ -65,88 +44,70 @@ def _claims(report: Report) -> list[str]:
     return [*lines, ""]
 
 
-def _behind(report: Report, claim: Claim) -> Iterator[str]:
+def _behind(report: ReportData, claim: Claim) -> Iterator[str]:
     """What decided a claim, its other conditions, what it had to beat, and what favours it."""
     yield f"- **{claim.id}** {markdown(decided(claim) or str(claim.verdict))}"
     if len(claim.conditions) > 1:
         for item in claim.conditions:
             if item.outcome is claim.verdict is not Verdict.SUPPORTED:
                 continue
-            yield f"  - {ICONS[item.outcome]} {markdown(sentence(claim, item))}"
-    beside = "; ".join(f"{item.words}: {words(item.figure)}" for item in nulls(report, claim))
+            yield f"  - {ICONS[item.outcome]} {markdown(sentence(item))}"
+    beside = "; ".join(f"{item.words}: {words(item.measured)}" for item in beaten(report, claim))
     if beside:
         yield f"  - must beat {markdown(claim.null)}. {markdown(beside)}"
     if warned := caveat(report, claim):
         yield f"  - **But:** {markdown(warned)}"
 
 
-def _cell(value: Cell) -> str:
-    if isinstance(value, Measured):
-        return markdown(words(value))
-    if isinstance(value, float) or value is None:
-        return number(value)
-    return count(value) if isinstance(value, int) else markdown(value)
-
-
-def _block(report: Report, name: str) -> list[str]:
-    """The main table of a block; texts and depths where a reader looks for them first."""
-    block = getattr(report, name)
-    if block is None:
+def _result(report: ReportData, spec: ClaimSpec) -> list[str]:
+    """The open tables of a claim, the rows that stand for a folded one, and a few texts."""
+    result = report.results.get(spec.slug)
+    if result is None:
         return []
-    view = VIEWS[name](block)[0]
-    rows = [[_cell(value) for value in row] for row in view.rows]
-    claim = f" ({BLOCK_CLAIMS[name]})" if name in BLOCK_CLAIMS else ""
-    lines = [f"## {_TITLES[name]}{claim}", "", f"{markdown(view.title)}.", ""]
-    lines += grid([markdown(column) for column in view.columns], rows)
-    if view.note:
-        lines += [markdown(view.note), ""]
-    if name == "diversity":
-        lines += _generations(report)
-    return lines + (_depths(report) if name == "geometry" else [])
+    return [f"## {spec.title} ({spec.id})", "", *_tables(result), *_texts(report, spec)]
 
 
-def _generations(report: Report, shown: int = 3) -> list[str]:
-    if report.diversity is None:
+def _tables(result: Result) -> list[str]:
+    lines: list[str] = []
+    for item in result.tables():
+        for sheet in item.sheets():
+            if not sheet.shut or item.brief:
+                lines += rendering.markdown(sheet, item.brief)
+    return lines
+
+
+def _training(report: ReportData) -> list[str]:
+    curve = report.training_curve
+    return [] if curve is None else ["## Training", "", *_tables(curve)]
+
+
+def _texts(report: ReportData, spec: ClaimSpec, shown: int = 3) -> list[str]:
+    texts = texts_of(report, spec)
+    if texts is None:
         return []
-    prompts = report.diversity.prompts
-    lines = [f"The first {min(shown, len(prompts))} of {len(prompts)} prompts, not a choice:", ""]
-    for item in prompts[:shown]:
-        lines.append(f"- prompt {code(clip(item.prompt, 160, left=True))}")
-        lines.append(f"  - base {code(clip(item.base.text.strip(), 240))}")
-        lines.append(f"  - fitted {code(clip(item.fitted.text.strip(), 240))}")
+    count = len(texts.rows)
+    lines = [f"The first {min(shown, count)} of {count} prompts, not a choice:", ""]
+    for row in texts.rows[:shown]:
+        lines.append(f"- prompt {code(clip(row.prompt, 160, left=True))}")
+        lines += [f"  - {item.model} {code(clip(item.text.strip(), 240))}" for item in row.passages]
     return [*lines, ""]
 
 
-def _depths(report: Report) -> list[str]:
-    block = report.geometry
-    if block is None:
-        return []
-    sites = [site for site in block.sites if site.kind in ("embed", "resid", "final_norm")]
-    keep = {site.key for site in sites[:1] + sites[-6:]} | {block.largest_block, block.last_block}
-    rows = [
-        [
-            markdown(site.label + ("" if site.pre_norm else " (post-norm)")),
-            *(markdown(words(item)) for item in (pair.base, pair.fitted, pair.delta)),
-        ]
-        for site in sites
-        if site.key in keep and (pair := site.metrics.get(block.primary)) is not None
-    ]
-    told = f"{metric_name(block.primary)} by depth, the last sites and the largest:"
-    return [markdown(told), "", *grid(("site", "base", "fitted", "fitted − base"), rows)]
-
-
-def _missing(report: Report) -> list[str]:
-    """Blocks that are not there although they were asked for, with the reason."""
+def _missing(report: ReportData) -> list[str]:
+    """Results that are not there although they were asked for, with the reason."""
     lines = []
-    for name in BLOCKS:
-        claim = report.claims.get(BLOCK_CLAIMS.get(name, ""))
-        if getattr(report, name) is None and not (claim and unasked(claim)):
-            reason = markdown(report.absent.get(name, "not run"))
-            lines.append(f"- {name} ({BLOCK_CLAIMS.get(name, 'no claim')}): {reason}")
+    for spec in registry.by_id(registry.CLAIMS):
+        claim = report.claims.get(spec.id)
+        if spec.slug not in report.results and not (claim and unasked(claim)):
+            reason = markdown(report.absent.get(spec.slug, "not run"))
+            lines.append(f"- {spec.title} ({spec.id}): {reason}")
+    if report.training_curve is None:
+        reason = markdown(report.absent.get("training_curve", "not run"))
+        lines.append(f"- Training (no claim): {reason}")
     return ["## Not in this report", "", *lines, ""] if lines else []
 
 
-def _provenance(report: Report) -> list[str]:
+def _provenance(report: ReportData) -> list[str]:
     facts = report.provenance
     made = {item.role: recipe(item.trained) for item in facts.checkpoints}
     return [
@@ -164,7 +125,7 @@ def _provenance(report: Report) -> list[str]:
     ]
 
 
-def render(report: Report) -> str:
+def render(report: ReportData) -> str:
     """The whole document."""
     lines = [
         f"# {code(name_of(report, 'fitted'))} against {code(name_of(report, 'base'))}",
@@ -175,7 +136,8 @@ def render(report: Report) -> str:
         "",
         *_claims(report),
         *(f"> **Note:** {markdown(text)}\n" for text in notes(report)),
-        *(line for name in BLOCKS for line in _block(report, name)),
+        *(line for spec in registry.CLAIMS for line in _result(report, spec)),
+        *_training(report),
         *_missing(report),
         *_provenance(report),
     ]

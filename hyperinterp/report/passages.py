@@ -5,8 +5,8 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from hyperinterp.analyses.diversity import Continuation
 from hyperinterp.drawing.escape import html_text
+from hyperinterp.drawing.texts import Passage
 
 _TITLES = {
     "rep": "occurred earlier in this continuation",
@@ -23,10 +23,13 @@ def _inside(length: int, spans: Sequence[tuple[int, int]]) -> list[bool]:
     return flags
 
 
-def marked(item: Continuation) -> Markup:
+def marked(item: Passage) -> Markup:
     """The continuation, token by token, with `<mark>` around repeated and copied spans."""
     length = len(item.pieces)
-    repeated, copied = _inside(length, item.repeated), _inside(length, item.copied)
+    repeated, copied = (
+        _inside(length, item.marks.get("rep", ())),
+        _inside(length, item.marks.get("cop", ())),
+    )
     classes = [
         " ".join(name for name, there in (("rep", rep), ("cop", cop)) if there)
         for rep, cop in zip(repeated, copied, strict=True)

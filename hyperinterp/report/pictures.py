@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from hyperinterp.analyses.results import Claim, Condition, Measured, Verdict
+from hyperinterp.claims.spec import Beaten, Claim, Condition, Measured, Verdict
 from hyperinterp.drawing.escape import visible
 from hyperinterp.drawing.numbers import DASH, number, words
 from hyperinterp.report.claims import above, side
-from hyperinterp.report.nulls import Null
 
 _WIDTH, _HEIGHT, _AXIS = 230.0, 46.0, 27.0
 
@@ -33,7 +32,7 @@ def _anchor(x: float) -> str:
     return "start" if x < 45 else "end" if x > _WIDTH - 45 else "middle"
 
 
-def effect(claim: Claim, nulls: Sequence[Null] = ()) -> Markup:
+def effect(claim: Claim, nulls: Sequence[Beaten] = ()) -> Markup:
     """The claim's effect in the colour of its verdict; a dash when it was not tested."""
     if claim.effect is None:
         return Markup('<span class="none">{}</span>').format(DASH)
@@ -43,7 +42,7 @@ def effect(claim: Claim, nulls: Sequence[Null] = ()) -> Markup:
     return draw(figure, claim.threshold, claim.verdict, above=above(claim), marks=marks)
 
 
-def condition(item: Condition, nulls: Sequence[Null] = ()) -> Markup:
+def condition(item: Condition, nulls: Sequence[Beaten] = ()) -> Markup:
     """One condition of a claim, with the nulls on its scale; nothing without a figure."""
     if item.measured.value is None:
         return Markup("")
@@ -56,11 +55,11 @@ def draw(
     outcome: Verdict,
     *,
     above: bool,
-    marks: Sequence[Null] = (),
+    marks: Sequence[Beaten] = (),
 ) -> Markup:
     """Dot and interval on an axis; the side that supports the claim is shaded, nulls are grey."""
     value = figure.value or 0.0
-    places = [item.figure.value for item in marks]
+    places = [item.measured.value for item in marks]
     known = [v for v in (value, figure.lo, figure.hi, threshold, 0.0, *places) if v is not None]
     scale = _scale(known)
     parts: list[Markup] = []
@@ -79,7 +78,7 @@ def draw(
         Markup('<circle class="dot" cx="{:.1f}" cy="{}" r="4.5"/>').format(scale.x(value), _AXIS)
     )
     spoken = f"{words(figure)}; required {side(above)} {number(threshold)}"
-    spoken += "".join(f"; grey: {visible(m.words)} {number(m.figure.value)}" for m in marks)
+    spoken += "".join(f"; grey: {visible(m.words)} {number(m.measured.value)}" for m in marks)
     return Markup(
         '<svg class="effect {}" viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="{}">{}</svg>'
     ).format(css_class(outcome), _WIDTH, _HEIGHT, spoken, Markup("").join(parts))
@@ -108,11 +107,11 @@ def _tick(x: float, text: str, kind: str, top: float) -> Markup:
     return line + label
 
 
-def _mark(scale: _Scale, item: Null) -> Markup:
+def _mark(scale: _Scale, item: Beaten) -> Markup:
     """A grey diamond where a null lies, named when it is pointed at."""
-    x = scale.x(item.figure.value or 0.0)
+    x = scale.x(item.measured.value or 0.0)
     corners = f"{x:.1f},{_AXIS - 5} {x + 5:.1f},{_AXIS} {x:.1f},{_AXIS + 5} {x - 5:.1f},{_AXIS}"
-    told = f"{visible(item.words)}: {words(item.figure)}"
+    told = f"{visible(item.words)}: {words(item.measured)}"
     return Markup('<polygon class="null" points="{}"><title>{}</title></polygon>').format(
         corners, told
     )

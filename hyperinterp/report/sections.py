@@ -1,96 +1,99 @@
-"""The page's order: which block, claim, charts and tables make a section."""
+"""The page's order: which claim, charts, tables and texts make a section."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hyperinterp.analyses.results import Claim
+from hyperinterp.claims import registry
+from hyperinterp.claims.spec import Claim, ClaimSpec
 from hyperinterp.drawing.chart import Chart
+from hyperinterp.drawing.result import Result
+from hyperinterp.drawing.table import Sheet
+from hyperinterp.drawing.texts import Texts
 from hyperinterp.report.claims import unasked
-from hyperinterp.report.figures import charts
-from hyperinterp.report.schema import Report
-from hyperinterp.report.summary import BLOCK_CLAIMS
-from hyperinterp.report.views import VIEWS, View
-
-_LENS = ("lens", "overtake", "trajectory")
-_PLAN = (
-    ("generations", "What they write", "diversity",
-     "Greedy continuations of the same held-out prompts, side by side."),
-    ("diversity", "Diversity", "diversity",
-     "Is the fitted model's greedy text more diverse than the base's?"),
-    ("geometry", "Geometry", "geometry",
-     "Does the feature space grow, and where in depth?"),
-    ("ranks", "Ranks", "ranks",
-     "Whose token wins, from which base rank, and does it depend on the context?"),
-    ("lens", "Logit lens", "ranks",
-     "Where in depth does the new choice rise?"),
-    ("transplant", "Transplants", "transplant",
-     "Which block's function causes the change?"),
-    ("temperature", "Temperature", "temperature",
-     "Could a temperature of the base do the same?"),
-    ("static_bias", "Static bias", "static_bias",
-     "Could a fixed re-weighting of the vocabulary do the same?"),
-    ("sufficiency", "Late-stage twin", "sufficiency",
-     "Is training the last blocks enough?"),
-    ("quotation", "Quotation", "quotation",
-     "Is the diversity copied from the training text?"),
-    ("control", "Control", "control",
-     "Does the control checkpoint do the same?"),
-    ("course", "Training", "course",
-     "How did the training of the fitted model go?"),
-)  # fmt: skip
+from hyperinterp.report.data import ReportData
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """One section of the page.
 
     Attributes:
         id: anchor.
         title: heading.
         question: what it asks.
-        block: name of the block in the report.
         claim: the claim it belongs to; None when it only illustrates.
         missing: why there is nothing to show; "" when there is.
         charts: figures, in order.
-        views: tables, in order.
+        sheets: tables, in order.
+        texts: texts side by side; None without any.
     """
 
     id: str
     title: str
     question: str
-    block: str
     claim: Claim | None
     missing: str
     charts: tuple[Chart, ...]
-    views: tuple[View, ...]
+    sheets: tuple[Sheet, ...]
+    texts: Texts | None = None
 
 
-def _parts(report: Report, name: str, block: str) -> tuple[tuple[Chart, ...], tuple[View, ...]]:
-    found = getattr(report, block)
-    if found is None or name == "generations":
-        return (), ()
-    drawn = charts(found)
-    if block == "ranks":
-        drawn = tuple(chart for chart in drawn if (chart.name in _LENS) == (name == "lens"))
-    return drawn, () if name == "lens" else tuple(view for view in VIEWS[block](found) if view.rows)
+def texts_of(report: ReportData, spec: ClaimSpec) -> Texts | None:
+    """Return the texts of a claim; None where it has none."""
+    find, result = spec.part("texts", "texts"), report.results.get(spec.slug)
+    return None if find is None or result is None else find(result, report.results)
 
 
-def _missing(report: Report, name: str, block: str) -> str:
-    if getattr(report, block) is None:
-        return report.absent.get(block, "not run")
-    if name == "lens" and (report.ranks is None or report.ranks.lens is None):
-        return "no decision was overridden, so there is none to follow"
-    return ""
+def read_sheets(result: Result) -> tuple[Sheet, ...]:
+    """Return every table of a result as it is read."""
+    return tuple(sheet for item in result.tables() for sheet in item.sheets())
 
 
-def sections(report: Report) -> list[Section]:
-    """Every section between the claims and the provenance, but of what was not asked for."""
-    found: list[Section] = []
-    for name, title, block, question in _PLAN:
-        judged = report.claims.get(BLOCK_CLAIMS.get(block, ""))
-        if judged is not None and unasked(judged):
-            continue
-        drawn, views = _parts(report, name, block)
-        claim = judged if name == block else None
-        missing = _missing(report, name, block)
-        found.append(Section(name, title, question, block, claim, missing, drawn, views))
-    return found
+def _of(report: ReportData, spec: ClaimSpec) -> Iterator[PageSection]:
+    """A claim's own section and its further ones."""
+    result = report.results.get(spec.slug)
+    reason = "" if result is not None else report.absent.get(spec.slug, "not run")
+    charts = () if result is None else result.charts()
+    texts = texts_of(report, spec)
+    further = []
+    for part in spec.sections:
+        mine = tuple(chart for chart in charts if chart.section == part.id)
+        own = texts if texts is not None and texts.section == part.id else None
+        missing = reason or ("" if mine or own else part.nothing)
+        further.append(
+            PageSection(part.id, part.title, part.question, None, missing, mine, (), own)
+        )
+    main = PageSection(
+        spec.slug,
+        spec.title,
+        spec.question,
+        report.claims.get(spec.id),
+        reason,
+        tuple(chart for chart in charts if not chart.section),
+        () if result is None else read_sheets(result),
+    )
+    yield from (*further, main) if spec.first else (main, *further)
+
+
+def sections(report: ReportData) -> list[PageSection]:
+    """Return every section between the claims and the provenance, without what was not asked."""
+    found: list[PageSection] = []
+    for spec in registry.CLAIMS:
+        judged = report.claims.get(spec.id)
+        if judged is None or not unasked(judged):
+            found += _of(report, spec)
+    return [*found, _training(report)]
+
+
+def _training(report: ReportData) -> PageSection:
+    curve = report.training_curve
+    missing = "" if curve is not None else report.absent.get("training_curve", "not run")
+    return PageSection(
+        "training",
+        "Training",
+        "How did the training of the fitted model go?",
+        None,
+        missing,
+        () if curve is None else curve.charts(),
+        () if curve is None else read_sheets(curve),
+    )

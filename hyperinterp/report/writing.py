@@ -1,10 +1,9 @@
 """Saving a report: every file in a new directory that appears complete or not at all."""
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-
-import plotly.graph_objects as go
+from typing import TYPE_CHECKING
 
 from hyperinterp.checkpoints.files import (
     check_place,
@@ -15,17 +14,23 @@ from hyperinterp.checkpoints.files import (
     translate_io_errors,
     write_bytes,
 )
+from hyperinterp.claims import registry
+from hyperinterp.drawing.rendering import csv_text
+from hyperinterp.drawing.table import Table
 from hyperinterp.errors import InputRefused
-from hyperinterp.report import export, html, latex, markdown
-from hyperinterp.report.schema import Report
-from hyperinterp.report.tables import tables
+from hyperinterp.report import codec, export, html, latex, markdown
+from hyperinterp.report.claims import claim_tables
+from hyperinterp.report.data import ReportData
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 FILES = ("report.json", "report.html", "report.md", "claims.tex")
 DIRECTORIES = ("tables", "figures")
 
 
 def save(
-    report: Report, out: str | Path, *, figures: tuple[str, ...] = (), force: bool = False
+    report: ReportData, out: str | Path, *, figures: tuple[str, ...] = (), force: bool = False
 ) -> dict[str, Path]:
     """Write report.json, report.html, report.md, claims.tex, tables/*.csv and figures.
 
@@ -59,7 +64,7 @@ def check_report(out: Path, figures: tuple[str, ...], *, force: bool) -> None:
 def publish(
     target: Path,
     content: Mapping[str, bytes],
-    drawn: Callable[[], Iterable[tuple[str, go.Figure]]],
+    drawn: "Callable[[], Iterable[tuple[str, go.Figure]]]",
     formats: tuple[str, ...],
 ) -> dict[str, Path]:
     """Write files and static figures to a hidden sibling, and rename it to `target` in one step.
@@ -89,16 +94,26 @@ def publish(
     return {name: target / name for name in written}
 
 
-def contents(report: Report) -> dict[str, bytes]:
+def contents(report: ReportData) -> dict[str, bytes]:
     """Every file but the static figures, by its name; lone surrogates as JSON escapes."""
     texts = {
-        "report.json": report.to_json(),
+        "report.json": codec.to_json(report, registry.CLAIMS),
         "report.html": html.render(report),
         "report.md": markdown.render(report),
         "claims.tex": latex.claims_table(report),
-        **{f"tables/{item.name}.csv": item.csv() for item in tables(report)},
+        **{f"tables/{name}.csv": csv_text(item) for name, item in tables(report)},
     }
     return {name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()}
+
+
+def tables(report: ReportData) -> Iterator[tuple[str, Table]]:
+    """Yield every table of a report that has rows, with the stem of its file."""
+    found = [(item.name, item) for item in claim_tables(report.claims)]
+    results = [*report.results.items()]
+    if report.training_curve is not None:
+        results.append(("training_curve", report.training_curve))
+    found += [(f"{slug}_{item.name}", item) for slug, result in results for item in result.tables()]
+    yield from (pair for pair in found if pair[1].rows)
 
 
 def refuse(target: Path, own: set[str], what: str, *, force: bool) -> None:

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from hyperinterp.course import LOG_NAME
+LOG_NAME = "training_log.jsonl"
 
 
 def _plain(value: Any) -> Any:

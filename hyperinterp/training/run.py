@@ -13,7 +13,6 @@ from transformers import PreTrainedTokenizerBase
 from hyperinterp.ambient import own_settings
 from hyperinterp.arguments import check_arguments
 from hyperinterp.checkpoints import check_like, check_vocabulary, load_tokenizer, pinned
-from hyperinterp.course import LOG_NAME
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import AnyModel, HookedModel, check_given
@@ -23,7 +22,7 @@ from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.data import DataSummary, prepare_rows
 from hyperinterp.training.evaluation import Evaluator
 from hyperinterp.training.folder import RunFolder
-from hyperinterp.training.log import TrainingLog
+from hyperinterp.training.log import LOG_NAME, TrainingLog
 from hyperinterp.training.module import LossModule
 from hyperinterp.training.output import Writer
 from hyperinterp.training.prefix import PrefixCache, build_prefix, text_free

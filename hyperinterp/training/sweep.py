@@ -13,10 +13,12 @@ from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.ambient import own_settings
 from hyperinterp.arguments import check_arguments, check_numbers
-from hyperinterp.block import Brief, frame, grid, rounded
+from hyperinterp.brief import Brief, rounded
 from hyperinterp.checkpoints import check_like, check_place, pinned, write_file
 from hyperinterp.checkpoints.files import translate_io_errors
 from hyperinterp.distributed import launched
+from hyperinterp.drawing.rendering import frame, html_grid
+from hyperinterp.drawing.table import table
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import AnyModel, check_given
 from hyperinterp.ranges import of_kind
@@ -84,13 +86,14 @@ class Sweep(Brief):
         Raises:
             InputRefused: pandas is not installed.
         """
-        return frame(_COLUMNS, [_values(cell) for cell in self.cells])
+        records = (dict(zip(_COLUMNS, _values(cell), strict=True)) for cell in self.cells)
+        return frame(table("sweep", "Sweep", records))
 
     def _repr_html_(self) -> str:
         rows = [[_shown(value) for value in _values(cell)] for cell in self.cells]
         left = len(self.planned) - len(self.cells)
         told = f"{left} of {len(self.planned)} runs are not done yet" if left else ""
-        return str(grid(_COLUMNS, rows)) + (f"<p>{told}</p>" if told else "")
+        return str(html_grid(_COLUMNS, rows)) + (f"<p>{told}</p>" if told else "")
 
 
 _COLUMNS: tuple[str, ...] = tuple(SweepCell.__dataclass_fields__)

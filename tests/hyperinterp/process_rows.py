@@ -14,7 +14,7 @@ from tests.hyperinterp.training.factory import byte_tokenizer, letters, tiny_hf
 
 PROMPTS = 50
 BLOCKS = (
-    "geometry", "diversity", "ranks", "temperature", "static_bias", "transplant", "sufficiency",
+    "expansion", "diversity", "reranking", "temperature", "static_bias", "last_block", "late_stage",
     "control",
 )  # fmt: skip
 
@@ -31,9 +31,11 @@ UNLIKE = {
     "other hardware": """
 import math, os
 from dataclasses import replace
-from hyperinterp.analyses import bias_fit, temperature_fit, transplant
+from hyperinterp.analyses import bias_fit
+from hyperinterp.claims.last_block import measurement
+from hyperinterp.claims.temperature import fit
 from probes import Moments
-part, solved, recovered = bias_fit._part, temperature_fit._solved, transplant._recovered
+part, solved, recovered = bias_fit._part, fit._solved, measurement._recovered
 spectrum = Moments.spectrum
 
 def up(tensor):
@@ -58,8 +60,8 @@ def turned(moments, *given, **named):
     return replace(found, vectors=found.vectors * signs)
 
 if os.environ.get("RANK") == "1":
-    bias_fit._part, temperature_fit._solved = part_up, solved_up
-    transplant._recovered, Moments.spectrum = tie_broken, turned
+    bias_fit._part, fit._solved = part_up, solved_up
+    measurement._recovered, Moments.spectrum = tie_broken, turned
 """,
 }
 """Ways in which the second process computes otherwise than the first, by rounding."""

@@ -50,7 +50,7 @@ def test_figures_of_models_in_memory_are_those_of_stored_ones(family, tmp_path):
     expected, found = (
         compare(*two, prompts=TEXTS, claims="C5", sizes=SIZES) for two in (stored, held)
     )
-    assert found.geometry.to_frame().equals(expected.geometry.to_frame())
+    assert found.expansion.to_frame().equals(expected.expansion.to_frame())
     assert found.claims["C5"] == expected.claims["C5"]
     assert [model.self_check for model in held] == [model.self_check for model in stored]
     assert held[0].parts_by_difference

@@ -59,7 +59,7 @@ for place, options in PLACES.items():
         "device": report.provenance.device,
         "claims": {name: [claim.verdict, claim.effect, claim.interval]
                    for name, claim in report.claims.items()},
-        "geometry": report.geometry.delta(),
+        "geometry": report.expansion.delta(),
     }))
 """
 

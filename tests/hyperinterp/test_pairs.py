@@ -12,6 +12,7 @@ import torch
 from transformers import GenerationConfig
 
 from hyperinterp.checkpoints import load_checkpoint, save_checkpoint
+from hyperinterp.claims.registry import CLAIMS
 from hyperinterp.compare import compare
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.frequencies import Frequencies
@@ -19,7 +20,6 @@ from hyperinterp.models import HookedModel
 from hyperinterp.report import markdown, summary
 from hyperinterp.sizes import Sizes
 from hyperinterp.text import Passage, Passages
-from hyperinterp.verdicts import RULES
 from tests.hyperinterp.training.factory import byte_tokenizer, letters, tiny_hf
 
 SIZES = Sizes(
@@ -95,7 +95,7 @@ def test_a_twin_that_says_how_it_was_made_gets_no_such_remark():
 
 
 def test_no_rule_speaks_of_hyperfitting():
-    for rule in RULES.values():
+    for rule in CLAIMS:
         words = [rule.statement, rule.unit, rule.null, rule.needs]
         words += [criterion.words for criterion in rule.criteria]
         assert "hyperfit" not in " ".join(words).lower()

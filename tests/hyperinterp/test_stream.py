@@ -215,12 +215,12 @@ def test_geometry_comes_from_the_corpus_and_the_rest_from_the_prompts(corpus, tm
     facts = report.provenance.corpus
     assert facts is not None
     assert facts.rows > 200
-    assert report.geometry.sites[0].n_rows == facts.tokens - facts.rows
-    assert report.ranks.teacher_forced.n_contexts <= 18
+    assert report.expansion.sites[0].n_rows == facts.tokens - facts.rows
+    assert report.reranking.teacher_forced.n_contexts <= 18
     assert not (tmp_path / "sums").exists()
     alone = compare(*pair, **given)
     assert alone.provenance.corpus is None
-    assert alone.ranks == report.ranks
+    assert alone.reranking == report.reranking
 
 
 def test_what_cannot_be_told_apart_is_not_kept(corpus, tmp_path):

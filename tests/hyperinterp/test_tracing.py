@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 import hyperinterp as hi
-from hyperinterp.analyses import geometry
+from hyperinterp.analyses.growth import PRIMARY
 from hyperinterp.compare import compare
+from hyperinterp.drawing.rendering import csv_text
 from hyperinterp.errors import CorruptFile, InputRefused, MismatchedPair
 from hyperinterp.models import HookedModel, load
 from hyperinterp.report.trace import Trace, save_trace, trace_schema
 from hyperinterp.report.trace.figures import charts
-from hyperinterp.report.trace.writing import render, trace_table
+from hyperinterp.report.trace.tables import trace_table
+from hyperinterp.report.trace.writing import render
 from hyperinterp.sizes import Sizes
 from hyperinterp.text import Passage, Passages
 from hyperinterp.tracing import kept, trace, trace_sizes
@@ -91,19 +93,19 @@ def test_the_final_figures_are_those_of_a_comparison(run: Path, traced: Trace, p
     )
     last = traced.points[-1].observed
     assert report.diversity is not None
-    assert report.ranks is not None
-    assert report.geometry is not None
+    assert report.reranking is not None
+    assert report.expansion is not None
     for name, pair in report.diversity.scores.items():
         if name in last.figures:
             assert last.figures[name] == pair.fitted
             assert last.changes[name] == pair.delta
-    forced = report.ranks.teacher_forced
+    forced = report.reranking.teacher_forced
     assert last.figures["override_rate"] == forced.override_rate
     own = traced.points[0].observed.figures["override_rate"]
     assert (own.value, own.n) == (0.0, forced.override_rate.n)
     assert last.figures["deep_share"] == forced.deep_share
     assert last.buckets == forced.buckets
-    sites = {site.key: site for site in report.geometry.sites}
+    sites = {site.key: site for site in report.expansion.sites}
     assert [site.key for site in last.sites] == list(sites)
     for site in last.sites:
         for name, figure in site.figures.items():
@@ -114,15 +116,15 @@ def test_the_final_figures_are_those_of_a_comparison(run: Path, traced: Trace, p
                 (pair.delta.value, pair.delta.lo, pair.delta.hi), rel=1e-6, abs=1e-9
             )
     assert last.growth is not None
-    assert last.growth.last_block.value == pytest.approx(report.geometry.last_delta.value)
-    assert last.growth.contrast.value == pytest.approx(report.geometry.contrast.value)
-    own = [s for s in last.sites if s.kind == "resid" and s.key != report.geometry.last_block]
-    known = {site.label: site.changes[geometry.PRIMARY].value for site in own}
+    assert last.growth.last_block.value == pytest.approx(report.expansion.last_delta.value)
+    assert last.growth.contrast.value == pytest.approx(report.expansion.contrast.value)
+    own = [s for s in last.sites if s.kind == "resid" and s.key != report.expansion.last_block]
+    known = {site.label: site.changes[PRIMARY].value for site in own}
     grown = max(value for value in known.values() if value is not None)
     assert known[last.growth.largest_block] == grown
-    assert report.course == traced.course
+    assert report.training_curve == traced.training_curve
     again = hi.Report.from_json(report.to_json())
-    assert again.view("course").charts[0].title == "Training, epoch by epoch"
+    assert again.view("training_curve").charts()[0].title == "Training, epoch by epoch"
 
 
 def test_held_out_loss_is_that_of_plain_transformers(run: Path, traced: Trace, prompts) -> None:
@@ -200,8 +202,8 @@ def test_a_trace_draws_and_tabulates_itself(traced: Trace) -> None:
         traced.plot("nonsense")
     frame = traced.to_frame()
     assert set(frame["checkpoint"]) == {point.name for point in traced.points}
-    assert len(frame) == len(list(csv.DictReader(trace_table(traced).csv().splitlines())))
-    assert len(traced.to_frame("course_epochs")) > 0
+    assert len(frame) == len(list(csv.DictReader(csv_text(trace_table(traced)).splitlines())))
+    assert len(traced.to_frame("epochs")) > 0
     shown = traced._repr_html_()
     assert all(point.name in shown for point in traced.points)
     assert "<script" not in shown
@@ -247,8 +249,8 @@ def test_an_unfinished_run_is_traced_with_a_warning(tmp_path: Path, prompts) -> 
     assert run_directory(tmp_path / "out").is_dir()
     found = trace(tmp_path / "out", prompts=prompts, sizes=SIZES, device="cpu")
     assert [point.name for point in found.points] == ["base", "epoch-1"]
-    assert found.course is not None
-    assert found.course.stop == ""
+    assert found.training_curve is not None
+    assert found.training_curve.stop == ""
     assert any("not finished" in text for text in found.provenance.warnings)
 
 

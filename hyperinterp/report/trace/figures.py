@@ -2,23 +2,23 @@
 
 from collections.abc import Sequence
 
-from hyperinterp.analyses.results import Measured
+from hyperinterp.claims.spec import Measured
 from hyperinterp.drawing.axes import NORM, depth_ticks, log_ticks
 from hyperinterp.drawing.chart import (
     Chart,
     Choice,
-    Explanation,
     bars,
     curve,
     ribbon,
 )
 from hyperinterp.drawing.escape import label
+from hyperinterp.drawing.names import metric_name
 from hyperinterp.drawing.sketch import Sketch
 from hyperinterp.drawing.subtitle import behind
 from hyperinterp.drawing.theme import BASE, CONTROL, DELTA, EXTRA, FITTED, MUTED, SKY
-from hyperinterp.report.figures import course
-from hyperinterp.report.figures.geometry_words import metric_name
-from hyperinterp.report.trace.schema import Trace, TracePoint
+from hyperinterp.drawing.words import explained
+from hyperinterp.report.trace.data import TraceData, TracePoint
+from hyperinterp.training_curve.figures import charts as curve_charts
 
 MEASURES = {
     "ttr": "type-token ratio",
@@ -37,7 +37,7 @@ _KINDS = (("value", "value"), ("change", "change since the base"))
 _SHADES = (BASE, SKY, DELTA, EXTRA, CONTROL, FITTED)
 
 
-def _placed(trace: Trace, along: str) -> list[tuple[float, TracePoint]]:
+def _placed(trace: TraceData, along: str) -> list[tuple[float, TracePoint]]:
     """The points with a position on the x axis, base first."""
     if along == "epoch":
         return [(float(point.epoch), point) for point in trace.points]
@@ -67,7 +67,7 @@ def _words(point: TracePoint) -> str:
     return label(" = ".join((point.name, *point.also))) + f", epoch {point.epoch}{told}"
 
 
-def measures(trace: Trace, measure: str, along: str, kind: str) -> Sketch | None:
+def measures(trace: TraceData, measure: str, along: str, kind: str) -> Sketch | None:
     """One measure at every checkpoint, with the base's level."""
     found: list[tuple[float, TracePoint, Measured]] = []
     for place, point in _placed(trace, along):
@@ -94,7 +94,7 @@ def measures(trace: Trace, measure: str, along: str, kind: str) -> Sketch | None
     return figure
 
 
-def growth(trace: Trace, along: str) -> Sketch | None:
+def growth(trace: TraceData, along: str) -> Sketch | None:
     """Growth since the base at the last block, the largest other block and the final norm."""
     found = [item for item in _placed(trace, along) if item[1].observed.growth is not None]
     if not found:
@@ -122,7 +122,7 @@ def growth(trace: Trace, along: str) -> Sketch | None:
     return figure
 
 
-def profile(trace: Trace, measure: str, kind: str) -> Sketch | None:
+def profile(trace: TraceData, measure: str, kind: str) -> Sketch | None:
     """The dimension by block, one line per checkpoint, the final norm apart."""
     figure = Sketch("block outputs by block (pre-norm)", metric_name(measure))
     if kind == "change":
@@ -164,7 +164,7 @@ def profile(trace: Trace, measure: str, kind: str) -> Sketch | None:
     return figure
 
 
-def charts(trace: Trace) -> tuple[Chart, ...]:
+def charts(trace: TraceData) -> tuple[Chart, ...]:
     """Every chart of a trace."""
     along = Choice("along", "Against", _ALONG)
     kind = Choice("kind", "Show", _KINDS)
@@ -175,41 +175,19 @@ def charts(trace: Trace) -> tuple[Chart, ...]:
     interval = "95 %, jackknife over prompts; changes leave the same prompt out of both models."
     found = [
         Chart(
-            "measures", "Every measure along the run",
-            Explanation(
-                "One point per checkpoint: the base at the left, the final weights at the right; "
-                "the dotted line is the base's level.",
-                "The chosen measure on held-out prompts; repeated n-grams are less diverse.",
-                interval,
-                "A measure that moves long before or long after the loss falls: it belongs to "
-                "another stage than hyperfitting.",
-            ),
+            "measures", *explained(__package__, "measures", interval=interval),
             lambda *keys: measures(trace, *keys), (named, along, kind), height=400,
         ),
         Chart(
-            "growth", "Growth of the feature space, in depth",
-            Explanation(
-                "Corrected participation ratio minus the base's at the last block, at whichever "
-                "other block grew most (named on hover), and at the final norm's output.",
-                "Dimensions, between 1 and the width of the model.",
-                interval,
-                "Another block above the last one: the expansion is not terminal at that loss.",
-            ),
+            "growth", *explained(__package__, "growth", interval=interval),
             lambda key: growth(trace, key), (along,), height=400,
         ),
         Chart(
-            "profile", "Dimension by block as training goes on",
-            Explanation(
-                "One line per checkpoint over the depth of the model; the final norm stands "
-                "apart because it is not a block's output.",
-                "The chosen dimension of block outputs, position 0 left out.",
-                "Not drawn for the blocks, to keep the lines apart; they are in trace.csv.",
-                "Lines that rise as much in the middle as at the end.",
-            ),
+            "profile", *explained(__package__, "profile"),
             lambda *keys: profile(trace, *keys), (dimension, kind), height=460,
         ),
     ]  # fmt: skip
-    if trace.course is not None:
+    if trace.training_curve is not None:
         marks = [(point.epoch, point.name) for point in trace.points[1:]]
-        found += course.charts(trace.course, marks)
+        found += curve_charts(trace.training_curve, marks)
     return tuple(found)

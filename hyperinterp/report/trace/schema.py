@@ -1,77 +1,27 @@
-"""A trace as data: every measure at every checkpoint that a run left on its way."""
+"""The trace of a training run: data that draws, tabulates, saves and reads itself."""
 
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hyperinterp.analyses.results import Measured
-from hyperinterp.analyses.trace import Observed
-from hyperinterp.block import Block, Brief
-from hyperinterp.course import Course
 from hyperinterp.errors import InputRefused
-from hyperinterp.report.schema import Provenance, document, parsed
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
-    from hyperinterp.report.trace.notebook import TraceView
-
-TRACE_VERSION = "1.0"
+from hyperinterp.report import codec
+from hyperinterp.report.trace import writing
+from hyperinterp.report.trace.data import TRACE_VERSION, TraceData
 
 
-@dataclass(frozen=True)
-class TracePoint(Brief):
-    """One checkpoint of the run.
-
-    Attributes:
-        name: "base", "loss-3", "epoch-2", "control" or "final".
-        also: other names of the same weights.
-        step: optimiser steps done; 0 for the base.
-        epoch: whole epochs done.
-        train_loss: mean training loss of the epoch that ended with these weights; for the base
-            that of the first batch, before any update; nats. `method` says which.
-        fingerprint: of the stored weights.
-        observed: every measure.
-    """
-
-    name: str
-    also: tuple[str, ...]
-    step: int
-    epoch: int
-    train_loss: Measured
-    fingerprint: str
-    observed: Observed
-
-
-@dataclass(frozen=True)
-class Trace(Block):
+@dataclass(frozen=True, repr=False)
+class Trace(TraceData):
     """The measures of the report along a training run.
 
-    Like a block of a report it draws and tabulates itself: `plot()` has the figures of
-    `trace.html`, `to_frame()` the rows of `trace.csv`, `names()` every figure and its switches.
-
-    Attributes:
-        schema_version: version of this layout.
-        run: the run's directory, as it was named.
-        recipe: what the run was asked to do.
-        data: what it was trained on.
-        points: base first, then by step.
-        provenance: versions, seed, fingerprints, prompts, wall time.
-        course: the run's log; None when it was not there.
+    `plot()` has the figures of `trace.html`, `to_frame()` the rows of `trace.csv`, `names()` every
+    figure and its switches.
     """
-
-    schema_version: str
-    run: str
-    recipe: dict[str, Any]
-    data: dict[str, Any]
-    points: tuple[TracePoint, ...]
-    provenance: Provenance
-    course: Course | None = None
 
     def to_json(self) -> str:
         """The trace as JSON text; deterministic for equal figures."""
-        return document(_adapter(), self)
+        return codec.document(_adapter(), self)
 
     @staticmethod
     def from_json(text: str, origin: str = "trace.json") -> "Trace":
@@ -81,7 +31,7 @@ class Trace(Block):
             CorruptFile: not JSON, or not of this layout.
             InputRefused: a layout version that this hyperinterp does not know.
         """
-        return parsed(_adapter(), text, origin, "trace", TRACE_VERSION)
+        return codec.parsed(_adapter(), text, origin, "trace", TRACE_VERSION)
 
     @staticmethod
     def read(path: str | Path) -> "Trace":
@@ -120,18 +70,11 @@ class Trace(Block):
             InputRefused: `out` may not be replaced or cannot be written; an unknown format.
             OutOfResources: the disk is full; nothing is left behind.
         """
-        from hyperinterp.report.trace.writing import save_trace
-
-        return save_trace(self, out, figures=figures, force=force)
-
-    def _viewed(self) -> "TraceView":
-        from hyperinterp.report.trace.notebook import TraceView
-
-        return TraceView("trace", self)
+        return writing.save_trace(self, out, figures=figures, force=force)
 
 
 @cache
-def _adapter() -> "TypeAdapter[Trace]":
+def _adapter() -> Any:
     from pydantic import TypeAdapter
 
     return TypeAdapter(Trace)

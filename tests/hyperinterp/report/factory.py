@@ -3,28 +3,37 @@
 import math
 import random
 
-from hyperinterp import verdicts
-from hyperinterp.analyses.control import ControlBlock
-from hyperinterp.analyses.diversity import Continuation, DiversityBlock, SideBySide
-from hyperinterp.analyses.geometry import GeometryBlock, SiteGeometry
-from hyperinterp.analyses.quotation import CopiedExample, QuotationBlock
-from hyperinterp.analyses.rank_lens import LensProfile, LensTrajectory
-from hyperinterp.analyses.ranks import ContextRanks, RanksBlock
-from hyperinterp.analyses.results import Claim, Measured, Pair, missing
-from hyperinterp.analyses.static_bias import BiasArm, StaticBiasBlock
-from hyperinterp.analyses.sufficiency import SufficiencyBlock, Twin
-from hyperinterp.analyses.temperature import Arm, TemperatureBlock
-from hyperinterp.analyses.token_shifts import TokenShift
-from hyperinterp.analyses.transplant import HybridText, NullBand, Transplant, TransplantBlock
-from hyperinterp.course import Course, Epoch
-from hyperinterp.report.schema import (
+from hyperinterp.claims import registry, verdict
+from hyperinterp.claims.control.result import ControlResult
+from hyperinterp.claims.diversity.result import Continuation, DiversityResult, SideBySide
+from hyperinterp.claims.expansion.result import ExpansionResult, SiteGeometry
+from hyperinterp.claims.last_block.result import (
+    LastBlockResult,
+    NullBand,
+    PatchEffect,
+    StitchedText,
+)
+from hyperinterp.claims.late_stage.result import LateStageResult, Twin
+from hyperinterp.claims.quotation.result import CopiedExample, QuotationResult
+from hyperinterp.claims.reranking.result import (
+    ContextRanks,
+    LensProfile,
+    LensTrajectory,
+    RerankingResult,
+    TokenShift,
+)
+from hyperinterp.claims.spec import Claim, Measured, Pair, missing
+from hyperinterp.claims.static_bias.result import BiasArm, StaticBiasResult
+from hyperinterp.claims.temperature.result import Arm, TemperatureResult
+from hyperinterp.report.data import (
     SCHEMA_VERSION,
     CheckpointFacts,
     PromptFacts,
     Provenance,
-    Report,
 )
+from hyperinterp.report.schema import Report
 from hyperinterp.sites import Site, SiteKind, part_sites, stream_sites
+from hyperinterp.training_curve.result import Epoch, TrainingCurve
 
 LAYERS, PROMPTS = 30, 24
 HOSTILE = (
@@ -87,7 +96,7 @@ class Maker:
         return Continuation("".join(pieces), tuple(pieces), repeated, copied, not loop)
 
 
-def diversity(make: Maker) -> DiversityBlock:
+def diversity(make: Maker) -> DiversityResult:
     levels = {
         "ttr": (0.224, 0.582), "distinct_2": (0.31, 0.86), "distinct_3": (0.36, 0.92),
         "rep_2": (0.69, 0.14), "rep_3": (0.66, 0.09), "rep_4": (0.636, 0.072),
@@ -113,10 +122,10 @@ def diversity(make: Maker) -> DiversityBlock:
         Measured(0.21), missing("fewer than 2 complete continuations"), missing("no fitted figure")
     )
     rule = "prompts whose window is shorter than 16 ids are left out; padding never counts"
-    return DiversityBlock(96, 128, scores, tuple(prompts), rule)
+    return DiversityResult(96, 128, scores, tuple(prompts), rule)
 
 
-def temperature(make: Maker) -> TemperatureBlock:
+def temperature(make: Maker) -> TemperatureResult:
     def arm(name: str, model: str, t: float | None, h: float, ttr: float, note: str = "") -> Arm:
         greedy = "greedy" in name
         return Arm(
@@ -136,14 +145,14 @@ def temperature(make: Maker) -> TemperatureBlock:
         arm(f"base sampled at T {t}", "base", t, 3.6 * t**1.5, 0.2 + 0.5 * t**1.6)
         for t in (0.2, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.15)
     )
-    return TemperatureBlock(
+    return TemperatureResult(
         make.pair(3.60, 1.57, 0.07), make.measured(0.58, 0.02), (0.41, 0.57, 0.82), 7, 0.9996,
         make.measured(2.9, 0.15), make.measured(2.55, 0.14), make.measured(2.31, 0.13),
         make.measured(0.797, 0.03), arms, sweep, make.measured(0.23, 0.05),
     )  # fmt: skip
 
 
-def static_bias(make: Maker) -> StaticBiasBlock:
+def static_bias(make: Maker) -> StaticBiasResult:
     slopes = {
         "mean shift": 0.06, "top rank gainers": -0.05, "shuffled mean shift": 0.01,
         "fitted bias": 0.1,
@@ -166,7 +175,7 @@ def static_bias(make: Maker) -> StaticBiasBlock:
                     make.measured(0.636 - slope, 0.03) if generated else none,
                 )
             )  # fmt: skip
-    return StaticBiasBlock(
+    return StaticBiasResult(
         12, 12, make.measured(0.14, 0.02), make.measured(0.001, 0.001), make.measured(2.9, 0.15),
         make.measured(2.4, 0.14), make.measured(0.83, 0.03), 200,
         tuple(2.4 + 0.6 * math.exp(-step / 25) for step in range(200)), tuple(arms),
@@ -231,8 +240,8 @@ def _lens(make: Maker) -> LensProfile:
     )  # fmt: skip
 
 
-def ranks(make: Maker) -> RanksBlock:
-    return RanksBlock(
+def ranks(make: Maker) -> RerankingResult:
+    return RerankingResult(
         _contexts(make, "teacher-forced", 0.458), _contexts(make, "on-policy", 0.391),
         _lens(make), "counts over the training passages",
     )  # fmt: skip
@@ -286,7 +295,7 @@ def _site(make: Maker, site: Site) -> SiteGeometry:
     )  # fmt: skip
 
 
-def geometry(make: Maker) -> GeometryBlock:
+def geometry(make: Maker) -> ExpansionResult:
     sites = tuple(_site(make, s) for s in (*stream_sites(LAYERS), *part_sites(LAYERS)))
     variants = {
         name: make.measured(20 + 6 * i, 7 + 3 * i)
@@ -295,7 +304,7 @@ def geometry(make: Maker) -> GeometryBlock:
         )
     }
     variants["pr_corrected@unit_norm"] = make.measured(-3.0, 8.0)
-    return GeometryBlock(
+    return ExpansionResult(
         sites, "pr_corrected", f"resid.{LAYERS - 1}", f"resid.{LAYERS - 1}",
         make.measured(102.5, 12.0), make.measured(20.8, 9.5), variants,
         make.measured(-36.2, 8.0), "positions 1 and later; norm outliers kept",
@@ -303,42 +312,38 @@ def geometry(make: Maker) -> GeometryBlock:
     )  # fmt: skip
 
 
-def _transplant(
+def _effect(
     make: Maker, label: str, kind: str, layers: tuple[int, ...], way: str, share: float
-) -> Transplant:
-    return Transplant(
+) -> PatchEffect:
+    return PatchEffect(
         label, kind, layers, way, make.measured(2.9 * (1 - share), 0.1),
         make.measured(max(2.9 * share, 0.01), 0.05), make.measured(0.43 + 0.5 * share, 0.02),
         make.measured(share, 0.025), make.measured(share * 1.1, 0.03),
     )  # fmt: skip
 
 
-def transplant(make: Maker) -> TransplantBlock:
-    rows: list[Transplant] = []
+def transplant(make: Maker) -> LastBlockResult:
+    rows: list[PatchEffect] = []
     for way in ("fitted into base", "base into fitted"):
         for i in range(LAYERS):
             share = 0.02 + 0.07 * math.exp(-(((i - 18) / 7) ** 2)) + (0.05 if i == 29 else 0.0)
             share -= 0.06 if i in (2, 3) else 0
-            rows.append(_transplant(make, f"block {i}", "block", (i,), way, share))
-            rows.append(_transplant(make, f"attention {i}", "attention", (i,), way, 0.3 * share))
-            rows.append(_transplant(make, f"MLP {i}", "MLP", (i,), way, 0.7 * share))
-        rows.append(_transplant(make, "final norm", "final norm", (), way, 0.01))
-        rows.append(_transplant(make, "unembedding", "unembedding", (), way, 0.0))
+            rows.append(_effect(make, f"block {i}", "block", (i,), way, share))
+            rows.append(_effect(make, f"attention {i}", "attention", (i,), way, 0.3 * share))
+            rows.append(_effect(make, f"MLP {i}", "MLP", (i,), way, 0.7 * share))
+        rows.append(_effect(make, "final norm", "final norm", (), way, 0.01))
+        rows.append(_effect(make, "unembedding", "unembedding", (), way, 0.0))
         for k in (1, 2, 3, 5, 8, 10, 15, 20, 25, 30):
             last, first = tuple(range(LAYERS - k, LAYERS)), tuple(range(k))
             bend = 1.0 if way.startswith("fitted") else 1.25
             rows.append(
-                _transplant(
-                    make, f"blocks {30 - k}-29", "last k", last, way, (k / 30) ** (1.6 * bend)
-                )
+                _effect(make, f"blocks {30 - k}-29", "last k", last, way, (k / 30) ** (1.6 * bend))
             )
             rows.append(
-                _transplant(
-                    make, f"blocks 0-{k - 1}", "first k", first, way, (k / 30) ** (0.9 * bend)
-                )
+                _effect(make, f"blocks 0-{k - 1}", "first k", first, way, (k / 30) ** (0.9 * bend))
             )
     hybrids = tuple(
-        HybridText(
+        StitchedText(
             label, layers, way, make.measured(ttr, 0.03),
             make.measured(max(0.9 - 1.45 * ttr, 0.02)),
             make.measured((ttr - 0.224) / 0.358, 0.07), HOSTILE[i] + "".join(make.text(20, i < 3)),
@@ -356,12 +361,12 @@ def transplant(make: Maker) -> TransplantBlock:
     nulls = tuple(
         NullBand(i, 5, (-0.02 - 0.001 * i, -0.004, 0.006), 0.03) for i in range(0, LAYERS, 1)
     )
-    return TransplantBlock(
+    return LastBlockResult(
         576, tuple(rows), nulls, hybrids, 18, make.measured(0.069, 0.02),
         make.measured(-0.021, 0.02), make.measured(0.063, 0.02), make.measured(-0.02, 0.07),
         {"executed": 3210, "naive": 6600},
         tuple(
-            HybridText(
+            StitchedText(
                 name, (), "", make.measured(ttr, 0.03), make.measured(0.9 - 1.45 * ttr),
                 Measured(share), "".join(make.text(20, share == 0)),
             )
@@ -371,7 +376,7 @@ def transplant(make: Maker) -> TransplantBlock:
     )  # fmt: skip
 
 
-def sufficiency(make: Maker) -> SufficiencyBlock:
+def sufficiency(make: Maker) -> LateStageResult:
     def twin(name: str, role: str, k: int | None, ttr: float, h: float, grow: float) -> Twin:
         params = None if k is None else 134_500_000 if role == "fitted" else 325_000 * k
         return Twin(
@@ -388,17 +393,17 @@ def sufficiency(make: Maker) -> SufficiencyBlock:
         twin("runs/late-10", "sweep", 10, 0.557, 1.63, 101),
         twin("runs/late-2", "sweep", 2, 0.31, 1.9, 88),
     )
-    return SufficiencyBlock(
+    return LateStageResult(
         "runs/full <s>", twins, make.measured(0.556, 0.09), make.measured(-0.159, 0.04)
     )
 
 
-def quotation(make: Maker) -> QuotationBlock:
+def quotation(make: Maker) -> QuotationResult:
     examples = tuple(
         CopiedExample(f"gutenberg-{i:03d}", 21 - i, "".join(make.text(16, False)) + text, f"p{i}")
         for i, text in enumerate(HOSTILE[:8])
     )
-    return QuotationBlock(
+    return QuotationResult(
         32, 8, make.pair(0.001, 0.018, 0.006), make.pair(3.1, 5.2, 0.6),
         make.measured(0.0006, 0.0006),
         Pair(make.measured(0.224, 0.02), make.measured(0.571, 0.03), make.measured(0.347, 0.04)),
@@ -406,17 +411,18 @@ def quotation(make: Maker) -> QuotationBlock:
     )  # fmt: skip
 
 
-def control(make: Maker) -> ControlBlock:
+def control(make: Maker) -> ControlResult:
     levels = {
         "ttr": (0.224, 0.241), "rep_4": (0.636, 0.60), "entropy": (3.60, 3.31),
         "heldout_loss": (4.22, 4.05), "override_rate": (0.0, 0.13),
     }  # fmt: skip
     scores = {key: make.pair(*value) for key, value in levels.items()}
-    return ControlBlock("runs/control </s>", scores, make.measured(0.341, 0.04))
+    return ControlResult("runs/control </s>", scores, make.measured(0.341, 0.04))
 
 
 def claims(make: Maker) -> dict[str, Claim]:
     m = make.measured
+    specs = {spec.id: spec for spec in registry.CLAIMS}
     figures = {
         "C1": {"ttr": m(0.358, 0.04), "rep_4": m(-0.564, 0.06)},
         "C2": {"remaining": m(0.797, 0.03), "diversity": m(0.23, 0.05)},
@@ -427,14 +433,14 @@ def claims(make: Maker) -> dict[str, Claim]:
         "C5": {"contrast": m(20.8, 9.5), "growth": m(102.5, 12.0)},
         "C6": {
             "recovered": m(0.069, 0.02), "contrast": m(-0.021, 0.02), "null": m(0.063, 0.02),
-            "behaviour": missing("the hybrid wrote nothing <s>"),
+            "behaviour": missing("the stitched model wrote nothing <s>"),
         },
         "C7": {"share": m(0.74, 0.12)},
         "C8": {"copied": m(0.017, 0.006)},
     }  # fmt: skip
-    found = {name: verdicts.judge(name, rows) for name, rows in figures.items()}
-    found["C9"] = verdicts.not_tested("C9")
-    return verdicts.adjust(found)
+    found = {name: verdict.judge(specs[name], rows) for name, rows in figures.items()}
+    found["C9"] = verdict.not_tested(specs["C9"])
+    return verdict.adjust(found)
 
 
 def provenance() -> Provenance:
@@ -457,7 +463,7 @@ def provenance() -> Provenance:
             "diversity": 71.2, "temperature": 140.8, "static_bias": 98.1, "ranks": 44.6,
             "geometry": 61.3, "transplant": 203.4, "sufficiency": 88.0, "quotation": 2.1,
         },
-        {"base": 410, "fitted": 408, "hybrids": 262},
+        {"base": 410, "fitted": 408, "stitched": 262},
         (
             "2 prompts also occur in the training text and were left out",
             "the late-stage twin's recorded loss is 0.08, the reference's 0.04 </script>",
@@ -465,7 +471,7 @@ def provenance() -> Provenance:
     )  # fmt: skip
 
 
-def course(make: Maker) -> Course:
+def course(make: Maker) -> TrainingCurve:
     epochs = tuple(
         Epoch(
             number, 4 * number, 4.1 * 0.8**number, 4.2 + 0.1 * number if number % 2 else None,
@@ -473,29 +479,44 @@ def course(make: Maker) -> Course:
         )
         for number in range(1, 21)
     )  # fmt: skip
-    return Course("runs/full <s>/training_log.jsonl", 4.14, 0.05, epochs, 80, 321.5, "target loss")
+    return TrainingCurve(
+        "runs/full <s>/training_log.jsonl", 4.14, 0.05, epochs, 80, 321.5, "target loss"
+    )
 
 
 def complete(seed: int = 0) -> Report:
     """Every block there, with hostile strings wherever text comes from a model or a user."""
     make = Maker(seed)
     return Report(
-        SCHEMA_VERSION, claims(make), provenance(), diversity(make), temperature(make),
-        static_bias(make), ranks(make), geometry(make), transplant(make), sufficiency(make),
-        quotation(make), control(make), course(make),
+        SCHEMA_VERSION,
+        claims(make),
+        provenance(),
+        {
+            "diversity": diversity(make), "temperature": temperature(make),
+            "static_bias": static_bias(make), "reranking": ranks(make),
+            "expansion": geometry(make), "last_block": transplant(make),
+            "late_stage": sufficiency(make), "quotation": quotation(make),
+            "control": control(make),
+        },
+        course(make),
     )  # fmt: skip
 
 
 def sparse(seed: int = 1) -> Report:
     """Only the ranks, without lens and on-policy text; everything else absent with a reason."""
     make = Maker(seed)
-    block = RanksBlock(_contexts(make, "teacher-forced", 0.0), None, None, "no frequency table")
+    block = RerankingResult(
+        _contexts(make, "teacher-forced", 0.0), None, None, "no frequency table"
+    )
     reasons = {
         name: f"not asked for (--claims C4) <s>{name}"
         for name in (
-            "diversity", "temperature", "static_bias", "geometry", "transplant", "sufficiency",
-            "quotation", "control", "course",
+            "diversity", "temperature", "static_bias", "expansion", "last_block", "late_stage",
+            "quotation", "control", "training_curve",
         )
     }  # fmt: skip
-    found = {name: verdicts.not_tested(name, "left out by --claims") for name in verdicts.RULES}
-    return Report(SCHEMA_VERSION, found, provenance(), ranks=block, absent=reasons)
+    found = {
+        spec.id: verdict.not_tested(spec, "left out by --claims")
+        for spec in registry.by_id(registry.CLAIMS)
+    }
+    return Report(SCHEMA_VERSION, found, provenance(), {"reranking": block}, absent=reasons)

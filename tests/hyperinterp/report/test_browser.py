@@ -74,11 +74,11 @@ def test_control_without_escaping_the_row_fails(
 
 
 def test_axis_labels_round_trip(wide: Watched, complete: Report) -> None:
-    assert complete.ranks is not None
+    assert complete.reranking is not None
     found = wide.page.evaluate(
         "[...document.querySelectorAll('#fig-ranks-tokens .ytick text')].map(t => t.textContent)"
     )
-    wanted = [token(shift.token, 22) for shift in complete.ranks.teacher_forced.promoted[:15]]
+    wanted = [token(shift.token, 22) for shift in complete.reranking.teacher_forced.promoted[:15]]
     assert [text.replace("\xa0", " ") for text in found] == wanted
     assert label("<s>") == "&lt;s&gt;"
     names = wide.page.evaluate(

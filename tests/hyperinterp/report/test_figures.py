@@ -5,23 +5,25 @@ from dataclasses import replace
 import plotly.graph_objects as go
 import pytest
 
-from hyperinterp.analyses.results import Measured, Pair, missing
+from hyperinterp.claims.registry import CLAIMS
+from hyperinterp.claims.spec import Measured, Pair, missing
 from hyperinterp.drawing.axes import depth_ticks, log_ticks
 from hyperinterp.drawing.chart import Chart
 from hyperinterp.drawing.numbers import number
 from hyperinterp.drawing.subtitle import behind, lines
 from hyperinterp.drawing.theme import PAPER, swaps, template
 from hyperinterp.errors import InputRefused
-from hyperinterp.report.figures import charts
-from hyperinterp.report.schema import BLOCKS, Report
+from hyperinterp.report.schema import Report
+
+NAMES = (*(spec.slug for spec in CLAIMS), "training_curve")
 
 
 def all_charts(report: Report) -> list[tuple[str, Chart]]:
     return [
         (name, chart)
-        for name in BLOCKS
+        for name in NAMES
         if getattr(report, name) is not None
-        for chart in charts(getattr(report, name))
+        for chart in getattr(report, name).charts()
     ]
 
 
@@ -45,16 +47,16 @@ def test_every_reading_answers_four_questions(complete: Report) -> None:
 
 
 def test_sparse_blocks_draw(sparse: Report) -> None:
-    assert sparse.ranks is not None
-    names = [chart.name for chart in charts(sparse.ranks)]
+    assert sparse.reranking is not None
+    names = [chart.name for chart in sparse.reranking.charts()]
     assert "lens" not in names
-    for chart in charts(sparse.ranks):
+    for chart in sparse.reranking.charts():
         assert list(chart.variants())
 
 
 def test_final_norm_is_never_in_the_profile_of_the_blocks(complete: Report) -> None:
-    assert complete.geometry is not None
-    figure = next(c for c in charts(complete.geometry) if c.name == "profile").figure()
+    assert complete.expansion is not None
+    figure = next(c for c in complete.expansion.charts() if c.name == "profile").figure()
     by_axis: dict[str, set[str]] = {}
     for trace in figure.data:
         for row in trace.customdata if trace.customdata is not None else ():
@@ -65,8 +67,8 @@ def test_final_norm_is_never_in_the_profile_of_the_blocks(complete: Report) -> N
 
 
 def test_equal_labels_stay_apart(complete: Report) -> None:
-    assert complete.ranks is not None
-    figure = next(c for c in charts(complete.ranks) if c.name == "tokens").figure()
+    assert complete.reranking is not None
+    figure = next(c for c in complete.reranking.charts() if c.name == "tokens").figure()
     texts = list(figure.layout.yaxis.ticktext)
     assert texts.count("same") == 2
     assert list(figure.layout.yaxis.tickvals) == list(range(len(texts)))
@@ -85,8 +87,8 @@ def test_the_axis_of_shares_holds_shares_only(complete: Report) -> None:
 
 
 def test_missing_figures_are_gaps_not_zeros(complete: Report) -> None:
-    assert complete.geometry is not None
-    chart = next(c for c in charts(complete.geometry) if c.name == "profile")
+    assert complete.expansion is not None
+    chart = next(c for c in complete.expansion.charts() if c.name == "profile")
     figure = chart.figure(measure="pr")
     line = next(t for t in figure.data if t.name == "base" and t.xaxis != "x2")
     place = [row[0] for row in line.customdata].index("block 7")
@@ -95,16 +97,14 @@ def test_missing_figures_are_gaps_not_zeros(complete: Report) -> None:
 
 
 def test_unknown_choices_are_refused(complete: Report) -> None:
-    assert complete.geometry is not None
-    chart = charts(complete.geometry)[0]
+    assert complete.expansion is not None
+    chart = complete.expansion.charts()[0]
     with pytest.raises(InputRefused, match="expected one of"):
         chart.figure(measure="nonsense")
     with pytest.raises(InputRefused, match="expected a choice"):
         chart.figure(nonsense="pr")
     with pytest.raises(InputRefused, match="not computed"):
         chart.figure(measure="d95", rows="with_first")
-    with pytest.raises(TypeError, match="expected a block"):
-        charts(object())
 
 
 def _colours(value: object, key: str = "") -> list[str]:
@@ -140,9 +140,9 @@ def test_line_colours_stand_out_on_both_papers() -> None:
 
 
 def test_every_measure_is_drawn_against_the_number_of_trained_blocks(complete: Report) -> None:
-    assert complete.sufficiency is not None
-    chart = next(c for c in charts(complete.sufficiency) if c.name == "blocks")
-    twins = [t for t in complete.sufficiency.twins if t.trained_layers is not None]
+    assert complete.late_stage is not None
+    chart = next(c for c in complete.late_stage.charts() if c.name == "blocks")
+    twins = [t for t in complete.late_stage.twins if t.trained_layers is not None]
     for measure in ("ttr", "rep_4", "heldout_loss", "train_loss", "last_delta"):
         figure = chart.figure(measure=measure)
         drawn = {
@@ -161,7 +161,7 @@ def test_every_measure_is_drawn_against_the_number_of_trained_blocks(complete: R
 
 
 def chart_of(block: object, name: str) -> Chart:
-    return next(chart for chart in charts(block) if chart.name == name)
+    return next(chart for chart in block.charts() if chart.name == name)
 
 
 def subtitle(figure: go.Figure) -> str:
@@ -176,11 +176,11 @@ def test_every_figure_says_how_much_stands_behind_it(complete: Report) -> None:
 
 
 def test_the_subtitle_names_every_choice(complete: Report) -> None:
-    figure = complete.plot("geometry", "spectrum", site="resid.3", form="cumulative")
+    figure = complete.plot("expansion", "spectrum", site="resid.3", form="cumulative")
     assert subtitle(figure) == (
         "site: block 3 · form: cumulative · n = 24 prompts, 3,024 token positions"
     )
-    hostile = complete.plot("ranks", "trajectory", decision="0")
+    hostile = complete.plot("reranking", "trajectory", decision="0")
     assert "&lt;script&gt;" in subtitle(hostile)
     assert "<script" not in subtitle(hostile)
 
@@ -201,26 +201,26 @@ def test_what_is_behind_a_figure_tells_ranges_and_skips_what_is_missing() -> Non
 
 
 def test_figures_lie_on_paper(complete: Report) -> None:
-    for name in BLOCKS:
+    for name in NAMES:
         assert complete.plot(name).layout.paper_bgcolor == PAPER
 
 
 def test_a_chart_without_a_finite_figure_is_not_drawn(complete: Report) -> None:
-    assert complete.transplant is not None
+    assert complete.last_block is not None
     none = missing("no gain to share")
-    rows = tuple(replace(item, gain_share=none) for item in complete.transplant.hybrids)
-    choices = chart_of(replace(complete.transplant, hybrids=rows), "hybrids").choices
+    rows = tuple(replace(item, gain_share=none) for item in complete.last_block.stitched)
+    choices = chart_of(replace(complete.last_block, stitched=rows), "stitched").choices
     assert choices[0].keys == ("ttr", "rep_4")
-    assert complete.sufficiency is not None
-    twins = tuple(replace(item, entropy=none) for item in complete.sufficiency.twins)
-    chart = chart_of(replace(complete.sufficiency, twins=twins), "twins")
+    assert complete.late_stage is not None
+    twins = tuple(replace(item, entropy=none) for item in complete.late_stage.twins)
+    chart = chart_of(replace(complete.late_stage, twins=twins), "twins")
     assert "entropy" not in dict(chart.variants())
     with pytest.raises(InputRefused, match="not computed"):
         chart.figure(measure="entropy")
 
 
 def test_rows_with_position_0_and_without_outliers_are_drawn(complete: Report) -> None:
-    block = complete.geometry
+    block = complete.expansion
     assert block is not None
     keys = block.names()["profile"]["rows"]
     assert set(keys) == {
@@ -239,7 +239,7 @@ def test_rows_with_position_0_and_without_outliers_are_drawn(complete: Report) -
 
 
 def test_the_contrast_holds_measures_without_an_interval(complete: Report) -> None:
-    block = complete.geometry
+    block = complete.expansion
     assert block is not None
     growth = {
         site.key: site.metrics["pr@with_first"].delta.value
@@ -255,8 +255,8 @@ def test_the_contrast_holds_measures_without_an_interval(complete: Report) -> No
 
 
 def test_thresholds_stand_only_on_the_rows_they_are_for(complete: Report) -> None:
-    assert complete.ranks is not None
-    figure = complete.ranks.plot("shares")
+    assert complete.reranking is not None
+    figure = complete.reranking.plot("shares")
     names = figure.layout.yaxis.ticktext
     marked = [names[round((shape.y0 + shape.y1) / 2)] for shape in figure.layout.shapes]
     assert len(marked) == 4
@@ -306,7 +306,7 @@ def test_the_fit_shows_the_step_that_was_taken(complete: Report) -> None:
 
 
 def test_the_words_on_random_changes_say_what_is_drawn(complete: Report) -> None:
-    block = complete.transplant
+    block = complete.last_block
     assert block is not None
     assert "grey line" in chart_of(block, "single").explanation.shows
     one = replace(block, nulls=block.nulls[-1:])
@@ -316,11 +316,11 @@ def test_the_words_on_random_changes_say_what_is_drawn(complete: Report) -> None
 
 
 def test_agreement_without_any_exchange_is_a_level(complete: Report) -> None:
-    assert complete.transplant is not None
+    assert complete.last_block is not None
     for name in ("single", "cumulative"):
-        figure = complete.transplant.plot(name, metric="agreement")
+        figure = complete.last_block.plot(name, metric="agreement")
         level = next(shape for shape in figure.layout.shapes if shape.type == "line")
-        assert level.y0 == complete.transplant.agreement.value
+        assert level.y0 == complete.last_block.agreement.value
 
 
 def test_a_share_is_never_drawn_below_zero_and_has_its_threshold(complete: Report) -> None:
@@ -360,26 +360,27 @@ def test_ticks_are_round_numbers() -> None:
 
 
 def test_the_lens_counts_blocks_from_0(complete: Report) -> None:
-    assert complete.ranks is not None
-    figure = complete.ranks.plot("lens")
+    assert complete.reranking is not None
+    figure = complete.reranking.plot("lens")
     assert list(figure.data[0].x) == list(range(-1, 30))
     assert list(figure.layout.xaxis.ticktext) == ["emb", "5", "10", "15", "20", "25", "29"]
 
 
 def test_the_final_norm_has_a_column_of_its_own_in_every_figure_by_depth(complete: Report) -> None:
-    assert complete.geometry is not None
+    assert complete.expansion is not None
     for name in ("angles", "change", "profile"):
-        figure = complete.geometry.plot(name)
+        figure = complete.expansion.plot(name)
         axes = figure.select_xaxes()
         assert any("final<br>norm" in text for axis in axes for text in axis.ticktext or ())
-    heat = complete.geometry.plot("angles").data[0]
+    heat = complete.expansion.plot("angles").data[0]
     empty = [x for x, cell in zip(heat.x, heat.z[0], strict=True) if cell is None]
     assert empty == [30, 31, 32]
 
 
 def test_buckets_are_those_of_the_probes(complete: Report) -> None:
-    assert complete.ranks is not None
+    assert complete.reranking is not None
     names = [
-        text.replace("<br>", "") for text in complete.ranks.plot("buckets").layout.xaxis.ticktext
+        text.replace("<br>", "")
+        for text in complete.reranking.plot("buckets").layout.xaxis.ticktext
     ]
     assert names == ["1", "2–10", "11–100", "101–1000", "&gt;1000"]

@@ -6,16 +6,17 @@ from types import ModuleType
 import plotly.graph_objects as go
 import pytest
 
-from hyperinterp import block as blocks
 from hyperinterp import report as package
-from hyperinterp.analyses.results import Measured, Pair, missing
+from hyperinterp.claims.registry import CLAIMS
+from hyperinterp.claims.spec import Measured, Pair, missing
 from hyperinterp.errors import InputRefused
-from hyperinterp.report import view
-from hyperinterp.report.schema import BLOCKS, Report
+from hyperinterp.report.schema import Report
+
+NAMES = (*(spec.slug for spec in CLAIMS), "training_curve")
 
 
 def test_plot_and_frame_of_every_block(complete: Report) -> None:
-    for name in BLOCKS:
+    for name in NAMES:
         assert isinstance(complete.plot(name), go.Figure)
         frame = complete.to_frame(name)
         assert len(frame) > 0
@@ -31,43 +32,40 @@ def test_the_page_on_frames_names_every_table(complete: Report) -> None:
     page = Path(__file__).parents[3] / "docs" / "how-to" / "training.md"
     rows = re.findall(r"^\| `(\w+)` \| (`.+`) \|$", page.read_text("utf-8"), flags=re.MULTILINE)
     named = {block: re.findall(r"`(\w+)`", cell) for block, cell in rows}
-    assert list(named) == list(BLOCKS)
+    assert list(named) == list(NAMES)
     for block, names in named.items():
-        there = [item.name.removeprefix(f"{block}_") for item in complete.view(block).tables]
+        there = [item.name for item in complete.view(block).tables() if item.rows]
         assert names == there
 
 
 def test_choices_reach_the_figure(complete: Report) -> None:
-    figure = complete.plot("geometry", "profile", measure="d90", site="attn")
+    figure = complete.plot("expansion", "profile", measure="d90", site="attn")
     assert figure.layout.yaxis.title.text == "PCA dimension 90 %"
-    assert len(complete.to_frame("geometry", "sites")) == 92
+    assert len(complete.to_frame("expansion", "sites")) == 32
+    assert len(complete.to_frame("expansion", "components")) == 60
 
 
 def test_a_block_alone_has_the_same_view(complete: Report) -> None:
-    assert complete.static_bias is not None
-    alone = view(complete.static_bias)
-    assert alone.name == "static_bias"
+    alone = complete.static_bias
     assert alone.plot("alpha").to_json() == complete.plot("static_bias", "alpha").to_json()
-    assert "alpha" in repr(alone)
+    assert "alpha" in alone.names()
 
 
 def test_errors_say_what_there_is(complete: Report, sparse: Report) -> None:
     with pytest.raises(InputRefused, match="not in this report: not asked for"):
-        sparse.plot("geometry")
+        sparse.plot("expansion")
     with pytest.raises(InputRefused, match="expected one of"):
         complete.plot("nonsense")
     with pytest.raises(InputRefused, match="'profile'"):
-        complete.plot("geometry", "nonsense")
+        complete.plot("expansion", "nonsense")
     with pytest.raises(InputRefused, match="'sites'"):
-        complete.to_frame("geometry", "nonsense")
-    with pytest.raises(TypeError, match="expected a block"):
-        view("geometry")
+        complete.to_frame("expansion", "nonsense")
 
 
 def test_frames_need_pandas(complete: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputRefused, match=r"hyperinterp\[frames\]"):
-        complete.to_frame("geometry")
+        complete.to_frame("expansion")
 
 
 def test_repr_html_is_escaped_and_complete(complete: Report) -> None:
@@ -84,30 +82,21 @@ def test_package_is_light() -> None:
 
 
 def test_every_block_draws_itself(complete: Report) -> None:
-    for name in BLOCKS:
+    for name in NAMES:
         block = getattr(complete, name)
         assert block.plot().to_json() == complete.plot(name).to_json()
         assert block.to_frame().equals(complete.to_frame(name))
         assert block._repr_html_() == complete.view(name)._repr_html_()
         figures = block.names()
-        assert list(figures) == [chart.name for chart in complete.view(name).charts]
+        assert list(figures) == [chart.name for chart in complete.view(name).charts()]
 
 
 def test_names_are_what_plot_takes(complete: Report) -> None:
-    assert complete.geometry is not None
-    options = complete.geometry.names()["profile"]
+    assert complete.expansion is not None
+    options = complete.expansion.names()["profile"]
     assert "d90" in options["measure"]
-    figure = complete.geometry.plot("profile", measure=options["measure"][1])
-    assert figure.to_json() != complete.geometry.plot("profile").to_json()
-
-
-def test_a_block_without_a_viewer_says_what_to_import(
-    complete: Report, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert complete.geometry is not None
-    monkeypatch.setattr(blocks, "_VIEWERS", [])
-    with pytest.raises(RuntimeError, match=r"hyperinterp\.report"):
-        complete.geometry.plot()
+    figure = complete.expansion.plot("profile", measure=options["measure"][1])
+    assert figure.to_json() != complete.expansion.plot("profile").to_json()
 
 
 def test_reprs_are_a_line_or_two_and_change_nothing_else(
@@ -118,10 +107,14 @@ def test_reprs_are_a_line_or_two_and_change_nothing_else(
     assert hash(complete.claims["C1"]) == hash(again.claims["C1"])
     assert complete != factory.complete(seed=1)
     things: list[object] = [complete, complete.provenance, *complete.claims.values()]
-    things += [getattr(complete, name) for name in BLOCKS]
-    assert complete.ranks is not None
-    assert complete.geometry is not None
-    things += [complete.ranks.teacher_forced, complete.ranks.lens, complete.geometry.sites[0]]
+    things += [getattr(complete, name) for name in NAMES]
+    assert complete.reranking is not None
+    assert complete.expansion is not None
+    things += [
+        complete.reranking.teacher_forced,
+        complete.reranking.lens,
+        complete.expansion.sites[0],
+    ]
     for item in things:
         shown = repr(item)
         assert shown.startswith(type(item).__name__)

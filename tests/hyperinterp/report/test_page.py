@@ -1,8 +1,11 @@
 import re
 from html.parser import HTMLParser
 
+from hyperinterp.claims.registry import CLAIMS
 from hyperinterp.report import html
-from hyperinterp.report.schema import BLOCKS, Report
+from hyperinterp.report.schema import Report
+
+NAMES = (*(spec.slug for spec in CLAIMS), "training_curve")
 
 
 class Collector(HTMLParser):
@@ -50,7 +53,7 @@ def test_policy_names_the_hash_of_every_script_and_style(complete_html: str) -> 
 
 
 def test_absent_blocks_show_one_line_with_their_reason(sparse: Report, sparse_html: str) -> None:
-    for name in BLOCKS:
+    for name in NAMES:
         if getattr(sparse, name) is None:
             assert f"&lt;s&gt;{name}" in sparse_html
     assert "no decision was overridden" in sparse_html
@@ -59,7 +62,7 @@ def test_absent_blocks_show_one_line_with_their_reason(sparse: Report, sparse_ht
 def test_missing_figures_are_a_dash_with_the_reason(complete_html: str) -> None:
     assert complete_html.count("<li>fewer than 2 complete continuations</li>") == 1
     assert re.search(r'<span class="none">–<sup>1</sup></span>', complete_html)
-    assert "the hybrid wrote nothing &lt;s&gt;" in complete_html
+    assert "the stitched model wrote nothing &lt;s&gt;" in complete_html
 
 
 def test_embedded_json_cannot_end_its_script() -> None:

@@ -108,5 +108,5 @@ def test_static_figures_need_their_extra(
 
 def test_static_figures_are_named_after_their_block(sparse: Report) -> None:
     names = [name for name, _ in export.named_figures(sparse)]
-    assert names[0] == "ranks-buckets"
+    assert names[0] == "reranking-buckets"
     assert len(names) == len(set(names)) == 5

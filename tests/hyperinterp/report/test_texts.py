@@ -4,24 +4,31 @@ from dataclasses import replace
 
 import pytest
 
-from hyperinterp import verdicts
-from hyperinterp.analyses.results import Claim, Measured, Verdict
+from hyperinterp.claims.diversity.texts import texts
+from hyperinterp.claims.registry import CLAIMS
+from hyperinterp.claims.running import NOT_ASKED
+from hyperinterp.claims.spec import Claim, Measured, Verdict, missing
+from hyperinterp.claims.verdict import judge, not_tested
 from hyperinterp.cli.show import show_claims
-from hyperinterp.drawing import numbers
-from hyperinterp.drawing.table import Table
+from hyperinterp.drawing import numbers, rendering
+from hyperinterp.drawing.rendering import csv_text
+from hyperinterp.drawing.table import table
 from hyperinterp.report import (
+    beside,
     claims,
     html,
     latex,
     markdown,
-    nulls,
     passages,
     pictures,
     provenance,
     summary,
 )
-from hyperinterp.report.schema import BLOCKS, Report
-from hyperinterp.report.tables import tables
+from hyperinterp.report.schema import Report
+from hyperinterp.report.writing import tables
+
+SPECS = {spec.id: spec for spec in CLAIMS}
+NAMES = (*(spec.slug for spec in CLAIMS), "training_curve")
 
 
 def test_numbers() -> None:
@@ -54,7 +61,7 @@ def test_markdown_rows_have_equal_cells_and_no_live_html(complete: Report) -> No
         if line.startswith("|"):
             cells = line.replace("\\|", "").count("|")
             widths.setdefault(cells, 0)
-    assert set(widths) <= {3, 5, 7, 11}
+    assert set(widths) <= {3, 5, 6, 7, 9, 11}
     outside = "".join(part for i, part in enumerate(md.split("`")) if i % 2 == 0)
     assert "<script" not in outside.replace("\\<", "")
     assert "\u202e" not in md
@@ -62,38 +69,59 @@ def test_markdown_rows_have_equal_cells_and_no_live_html(complete: Report) -> No
 
 def test_absent_blocks_give_their_reason(sparse: Report) -> None:
     md = markdown.render(sparse)
-    for name in BLOCKS:
-        if getattr(sparse, name) is None:
-            assert f"- {name} (" in md
-    assert "\\<s\\>geometry" in md
+    for spec in CLAIMS:
+        if getattr(sparse, spec.slug) is None:
+            assert f"- {spec.title} ({spec.id}): " in md
+    assert "- Training (no claim): " in md
+    assert "\\<s\\>expansion" in md
 
 
 def test_tables_are_rectangular_and_read_back(complete: Report) -> None:
-    found = tables(complete)
-    assert len({item.name for item in found}) == len(found)
-    for item in found:
-        rows = list(csv.reader(io.StringIO(item.csv())))
-        assert tuple(rows[0]) == item.columns
+    found = list(tables(complete))
+    assert len({name for name, _ in found}) == len(found)
+    for _, item in found:
+        rows = list(csv.reader(io.StringIO(csv_text(item))))
+        assert set(rows[0]) == {key for record in item.records() for key in record}
         assert len(rows) == len(item.rows) + 1
-        assert {len(row) for row in rows} == {len(item.columns)}
+        assert {len(row) for row in rows} == {len(rows[0])}
 
 
 def test_csv_disarms_formulas() -> None:
-    made = Table("x", "x", ("a", "b"), (("=1+1", -2.5), ("@x", None))).csv()
+    made = csv_text(table("x", "x", [{"a": "=1+1", "b": -2.5}, {"a": "@x"}]))
     assert made == "a,b\n'=1+1,-2.5\n'@x,\n"
 
 
+def test_a_measured_value_is_one_cell_to_read_and_columns_to_compute_with() -> None:
+    rows = [{"m": Measured(0.5, 0.25, 0.75, 9)}, {"m": missing("none there")}]
+    made = table("x", "X", rows, {"m": "measured"})
+    assert made.records() == [
+        {"m": 0.5, "m_lo": 0.25, "m_hi": 0.75},
+        {"m": None, "m_lo": None, "m_hi": None, "m_missing": "none there"},
+    ]
+    (sheet,) = made.sheets()
+    assert sheet.columns == ("measured",)
+    assert sheet.reasons == ("none there",)
+    assert "0.500 \\[0.250, 0.750\\]" in "".join(rendering.markdown(sheet))
+    assert "$0.500\\ [0.250,\\ 0.750]$" in rendering.latex(sheet).replace(" [", "\\ [")
+    assert "0.500" in rendering.html_folded(sheet)
+    assert rendering.frame(made)["m_hi"][0] == 0.75
+
+
+def test_rows_beyond_those_open_are_folded() -> None:
+    made = table("x", "Tokens", [{"a": n} for n in range(5)], {"a": "a"}, open_rows=3)
+    first, rest = made.sheets()
+    assert (len(first.rows), len(rest.rows), rest.shut) == (3, 2, True)
+    assert rest.title == "Further tokens"
+    assert table("x", "Only a file", [{"a": 1}]).sheets() == ()
+
+
 def test_tables_hold_curves_and_spectra(complete: Report) -> None:
-    found = {item.name: item for item in tables(complete)}
-    assert complete.geometry is not None
-    assert complete.ranks is not None
-    assert complete.ranks.lens is not None
-    assert complete.static_bias is not None
-    sites, lens = complete.geometry.sites, complete.ranks.lens
-    assert len(found["geometry_spectra"].rows) == sum(len(s.spectrum["base"]) for s in sites)
-    assert len(found["geometry_angles"].rows) == sum(len(site.angles) for site in sites)
+    found = dict(tables(complete))
+    sites, lens = complete.expansion.sites, complete.reranking.lens
+    assert len(found["expansion_spectra"].rows) == sum(len(s.spectrum["base"]) for s in sites)
+    assert len(found["expansion_angles"].rows) == sum(len(site.angles) for site in sites)
     followed = len(lens.trajectories) * len(lens.depths)
-    assert len(found["ranks_trajectories"].rows) == followed
+    assert len(found["reranking_trajectories"].rows) == followed
     loss = complete.static_bias.bias_loss
     assert [row[1] for row in found["static_bias_loss"].rows] == list(loss)
 
@@ -107,9 +135,9 @@ def test_markdown_has_a_table_for_every_block(complete: Report) -> None:
 
 
 def test_tables_hold_every_measure_of_every_site(complete: Report) -> None:
-    assert complete.geometry is not None
-    table = next(item for item in tables(complete) if item.name == "geometry_measures")
-    assert len(table.rows) == sum(len(site.metrics) for site in complete.geometry.sites)
+    assert complete.expansion is not None
+    found = dict(tables(complete))["expansion_measures"]
+    assert len(found.rows) == sum(len(site.metrics) for site in complete.expansion.sites)
 
 
 def test_summary_says_what_the_verdicts_say(complete: Report, sparse: Report) -> None:
@@ -124,7 +152,7 @@ def test_summary_says_what_the_verdicts_say(complete: Report, sparse: Report) ->
 
 def test_summary_of_a_null_pair_does_not_claim_an_effect(complete: Report) -> None:
     flat = Measured(0.0, -0.01, 0.01, 24, "prompt")
-    claim = verdicts.judge("C1", {"ttr": flat, "rep_4": flat})
+    claim = judge(SPECS["C1"], {"ttr": flat, "rep_4": flat})
     assert claim.verdict is Verdict.NOT_SUPPORTED
     report = Report(complete.schema_version, {"C1": claim}, complete.provenance)
     assert summary.headline(report) == "Of 1 claim: 1 not supported."
@@ -136,7 +164,7 @@ def open_claim() -> Claim:
     """C2 as on a small sample: its effect holds, its second condition is undecided."""
     effect = Measured(0.868, 0.843, 0.892, 24, "prompt", "jackknife")
     gain = Measured(0.0855, -0.0269, 0.198, 8, "prompt", "jackknife")
-    return verdicts.judge("C2", {"remaining": effect, "diversity": gain})
+    return judge(SPECS["C2"], {"remaining": effect, "diversity": gain})
 
 
 def test_the_deciding_condition_is_named_everywhere(
@@ -167,7 +195,7 @@ def test_a_verdict_colours_its_effect(complete: Report) -> None:
 
 def test_a_claim_that_only_holm_left_open_says_so() -> None:
     figure = Measured(0.12, 0.051, 0.19, 24, "prompt", "jackknife")
-    alone = verdicts.judge("C9", {"gap": figure})
+    alone = judge(SPECS["C9"], {"gap": figure})
     assert alone.verdict is Verdict.SUPPORTED
     claim = replace(alone, verdict=Verdict.INCONCLUSIVE, p_adjusted=0.21)
     assert claims.decided(claim).endswith("together (Holm) p = 0.21")
@@ -175,32 +203,30 @@ def test_a_claim_that_only_holm_left_open_says_so() -> None:
 
 def test_conditions_are_readable_alone(complete: Report) -> None:
     claim = complete.claims["C6"]
-    assert claims.condition_words(claim, claim.conditions[2]).startswith(
-        "change recovered by the last block alone minus random changes"
-    )
+    assert claims.sentence(claim.conditions[2]).startswith("margin over random changes")
     assert claims.decided(claim).startswith("fails: change recovered by the last block alone 0.069")
 
 
 def test_an_untested_claim_keeps_its_side(complete: Report) -> None:
-    report = replace(complete, claims={"C8": verdicts.not_tested("C8")})
+    report = replace(complete, claims={"C8": not_tested(SPECS["C8"])})
     assert "$<0.05$" in latex.claims_table(report)
     assert "| below 0.05 |" in markdown.render(report)
 
 
 def test_nulls_are_figures_of_the_report(complete: Report) -> None:
     for claim in complete.claims.values():
-        found = nulls.nulls(complete, claim)
+        found = beside.beaten(complete, claim)
         assert bool(found) is (claim.verdict is not Verdict.NOT_TESTED), claim.id
-        assert all(item.figure.value is not None for item in found)
+        assert all(item.measured.value is not None for item in found)
     assert complete.diversity is not None
-    assert complete.transplant is not None
-    first = nulls.nulls(complete, complete.claims["C1"])[0]
-    assert first.figure == complete.diversity.scores["ttr"].base
+    assert complete.last_block is not None
+    first = beside.beaten(complete, complete.claims["C1"])[0]
+    assert first.measured == complete.diversity.scores["ttr"].base
     assert first.condition is None
-    moved = {item.words: item for item in nulls.nulls(complete, complete.claims["C6"])}
-    band = next(item for item in complete.transplant.nulls if item.layer == 29)
+    moved = {item.words: item for item in beside.beaten(complete, complete.claims["C6"])}
+    band = next(item for item in complete.last_block.nulls if item.layer == 29)
     drawn = moved["by random changes of the same norm, largest of 5"]
-    assert drawn.figure.value == band.recovered_kl[2]
+    assert drawn.measured.value == band.recovered_kl[2]
     made = str(pictures.effect(complete.claims["C6"], list(moved.values())))
     assert made.count('class="null"') == 2
     assert "recovered by another block at most" in made
@@ -208,30 +234,32 @@ def test_nulls_are_figures_of_the_report(complete: Report) -> None:
 
 
 def test_frozen_early_blocks_are_said_beside_c5(complete: Report) -> None:
-    assert complete.geometry is not None
+    assert complete.expansion is not None
     claim = complete.claims["C5"]
     assert claim.verdict is Verdict.SUPPORTED
-    assert nulls.caveat(complete, claim) == ""
+    assert beside.caveat(complete, claim) == ""
     sites = tuple(
         replace(site, drift=0.0) if site.kind == "resid" and (site.layer or 0) < 25 else site
-        for site in complete.geometry.sites
+        for site in complete.expansion.sites
     )
-    report = replace(complete, geometry=replace(complete.geometry, sites=sites))
-    told = nulls.caveat(report, claim)
+    grown = {"expansion": replace(complete.expansion, sites=sites)}
+    report = replace(complete, results={**complete.results, **grown})
+    told = beside.caveat(report, claim)
     assert told.startswith("The first 25 of 30 blocks have equal outputs")
     assert all(told in text for text in (html.render(report), markdown.render(report)))
-    assert nulls.caveat(report, complete.claims["C6"]) == ""
+    assert beside.caveat(report, complete.claims["C6"]) == ""
 
 
 def only_c5(complete: Report) -> Report:
     """The report of `--claims C5`."""
-    reason = f"{claims.NOT_ASKED} (--claims); needs two checkpoints."
+    reason = f"{NOT_ASKED} (--claims); needs two checkpoints."
     found = {
-        name: claim if name == "C5" else verdicts.not_tested(name, reason)
+        name: claim if name == "C5" else not_tested(SPECS[name], reason)
         for name, claim in complete.claims.items()
     }
-    empty = {name: None for name in BLOCKS if name not in ("geometry", "course")}
-    return replace(complete, claims=found, absent=dict.fromkeys(empty, reason), **empty)
+    kept = {"expansion": complete.expansion}
+    empty = [spec.slug for spec in CLAIMS if spec.slug not in kept]
+    return replace(complete, claims=found, absent=dict.fromkeys(empty, reason), results=kept)
 
 
 def test_claims_not_asked_for_take_one_line(
@@ -290,7 +318,7 @@ def test_pictures_say_their_figure_in_words(complete: Report) -> None:
 
 def test_marks_follow_token_spans(complete: Report) -> None:
     assert complete.diversity is not None
-    item = complete.diversity.prompts[0].fitted
+    item = texts(complete.diversity, complete.results).rows[0].passages[1]
     made = str(passages.marked(item))
     assert made.count("<mark") == 4  # repeated, copied, both, repeated
     assert 'class="rep cop"' in made

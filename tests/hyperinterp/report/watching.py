@@ -113,7 +113,9 @@ def page_row(browser: Any, report: Report, hostile: tuple[str, ...], file: Path)
         "policy": policy,
     }
     watched.context.close()
-    shifts = [] if report.ranks is None else report.ranks.teacher_forced.promoted[: len(labels)]
+    shifts = (
+        [] if report.reranking is None else report.reranking.teacher_forced.promoted[: len(labels)]
+    )
     wanted = [token(shift.token, 22) for shift in shifts]
     found = [label.replace("\xa0", " ") for label in labels]
     agreeing = sum(a == b for a, b in zip(found, wanted, strict=False))

@@ -1,0 +1,82 @@
+"""Figures of further checkpoints beside the base, shared by C6, C7 and C9."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from hyperinterp.analyses.intervals import context_mean, mean_of, ratio_of
+from hyperinterp.capture import logit_chunks
+from hyperinterp.claims.spec import Measured, Pair, missing
+from hyperinterp.distributed import ALONE, Processes
+from hyperinterp.models import HookedModel
+from probes import entropy
+from probes.ranks.tokens import top1_rows
+
+CHUNK = 128
+
+
+def gain_share(base: np.ndarray, fitted: np.ndarray, other: np.ndarray) -> Measured:
+    """How much of the fitted model's gain over the base another text has; 0 base, 1 fitted.
+
+    Args:
+        base: one score per prompt.
+        fitted: the same prompts.
+        other: the same prompts.
+
+    Returns:
+        Ratio of sums with its interval; missing (with the reason) when the gain's own interval
+        does not lie above 0, since a share of nothing says nothing.
+    """
+    gain = mean_of(fitted - base)
+    if gain.value is None:
+        return missing(gain.reason)
+    if gain.lo is None or gain.hi is None:
+        return missing("one prompt only: the gain has no interval")
+    if gain.lo <= 0:
+        return missing(
+            f"the fitted model has no gain to share: {gain.value:.3g} "
+            f"[{gain.lo:.3g}, {gain.hi:.3g}] in type-token ratio"
+        )
+    return ratio_of(other - base, fitted - base)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One model's predictions on held-out contexts, each `[n]`.
+
+    Attributes:
+        entropy: of the next-token distribution, nats.
+        loss: minus the log probability of the true next token, nats.
+        choice: the greedy choice.
+        row: passage of each context.
+    """
+
+    entropy: Float[Tensor, " n"]
+    loss: Float[Tensor, " n"]
+    choice: Int[Tensor, " n"]
+    row: Int[Tensor, " n"]
+
+
+def read(
+    model: HookedModel,
+    hidden: Float[Tensor, "n d_model"],
+    target: Int[Tensor, " n"],
+    row: Int[Tensor, " n"],
+    processes: Processes = ALONE,
+) -> Reading:
+    """Predictions of a model from its final norm's output; several processes share the work."""
+    parts = []
+    for rows, logits in logit_chunks(model, hidden, CHUNK, processes):
+        wanted = target[rows].to(logits.device)
+        loss = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
+        parts.append((entropy(logits).cpu(), loss.cpu(), top1_rows(logits).cpu()))
+    entropies, losses, choices = map(torch.cat, zip(*processes.gathered(parts), strict=True))
+    return Reading(entropies, losses, choices, row)
+
+
+def pair_over_contexts(base: Tensor, other: Tensor, row: Tensor) -> Pair:
+    """Means over contexts of both models and their paired difference."""
+    return Pair(context_mean(base, row), context_mean(other, row), context_mean(other - base, row))

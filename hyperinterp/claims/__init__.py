@@ -1,0 +1,1 @@
+"""The claims: one folder each, a list of them, and how a verdict is made."""

@@ -1,0 +1,66 @@
+"""C9: does the fitted model gain more than the control checkpoint?"""
+
+from hyperinterp.analyses.intervals import context_mean, mean_of, pair_of
+from hyperinterp.analyses.predictions import pair_over_contexts, read
+from hyperinterp.analyses.scoring import compared, together, values
+from hyperinterp.capture import run_pair
+from hyperinterp.claims.control.result import ControlResult
+from hyperinterp.claims.spec import Measured, Pair
+from hyperinterp.errors import InputRefused
+from hyperinterp.study import Study
+
+
+def prepare(study: Study) -> None:
+    """Orders the texts."""
+    study.texts.order_greedy("base", "fitted", "control")
+
+
+def measure(study: Study) -> ControlResult:
+    """Measure text and predictions of the control beside the base, and its gap to the fitted."""
+    if study.control is None:
+        raise InputRefused("expected a control checkpoint, found none; name it with --control")
+    written = {role: study.texts.greedy(role) for role in ("base", "fitted", "control")}
+    with study.ledger.timed("control"):
+        window = study.sizes.window
+        sides = compared(window, written["base"], written["control"])
+        keep = together(*sides)
+        pairs = {
+            name: pair_of(*(values(side, name, keep) for side in sides))
+            for name in ("ttr", "rep_4")
+        }
+        pairs |= _predictions(study)
+        control, fitted = compared(window, written["control"], written["fitted"])
+        keep = together(control, fitted)
+        gap = mean_of(values(fitted, "ttr", keep) - values(control, "ttr", keep))
+    return ControlResult(study.control.name, pairs, gap)
+
+
+def quantities(result: ControlResult) -> dict[str, Measured]:
+    """Return what the rule judges."""
+    return {"gap": result.gain_gap}
+
+
+def _predictions(study: Study) -> dict[str, Pair]:
+    """Entropy, loss and overrides on the held-out passages, base against control."""
+    control = study.model("control")
+    run = run_pair(
+        study.base,
+        control,
+        study.contexts_rows,
+        contexts_per_row=study.sizes.contexts_per_prompt,
+        batch_size=study.batch_size,
+        tick=study.ledger.ticker("base and control read the passages", len(study.contexts_rows)),
+        processes=study.processes,
+    )
+    for role in ("base", "control"):
+        study.ledger.forwards[f"{role} over the passages"] += 1
+    found = run.contexts
+    ours = read(study.base, found.base, found.target, found.row, study.processes)
+    theirs = read(control, found.fitted, found.target, found.row, study.processes)
+    overridden = context_mean((ours.choice != theirs.choice).float(), found.row)
+    never = Measured(0.0, 0.0, 0.0, overridden.n, "prompt", "the base agrees with itself")
+    return {
+        "entropy": pair_over_contexts(ours.entropy, theirs.entropy, found.row),
+        "heldout_loss": pair_over_contexts(ours.loss, theirs.loss, found.row),
+        "override_rate": Pair(never, overridden, overridden),
+    }

@@ -1,0 +1,91 @@
+"""C1: how diverse the greedy text of both models is."""
+
+from hyperinterp.claims.diversity.result import DiversityResult
+from hyperinterp.drawing.chart import Chart, Choice
+from hyperinterp.drawing.dumbbell import dumbbells
+from hyperinterp.drawing.escape import label
+from hyperinterp.drawing.names import MEASURES, measure_name
+from hyperinterp.drawing.numbers import number, signed
+from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.subtitle import behind
+from hyperinterp.drawing.theme import DELTA, MUTED, faint
+from hyperinterp.drawing.words import explained
+
+
+def scores(block: DiversityResult) -> Sketch:
+    """Dumbbells: every measure, base to fitted, with intervals."""
+    figure = Sketch("share (0 to 1)")
+    keys = _shown(block)
+    pairs = [block.scores[key] for key in keys]
+    names = [
+        label(measure_name(key)) + ("" if pair.base.lo is not None else "<br>(no interval)")
+        for key, pair in zip(keys, pairs, strict=True)
+    ]
+    dumbbells(figure, pairs, names)
+    figure.sample = behind(pair.delta for pair in pairs)
+    return figure
+
+
+def _shown(block: DiversityResult) -> list[str]:
+    """The shares; lengths are in the table, and distinct n-grams are 1 minus the repeated ones."""
+    return [key for key in block.scores if key in MEASURES and not key.startswith("distinct_")]
+
+
+def paired(block: DiversityResult, measure: str) -> Sketch | None:
+    """One line per prompt from base to fitted, and the change of every prompt beside it."""
+    values = [
+        (item.prompt_id, getattr(item, f"base_{measure}"), getattr(item, f"fitted_{measure}"))
+        for item in block.prompts
+    ]
+    known = [value for value in values if value[1] is not None and value[2] is not None]
+    if not known:
+        return None
+    figure = Sketch("", measure_name(measure))
+    for better, colour, words in (
+        (True, DELTA, "more diverse"),
+        (False, MUTED, "not more diverse"),
+    ):
+        sign = 1 if measure == "ttr" else -1
+        rows = [v for v in known if (sign * (v[2] - v[1]) > 0) is better]
+        xs: list[float | None] = []
+        ys: list[float | None] = []
+        notes: list[list[str]] = []
+        for name, before, after in rows:
+            xs += [0, 1, None]
+            ys += [before, after, None]
+            note = f"{number(before)} to {number(after)} ({signed(after - before)})"
+            notes += [[label(name), note]] * 2 + [["", ""]]
+        figure.add(
+            "scatter",
+            x=xs, y=ys, mode="lines+markers", name=f"{words} ({len(rows)} prompts)",
+            line={"color": faint(colour, 0.35), "width": 1.6}, customdata=notes,
+            marker={"color": colour, "size": 6},
+            hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
+        )  # fmt: skip
+    figure.xaxis(
+        tickmode="array", tickvals=[0, 1], ticktext=["base", "fitted"], range=[-0.25, 1.25],
+        showgrid=False, zeroline=False,
+    )  # fmt: skip
+    figure.sample = f"n = {len(known)} prompts"
+    return figure
+
+
+def charts(block: DiversityResult) -> tuple[Chart, ...]:
+    """The charts of this block."""
+    window = f"the last {block.window} generated ids"
+    measures = tuple((key, measure_name(key)) for key in ("ttr", "rep_4"))
+    return (
+        Chart(
+            "scores",
+            *explained(__package__, "scores", window=window),
+            lambda: scores(block),
+            height=60 + 44 * len(_shown(block)),
+        ),
+        Chart(
+            "paired",
+            *explained(__package__, "paired", window=window),
+            lambda measure: paired(block, measure),
+            (Choice("measure", "Measure", measures),),
+            height=400,
+        ),
+    )

@@ -1,0 +1,139 @@
+"""C1: is the second model's greedy text more diverse than the first's?"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from hyperinterp.analyses.intervals import pair_of
+from hyperinterp.analyses.scoring import MIN_TOKENS, RULE, compared, together, values
+from hyperinterp.claims.diversity.result import Continuation, DiversityResult, SideBySide
+from hyperinterp.claims.spec import Measured, Pair, missing
+from hyperinterp.generation import Generated
+from hyperinterp.study import Study
+from probes import (
+    DiversityScores,
+    NgramIndex,
+    copied_spans,
+    repeated_spans,
+    self_bleu,
+)
+
+SCORES = ("ttr", "distinct_2", "distinct_3", "rep_2", "rep_3", "rep_4")
+COPY_LENGTH = 8
+
+
+def prepare(study: Study) -> None:
+    """Orders the texts."""
+    study.texts.order_greedy("base", "fitted")
+
+
+def measure(study: Study) -> DiversityResult:
+    """Score the greedy text of both models on the held-out prompts."""
+    written = {role: study.texts.greedy(role) for role in ("base", "fitted")}
+    with study.ledger.timed("diversity"):
+        window = study.sizes.window
+        scores = dict(zip(written, compared(window, *written.values()), strict=True))
+        keep = together(*scores.values())
+        pairs = {
+            name: pair_of(*(values(scores[role], name, keep) for role in written))
+            for name in SCORES
+        }
+        pairs["tokens"] = pair_of(
+            *(np.array([len(row) for row in text.rows]) for text in written.values())
+        )
+        pairs["self_bleu"] = _self_bleus(study, written)
+        if not keep.all():
+            study.ledger.warnings.append(
+                f"{int((~keep).sum())} of {len(keep)} prompts have a continuation shorter than "
+                f"{MIN_TOKENS} tokens and are left out of the diversity scores."
+            )
+        return DiversityResult(
+            window=window,
+            new_tokens=study.sizes.new_tokens,
+            scores=pairs,
+            prompts=_side_by_side(study, written, scores),
+            rule=RULE.format(window=window),
+        )
+
+
+def quantities(result: DiversityResult) -> dict[str, Measured]:
+    """Return what the rule judges."""
+    return {name: result.scores[name].delta for name in ("ttr", "rep_4")}
+
+
+def _self_bleus(study: Study, written: dict[str, Generated]) -> Pair:
+    """Self-BLEU of each model's texts; no interval, since every score depends on all texts."""
+    figures = []
+    for text in written.values():
+        rows = [row for row in text.rows if row]
+        if len(rows) < 2:
+            figures.append(None)
+            continue
+        figures.append(self_bleu(rows, max_sample=64, seed=study.seed).mean)
+    if None in figures:
+        gap = missing("fewer than two texts")
+        return Pair(gap, gap, gap)
+    base, fitted = figures
+    return Pair(Measured(base), Measured(fitted), Measured(fitted - base))
+
+
+def _side_by_side(
+    study: Study, written: dict[str, Generated], scores: dict[str, DiversityScores]
+) -> tuple[SideBySide, ...]:
+    training = study.training_rows
+    index = None if training is None else NgramIndex(training.rows, n=COPY_LENGTH)
+    found = []
+    for row in range(len(study.prompt_rows)):
+        texts = {role: _continuation(study, text, row, index) for role, text in written.items()}
+        ttr = {role: _score(scores[role], "ttr", row) for role in written}
+        rep = {role: _score(scores[role], "rep_4", row) for role in written}
+        found.append(
+            SideBySide(
+                prompt_id=study.prompt_id(row),
+                prompt=study.tokenizer.decode(study.prompt_rows.rows[row]),
+                base=texts["base"],
+                fitted=texts["fitted"],
+                base_ttr=ttr["base"],
+                fitted_ttr=ttr["fitted"],
+                base_rep_4=rep["base"],
+                fitted_rep_4=rep["fitted"],
+            )
+        )
+    return tuple(found)
+
+
+def _score(scores: DiversityScores, name: str, row: int) -> float | None:
+    return float(getattr(scores, name)[row]) if bool(scores.defined[row]) else None
+
+
+def _continuation(
+    study: Study, written: Generated, row: int, index: NgramIndex | None
+) -> Continuation:
+    ids = written.rows[row]
+    return Continuation(
+        text=study.tokenizer.decode(ids),
+        pieces=pieces(study.tokenizer, ids),
+        repeated=tuple(repeated_spans(ids)) if ids else (),
+        copied=() if index is None or not ids else tuple(copied_spans(ids, index)),
+        ended=written.ended[row],
+    )
+
+
+def pieces(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> tuple[str, ...]:
+    """The text token by token: what each further token adds to the decoded text.
+
+    Tokens that hold only a part of a character show nothing until the one that completes it.
+    """
+    found: list[str] = []
+    pending = 0
+    for stop in range(1, len(ids) + 1):
+        # Decoding from a few tokens back keeps the spacing right and the work linear.
+        start = max(0, stop - pending - 8)
+        before = str(tokenizer.decode(list(ids[start : stop - pending - 1])))
+        after = str(tokenizer.decode(list(ids[start:stop])))
+        piece = after[len(before) :] if after.startswith(before) else after
+        unfinished = piece.endswith("\ufffd") and pending < 4 and stop < len(ids)
+        found.append("" if unfinished else piece)
+        pending = pending + 1 if unfinished else 0
+    return tuple(found)

@@ -1,0 +1,162 @@
+"""What is patched between two models for C6, and on which text."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from hyperinterp.models import (
+    HookedModel,
+    Part,
+    PartKind,
+    blocks,
+    differing_settings,
+    paths_of,
+    same_function,
+    same_tensor,
+    weights_of,
+)
+from hyperinterp.study import Study
+from hyperinterp.text import TokenRows
+
+INTO_BASE, INTO_FITTED = "fitted into base", "base into fitted"
+CONTEXTS = 16  # per passage at most: passages, not contexts, make the intervals narrow
+TOKENS_PER_CONTEXT = 2  # tokens between contexts cost every stitched model and tell nothing
+
+Key = tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Parts that are taken from the donor together.
+
+    Attributes:
+        label: words for people, e.g. "blocks 25-29".
+        kind: "block", "attention", "MLP", "final norm", "unembedding", "last k" or "first k".
+        parts: what is taken.
+    """
+
+    label: str
+    kind: str
+    parts: Key
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Block indices; empty for the final norm and the unembedding."""
+        return tuple(part.layer for part in self.parts if part.layer is not None)
+
+
+def span(layers: Sequence[int]) -> str:
+    """Words for consecutive blocks: "block 3" or "blocks 3-5"."""
+    first, last = layers[0], layers[-1]
+    return f"block {first}" if first == last else f"blocks {first}-{last}"
+
+
+def depths(layers: int) -> tuple[int, ...]:
+    """How many blocks are patched together: 1, 2, 3, 5, 10, 20, 40, ... and all of them.
+
+    >>> depths(30)
+    (1, 2, 3, 5, 10, 20, 30)
+    """
+    steps = [1, 2, 3, 5]
+    while steps[-1] < layers:
+        steps.append(2 * steps[-1])
+    return (*(k for k in steps if k < layers), layers)
+
+
+def planned(model: HookedModel, *, inside: bool) -> tuple[Patch, ...]:
+    """Every patch: single parts, the ends, and the last and first k blocks.
+
+    Args:
+        model: either model of the pair.
+        inside: also patch each block's attention and MLP on their own.
+    """
+    layers = range(model.n_layers)
+    kinds = [PartKind.BLOCK]
+    if inside:
+        kinds += [PartKind.ATTN] + [PartKind.MLP] * whole_mlp(model)
+    parts = [Part(kind, layer) for kind in kinds for layer in layers]
+    parts += [Part(PartKind.FINAL_NORM), Part(PartKind.UNEMBED)]
+    together = []
+    for name in ("last k", "first k"):
+        for k in depths(len(layers)):
+            chosen = layers[-k:] if name == "last k" else layers[:k]
+            together.append(Patch(span(chosen), name, blocks(chosen)))
+    return (*(Patch(part.label, part.kind.value, (part,)) for part in parts), *together)
+
+
+def whole_mlp(model: HookedModel) -> bool:
+    """Whether attention and MLP together hold every weight matrix of a block."""
+    kinds = (PartKind.ATTN, PartKind.MLP)
+    paths = [path for kind in kinds for path in paths_of(model, Part(kind, 0))]
+    inside = {id(weight) for path in paths for weight in model.hf.get_submodule(path).parameters()}
+    return all(id(weight) in inside for weight in model.blocks[0].parameters() if weight.ndim > 1)
+
+
+def differing(base: HookedModel, fitted: HookedModel, parts: Iterable[Part]) -> frozenset[Part]:
+    """The parts that differ in weights or in settings; patching the others does nothing."""
+    settings = {kind for setting in differing_settings(base, fitted) for kind in setting.acts.kinds}
+
+    def same(path: str) -> bool:
+        return same_function(base.hf.get_submodule(path), fitted.hf.get_submodule(path))
+
+    return frozenset(
+        part
+        for part in set(parts)
+        if part.kind in settings or not all(same(path) for path in paths_of(base, part))
+    )
+
+
+def reweighted(base: HookedModel, fitted: HookedModel) -> tuple[int, ...]:
+    """Indices of the blocks whose weights differ, whatever their settings."""
+
+    def differ(ours: nn.Module, theirs: nn.Module) -> bool:
+        known = weights_of(theirs)
+        return any(
+            not same_tensor(tensor, known[name])
+            for name, tensor in weights_of(ours).items()
+            if name in known  # a table of one model alone is a setting
+        )
+
+    pairs = zip(base.blocks, fitted.blocks, strict=True)
+    return tuple(layer for layer, pair in enumerate(pairs) if differ(*pair))
+
+
+def movable(model: HookedModel, layer: int) -> bool:
+    """Whether every weight of a block is a number that noise can be added to, not a packed one."""
+    weights = model.blocks[layer].parameters()
+    return all(item.is_floating_point() and item.itemsize > 1 for item in weights)
+
+
+def reduced(parts: Key, changed: frozenset[Part]) -> Key:
+    """The parts that differ: patching the others does nothing."""
+    return tuple(part for part in parts if part in changed)
+
+
+def null_layers(found: Sequence[int], layers: int, count: int) -> tuple[int, ...]:
+    """Blocks that get random changes: the last one, then evenly chosen others that can.
+
+    Args:
+        found: indices of the blocks whose weights differ and can be changed at random.
+        layers: number of blocks.
+        count: how many are wanted.
+    """
+    last = [layer for layer in found if layer == layers - 1]
+    others = [layer for layer in found if layer < layers - 1]
+    room = min(max(count - len(last), 0), len(others))
+    even = [others[int((index + 0.5) * len(others) / room)] for index in range(room)]
+    return (*last[:count], *even)
+
+
+def contexts_per_passage(study: Study) -> int | None:
+    """How many decisions of each passage are looked at, at most; None for all of them."""
+    wanted = study.sizes.contexts_per_prompt
+    return None if wanted is None else min(wanted, CONTEXTS)
+
+
+def passages(study: Study) -> TokenRows:
+    """The first passages, cut to two tokens per context that is looked at."""
+    rows, count = study.contexts_rows, contexts_per_passage(study)
+    length = rows.length if count is None else max(4, TOKENS_PER_CONTEXT * count)
+    kept = tuple(row[:length] for row in rows.rows[: study.sizes.transplant_prompts])
+    return replace(rows, rows=kept, index=rows.index[: len(kept)], length=min(length, rows.length))

@@ -1,0 +1,309 @@
+"""Run patches and hold the stitched models against both models: the engine of C6.
+
+Each batch of passages runs once through each model. Every stitched model then starts from the
+recorded stream that enters the first block it changes, and only its chosen contexts reach the
+vocabulary.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
+from functools import partial
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Generator, Tensor
+
+from hyperinterp.capture import chosen_positions, logit_chunks
+from hyperinterp.claims.last_block.patches import (
+    INTO_BASE,
+    INTO_FITTED,
+    Key,
+    Patch,
+    contexts_per_passage,
+    differing,
+    movable,
+    null_layers,
+    passages,
+    planned,
+    reduced,
+    reweighted,
+)
+from hyperinterp.models import HookedModel, Part, PartKind, Recording, perturbed, transplanted
+from hyperinterp.study import Study
+from probes import logit_difference, norm_matched_noise
+from probes.ranks.tokens import top1_rows
+
+KEPT_ENTRIES = 1 << 24  # contexts x vocabulary held per model and batch
+CHUNK = 256  # contexts read out at once
+
+
+@dataclass(frozen=True)
+class Effects:
+    """One stitched model on every context; each `[n]`.
+
+    Attributes:
+        kl_to_donor: KL(donor || stitched model), nats.
+        kl_to_recipient: KL(recipient || stitched model), nats.
+        agreement: whether the stitched model makes the donor's greedy choice.
+        difference: the stitched model's logit of the donor's choice minus that of the recipient's.
+    """
+
+    kl_to_donor: Float[Tensor, " n"]
+    kl_to_recipient: Float[Tensor, " n"]
+    agreement: Bool[Tensor, " n"]
+    difference: Float[Tensor, " n"]
+
+    @staticmethod
+    def joined(parts: Sequence["Effects"]) -> "Effects":
+        """The effects of several batches, one after the other."""
+        columns = ([getattr(part, item.name) for part in parts] for item in fields(Effects))
+        return Effects(*(torch.cat(column) for column in columns))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything measured in one direction.
+
+    Attributes:
+        recipient: the unchanged recipient as if it were a stitched model.
+        donor: the donor as if it were a stitched model.
+        stitched: by the parts that really differ.
+        nulls: random changes, by block.
+    """
+
+    recipient: Effects
+    donor: Effects
+    stitched: dict[Key, Effects]
+    nulls: dict[int, tuple[Effects, ...]]
+
+    @staticmethod
+    def joined(parts: Sequence["Outcome"]) -> "Outcome":
+        """The outcomes of several batches as one."""
+        first = parts[0]
+        return Outcome(
+            recipient=Effects.joined([part.recipient for part in parts]),
+            donor=Effects.joined([part.donor for part in parts]),
+            stitched={
+                key: Effects.joined([part.stitched[key] for part in parts])
+                for key in first.stitched
+            },
+            nulls={
+                layer: tuple(
+                    Effects.joined(draws)
+                    for draws in zip(*(part.nulls[layer] for part in parts), strict=True)
+                )
+                for layer in first.nulls
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Patching:
+    """All patches both ways on the same contexts.
+
+    Attributes:
+        row: passage of each context, `[n]`.
+        patches: what was patched in either direction.
+        differing: the parts whose weights or settings differ.
+        unequal: the blocks whose weights differ.
+        outcomes: per direction.
+        executed: blocks executed, counted per passage.
+        naive: what one full forward per distinct stitched model would have executed.
+    """
+
+    row: Int[Tensor, " n"]
+    patches: tuple[Patch, ...]
+    differing: frozenset[Part]
+    unequal: tuple[int, ...]
+    outcomes: dict[str, Outcome]
+    executed: int
+    naive: int
+
+    def effects(self, patch: Patch, direction: str) -> Effects:
+        """What a patch did; one of equal parts leaves the recipient as it is."""
+        outcome, key = self.outcomes[direction], reduced(patch.parts, self.differing)
+        return outcome.stitched[key] if key else outcome.recipient
+
+
+def patched_everywhere(study: Study) -> Patching:
+    """Run every planned patch in both directions, and the random changes of the base."""
+    base, fitted, sizes = study.base, study.fitted, study.sizes
+    patches = planned(base, inside=sizes.parts)
+    changed = differing(base, fitted, (part for item in patches for part in item.parts))
+    plan: dict[Key, str] = {}
+    for item in patches:
+        if key := reduced(item.parts, changed):
+            plan.setdefault(key, item.kind)
+    unequal = reweighted(base, fitted)
+    can = [layer for layer in unequal if movable(base, layer)]
+    nulls = null_layers(can, base.n_layers, sizes.null_blocks)
+    rows, per_passage = passages(study), contexts_per_passage(study)
+    distinct = 2 * len(plan) + len(nulls) * sizes.null_draws
+    tick = study.ledger.ticker("functions are patched", distinct * len(rows))
+    longest = len(chosen_positions(max(map(len, rows.rows)), per_passage))
+    size = max(1, min(study.batch_size, KEPT_ENTRIES // (longest * base.vocab_size)))
+    (size,) = study.processes.rows_per_batch(size, [len(rows)])
+    parts: dict[str, list[Outcome]] = {INTO_BASE: [], INTO_FITTED: []}
+    row: list[Tensor] = []
+    with _counted(base, fitted) as count:
+        for numbers, ids in study.processes.share(rows.batches(size)):
+            count.rows = len(numbers)
+            where = torch.tensor(chosen_positions(ids.shape[1], per_passage))
+            row.append(torch.tensor(numbers).repeat_interleave(len(where)))
+            sides = [_Side(model, model.record(ids), where) for model in (base, fitted)]
+            for direction, (recipient, donor) in zip(parts, (sides, sides[::-1]), strict=True):
+                pair = _Pair(recipient, donor, partial(tick, len(numbers) * study.processes.size))
+                draws = nulls if direction == INTO_BASE else ()
+                parts[direction].append(pair.outcome(plan, draws, sizes.null_draws, study.seed))
+    for role in ("base", "fitted"):
+        study.ledger.forwards[f"{role} over the passages of the patches"] += 1
+    shared = study.processes
+    executed = int(shared.summed(torch.tensor(count.executed)))
+    row = shared.gathered(row)
+    parts = {direction: shared.gathered(found) for direction, found in parts.items()}
+    return Patching(
+        row=torch.cat(row),
+        patches=patches,
+        differing=changed,
+        unequal=unequal,
+        outcomes={direction: Outcome.joined(found) for direction, found in parts.items()},
+        executed=executed,
+        naive=(distinct + 2) * base.n_layers * len(rows),
+    )
+
+
+@dataclass
+class _Count:
+    rows: int = 0
+    executed: int = 0
+
+
+@contextmanager
+def _counted(*models: HookedModel) -> Iterator[_Count]:
+    """Count the blocks that really run, once per passage; copies of a block count too."""
+    count = _Count()
+
+    def after(*_given: object) -> None:
+        count.executed += count.rows
+
+    with ExitStack() as stack:
+        for block in {block for model in models for block in model.blocks}:
+            stack.callback(block.register_forward_hook(after).remove)
+        yield count
+
+
+class _Side:
+    """One unchanged model on one batch: its recording, and its predictions at the contexts."""
+
+    def __init__(
+        self, model: HookedModel, recording: Recording, where: Int[Tensor, " chosen"]
+    ) -> None:
+        self.model = model
+        self.recording = recording
+        self._where = where
+        self.end = recording.inputs[model.n_layers]
+        weights, entropy, choice = [], [], []
+        for _, logits in _pieces(model, self.chosen(self.end)):
+            wide = logits.double()
+            weights.append(wide.softmax(-1))
+            entropy.append(_cross(weights[-1], wide, wide.logsumexp(-1)))
+            choice.append(top1_rows(logits))
+        self.weights, self.entropy, self.choice = map(torch.cat, (weights, entropy, choice))
+
+    def chosen(self, stream: Float[Tensor, "row position d"]) -> Float[Tensor, "n d"]:
+        """The stream at the contexts, row by row."""
+        return stream[:, self._where.to(stream.device)].flatten(0, 1)
+
+
+def _pieces(
+    model: HookedModel, stream: Float[Tensor, "n d"], called: str = ""
+) -> Iterator[tuple[slice, Float[Tensor, "piece vocab"]]]:
+    """Logits of the stream before the final norm, in pieces that stay in cache on a CPU."""
+    with torch.no_grad():
+        hidden = model.normalise(stream)
+    start = 0
+    for _, logits in logit_chunks(model, hidden, CHUNK, called=called):
+        budget = 1 << (19 if logits.device.type == "cpu" else 25)
+        for piece in logits.split(max(1, budget // logits.shape[-1])):
+            yield slice(start, start + len(piece)), piece
+            start += len(piece)
+
+
+def _cross(weights: Tensor, logits: Tensor, norm: Tensor) -> Tensor:
+    """Cross-entropy of softmax(logits) under `weights`; `norm` is the logits' log-sum-exp."""
+    return norm - torch.einsum("nv,nv->n", weights, logits)
+
+
+class _Pair:
+    """One direction on one batch."""
+
+    def __init__(self, recipient: _Side, donor: _Side, tick: Callable[[], None]) -> None:
+        self._recipient = recipient
+        self._donor = donor
+        self._tick = tick
+
+    def outcome(self, plan: dict[Key, str], nulls: Sequence[int], draws: int, seed: int) -> Outcome:
+        """Every stitched model, every random change, and the two unchanged models."""
+        recipient, donor = self._recipient, self._donor
+        return Outcome(
+            recipient=self._effects(recipient.model, recipient.end),
+            donor=self._effects(donor.model, donor.end),
+            stitched=dict(self._stitched(plan)),
+            nulls={
+                layer: tuple(self._null(layer, seed * 1009 + draw) for draw in range(draws))
+                for layer in nulls
+            },
+        )
+
+    def _stitched(self, plan: dict[Key, str]) -> Iterator[tuple[Key, Effects]]:
+        """Suffix replay; the first k blocks go on from where fewer blocks ended."""
+        model, recording = self._recipient.model, self._recipient.recording
+        reached: tuple[int, Tensor] | None = None
+        for key, kind in plan.items():
+            layers = [part.layer for part in key if part.layer is not None]
+            start = min(layers, default=model.n_layers)
+            with transplanted(model, self._donor.model, key):
+                stream = recording.inputs[start]
+                if kind == "first k":
+                    start, stream = reached or (start, stream)
+                    stop = max(layers) + 1
+                    stream = model.replay(recording, start, stream, stop=stop)
+                    start, stream = reached = (stop, stream)
+                yield key, self._effects(model, model.replay(recording, start, stream))
+            self._tick()
+
+    def _null(self, layer: int, seed: int) -> Effects:
+        """The recipient with a random change of one block, of the same norm per weight."""
+        model = self._recipient.model
+        draw = Generator().manual_seed(seed * 1_000_003 + layer)
+        part = Part(PartKind.BLOCK, layer)
+        with perturbed(
+            model, self._donor.model, part, lambda change: norm_matched_noise(change, draw)
+        ):
+            found = self._effects(model, model.replay(self._recipient.recording, layer))
+        self._tick()
+        return found
+
+    def _effects(self, model: HookedModel, stream: Float[Tensor, "row position d"]) -> Effects:
+        """Hold a stitched model's last stream against both models at the contexts.
+
+        KL is a difference of cross-entropies in float64, each computed in the same way, so that
+        it is exactly zero where the logits are the same.
+        """
+        sides = (self._donor, self._recipient)
+        found = []
+        called = f"{model.name} with patched parts"
+        for rows, logits in _pieces(model, self._recipient.chosen(stream), called):
+            wide = logits.double()
+            norm = wide.logsumexp(-1)
+            choices = [side.choice[rows].to(logits.device) for side in sides]
+            kl = [
+                _cross(side.weights[rows].to(wide.device), wide, norm)
+                - side.entropy[rows].to(wide.device)
+                for side in sides
+            ]
+            agreement = top1_rows(logits) == choices[0]
+            difference = logit_difference(logits, *choices)
+            found.append(Effects(*(item.cpu() for item in (*kl, agreement, difference))))
+        return Effects.joined(found)

@@ -1,0 +1,176 @@
+"""C7: is training the last blocks enough?"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hyperinterp.analyses.growth import PRIMARY
+from hyperinterp.analyses.intervals import context_mean, difference_of, mean_of
+from hyperinterp.analyses.predictions import Reading, gain_share, read
+from hyperinterp.analyses.scoring import compared, together, values, window_scores
+from hyperinterp.capture import (
+    PairRun,
+    PromptSink,
+    leave_one_out,
+    rows_of_prompts,
+    run_pair,
+    spectra_of,
+)
+from hyperinterp.claims.late_stage.result import LateStageResult, Twin
+from hyperinterp.claims.spec import Measured, missing
+from hyperinterp.errors import InputRefused
+from hyperinterp.models import HookedModel
+from hyperinterp.sites import Site, SiteKind
+from hyperinterp.study import Study
+from probes import DiversityScores, LeaveOneOut
+
+
+def prepare(study: Study) -> None:
+    """Orders the texts."""
+    study.texts.order_greedy(*_roles(study))
+
+
+def measure(study: Study) -> LateStageResult:
+    """Measure every late-stage twin beside base and reference; the first one decides."""
+    if not study.late_stage:
+        raise InputRefused(
+            "expected a late-stage checkpoint, found none; name it with --late-stage"
+        )
+    roles = _roles(study)
+    scores = {role: window_scores(study.texts.greedy(role), study.sizes.window) for role in roles}
+    last = Site(SiteKind.RESID, study.base.n_layers - 1)
+    shared = study.pair_run if last in study.geometry_sites and not study.corpus else None
+    with study.ledger.timed("sufficiency"):
+        twins = _twins(study, scores, last, shared)
+        sides = compared(study.sizes.window, *(study.texts.greedy(role) for role in roles[:3]))
+        keep = together(*sides)
+        base, fitted, late = (values(side, "ttr", keep) for side in sides)
+    return LateStageResult(
+        reference=study.fitted.name,
+        twins=twins,
+        gain_share=gain_share(base, fitted, late),
+        difference=mean_of(late - fitted),
+    )
+
+
+def quantities(result: LateStageResult) -> dict[str, Measured]:
+    """Return what the rule judges."""
+    return {"share": result.gain_share}
+
+
+def _roles(study: Study) -> list[str]:
+    return ["base", "fitted", *(f"late-stage {index}" for index in range(len(study.late_stage)))]
+
+
+def _twins(
+    study: Study, scores: Mapping[str, DiversityScores], last: Site, shared: PairRun | None
+) -> tuple[Twin, ...]:
+    twins: list[Twin] = []
+    ours: LeaveOneOut | None = None
+    for role in scores:
+        if role == "base":
+            continue
+        run = shared if shared is not None and role == "fitted" else _run(study, role, last)
+        if ours is None:
+            ours = _left_out(study, "base", run, last)
+            twins.append(_twin(study, "base", scores["base"], _reading(study, "base", run)))
+        theirs = _left_out(study, role, run, last)
+        twin = _twin(study, role, scores[role], _reading(study, role, run))
+        twins.append(replace(twin, last_delta=difference_of(ours, theirs, PRIMARY).delta))
+    return tuple(twins)
+
+
+def _run(study: Study, role: str, last: Site) -> PairRun:
+    """Base and twin over the passages, with the moments of the last block's output only."""
+    run = run_pair(
+        study.base,
+        study.model(role),
+        study.contexts_rows,
+        sites=[last],
+        contexts_per_row=study.sizes.contexts_per_prompt,
+        batch_size=study.batch_size,
+        tick=study.ledger.ticker(f"base and {role} read the passages", len(study.contexts_rows)),
+        processes=study.processes,
+    )
+    for name in ("base", role):
+        study.ledger.forwards[f"{name} over the passages"] += 1
+    return run
+
+
+def _left_out(study: Study, role: str, run: PairRun, last: Site) -> LeaveOneOut:
+    """Second run of one model: the last block's figures with each passage left out."""
+    moments = run.sites[last].moments["base" if role == "base" else "fitted"]
+    model = study.model(role)
+    (spectrum,) = spectra_of([moments], study.processes, model.device)
+    sink = PromptSink(spectrum, device=model.device)
+    rows_of_prompts(
+        model,
+        run.rows,
+        [last],
+        {last: [sink]},
+        batch_size=study.batch_size,
+        tick=study.ledger.ticker(f"interval of the {role} last block", len(run.rows)),
+        processes=study.processes,
+    )
+    study.ledger.forwards[f"{role} over the passages"] += 1
+    return leave_one_out([sink], study.processes)[0]
+
+
+def _reading(study: Study, role: str, run: PairRun) -> Reading:
+    found = run.contexts
+    hidden = found.base if role == "base" else found.fitted
+    return read(study.model(role), hidden, found.target, found.row, study.processes)
+
+
+def _twin(study: Study, role: str, scores: DiversityScores, reading: Reading) -> Twin:
+    model, keep = study.model(role), together(scores)
+    recipe = recorded(model)
+    layers = recipe.layers if role != "base" else None
+    kind = role
+    if role.startswith("late-stage"):
+        kind = "late-stage" if role == "late-stage 0" else "sweep"
+    return Twin(
+        name=model.name,
+        role=kind,
+        trained_layers=layers,
+        share_of_layers=None if layers is None else layers / model.n_layers,
+        trainable_parameters=recipe.trainable if role != "base" else None,
+        train_loss=recipe.loss if role != "base" else None,
+        ttr=mean_of(values(scores, "ttr", keep)),
+        rep_4=mean_of(values(scores, "rep_4", keep)),
+        entropy=context_mean(reading.entropy, reading.row),
+        heldout_loss=context_mean(reading.loss, reading.row),
+        last_delta=missing("the base against itself"),
+    )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a checkpoint's writer recorded of its training; None where it did not."""
+
+    layers: int | None
+    trainable: int | None
+    loss: float | None
+
+
+def recorded(model: HookedModel) -> Recipe:
+    """Read a recipe from a model's provenance, leaving out whatever is not as expected."""
+    facts = model.provenance
+    config = facts.get("config")
+    config = config if isinstance(config, Mapping) else {}
+    layers = None
+    if config.get("method") in ("full", "lora"):
+        layers = model.n_layers
+    elif config.get("method") == "late-stage":
+        layers = _number(config.get("layers"), int)
+    return Recipe(
+        layers=layers if layers is None or 1 <= layers <= model.n_layers else None,
+        trainable=_number(facts.get("trainable"), int),
+        loss=_number(facts.get("epoch_loss"), float),
+    )
+
+
+def _number(value: Any, kind: type) -> Any:
+    known = isinstance(value, (int, kind)) and not isinstance(value, bool)
+    return kind(value) if known and math.isfinite(value) else None

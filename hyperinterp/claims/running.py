@@ -1,0 +1,146 @@
+"""Run claims on one study: what each lacks, what it measures, and what breaks in it."""
+
+import json
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+from hyperinterp.claims.spec import Claim, ClaimSpec
+from hyperinterp.claims.verdict import failed, judge, not_tested
+from hyperinterp.errors import HyperinterpError, OutOfResources, memory_ran_out
+from hyperinterp.study import Study
+
+NOT_ASKED = "not asked for"
+"""How the reason of a claim begins that was left out with `--claims`."""
+
+T = TypeVar("T")
+
+
+@dataclass
+class Outcome:
+    """What the claims of a study came to.
+
+    Attributes:
+        claims: a row for every claim, by id.
+        results: by slug, of the claims that were measured.
+        absent: why a result is not there, by slug.
+    """
+
+    claims: dict[str, Claim] = field(default_factory=dict)
+    results: dict[str, Any] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+
+
+def lacking(spec: ClaimSpec, study: Study) -> str:
+    """Return why these inputs cannot test a claim; "" when they can."""
+    rows = len(study.contexts_rows)
+    if rows < 2:
+        return f"needs at least 2 held-out prompts, found {rows}."
+    if not all(study.given(role.name) for role in spec.roles):
+        return f"needs {spec.needs}."
+    stream = study.stream if spec.corpus else None
+    measured = rows if stream is None else len(stream)
+    if measured < spec.least_prompts:
+        text = "held-out prompts" if stream is None else "passages of the corpus"
+        return f"needs at least {spec.least_prompts} {text}, found {measured}."
+    return ""
+
+
+def evaluated(spec: ClaimSpec, study: Study) -> tuple[Any, Claim]:
+    """Measure one claim and judge it by its rule.
+
+    Raises:
+        TypeError: the claim's folder lacks `measure` or `quantities`.
+        ValueError: its result holds a NaN or an infinity, or is not what it says it is.
+    """
+    measure, quantities = (spec.part("measurement", name) for name in ("measure", "quantities"))
+    if measure is None or quantities is None:
+        raise TypeError(f"{spec.package}.measurement: expected `measure` and `quantities`")
+    result = measure(study)
+    check(spec, result)
+    return result, judge(spec, quantities(result))
+
+
+def check(spec: ClaimSpec, result: Any) -> None:
+    """Refuse a result that a report could not hold.
+
+    Raises:
+        ValueError: a NaN or an infinity, or not of the claim's own result class.
+    """
+    if not isinstance(result, spec.result_type):
+        found = type(result).__name__
+        raise ValueError(f"{spec.slug}: expected a {spec.result}, found {found}")
+    try:
+        json.dumps(asdict(result), allow_nan=False, default=str)
+    except ValueError as error:
+        raise ValueError(f"{spec.slug}: a value of its result is NaN or infinite") from error
+
+
+def run(study: Study, specs: Sequence[ClaimSpec], asked: Sequence[ClaimSpec]) -> Outcome:
+    """Measure and judge every claim that was asked for and can be tested.
+
+    A claim that raises is told as failed, and the others stand. Where all of them raise, where
+    memory or the disk ran out, and where several processes share the work (the others wait for
+    what this one did not send), the error is raised instead.
+
+    Args:
+        study: the pair, the text and the shared runs.
+        specs: every claim; those not asked for are told as not tested.
+        asked: the claims that were asked for.
+    """
+    found = Outcome()
+    broken: dict[str, Exception] = {}
+    tested: list[ClaimSpec] = []
+    for spec in specs:
+        reason = lacking(spec, study)
+        if spec not in asked:
+            reason = f"{NOT_ASKED} (--claims); needs {spec.needs}."
+        if reason:
+            found.claims[spec.id], found.absent[spec.slug] = not_tested(spec, reason), reason
+        else:
+            tested.append(spec)
+    for spec in tested:  # what they order is generated in the same batches
+        prepare = _guarded(study, spec, broken, lambda spec: spec.part("measurement", "prepare"))
+        if prepare is not None:
+            _guarded(study, spec, broken, lambda _, prepare=prepare: study.once(prepare))
+    for spec in tested:
+        if spec.id in broken:
+            continue
+        pair = _guarded(study, spec, broken, lambda spec: evaluated(spec, study))
+        if pair is not None:
+            found.results[spec.slug], found.claims[spec.id] = pair
+    if tested and len(broken) == len(tested):
+        raise broken[tested[0].id]
+    for spec in tested:
+        if spec.id in broken:
+            reason = told(broken[spec.id])
+            found.claims[spec.id], found.absent[spec.slug] = failed(spec, reason), reason
+    return found
+
+
+def _guarded(
+    study: Study,
+    spec: ClaimSpec,
+    broken: dict[str, Exception],
+    work: Callable[[ClaimSpec], T],
+) -> T | None:
+    """Do a claim's own work; an error is noted down and None returned."""
+    try:
+        return work(spec)
+    except Exception as error:
+        stops = isinstance(error, OutOfResources | OSError) or memory_ran_out(error)
+        if stops or study.processes.size > 1:
+            raise
+        broken[spec.id] = error
+        return None
+
+
+def told(error: BaseException) -> str:
+    """Return an error in one line; of one that nobody raised on purpose, also where it arose."""
+    words = " ".join(str(error).split())
+    if isinstance(error, HyperinterpError):
+        return words
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {words}{where}"

@@ -1,0 +1,118 @@
+"""Frozen dataclasses as JSON in both directions, and the JSON Schema of a report."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any
+
+from hyperinterp.claims.spec import ClaimSpec
+from hyperinterp.errors import CorruptFile, InputRefused
+from hyperinterp.report.data import SCHEMA_VERSION, ReportData
+
+
+def document(adapter: Any, item: object) -> str:
+    """A frozen dataclass as JSON text without NaN; deterministic for equal figures."""
+    data = adapter.dump_python(item, mode="json")
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def parsed(adapter: Any, text: str, origin: str, what: str, known: str) -> Any:
+    """JSON text back as the frozen dataclass that the type adapter is of.
+
+    Raises:
+        CorruptFile: not JSON, or not of this layout.
+        InputRefused: a layout version other than `known`.
+    """
+    from pydantic import ValidationError
+
+    try:
+        version = json.loads(text).get("schema_version")
+    except (json.JSONDecodeError, AttributeError, RecursionError) as error:
+        raise CorruptFile(f"{origin}: expected a {what}, found {error}") from error
+    if version != known:
+        raise InputRefused(
+            f"{origin}: expected {what} layout {known}, found {version!r}: make it anew with this "
+            "hyperinterp, or read it with the one that its provenance names"
+        )
+    try:
+        return adapter.validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise CorruptFile(f"{origin}: at {where}: {first['msg']}") from error
+
+
+@cache
+def _layout(specs: tuple[ClaimSpec, ...]) -> tuple[type, Any]:
+    """The class of a whole document with a typed result for every claim, and its adapter."""
+    from pydantic import TypeAdapter
+    from typing_extensions import TypedDict
+
+    kinds = {spec.slug: spec.result_type | None for spec in specs}
+    Results = TypedDict("Results", kinds)  # pyright: ignore
+
+    @dataclass(frozen=True)
+    class Report(ReportData):
+        results: Results = field(default_factory=dict)  # pyright: ignore
+
+    Report.__doc__ = ReportData.__doc__
+    return Report, TypeAdapter(Report)
+
+
+def to_json(report: ReportData, specs: Sequence[ClaimSpec]) -> str:
+    """Return a report as JSON text; deterministic for equal values.
+
+    Args:
+        report: what to write.
+        specs: the claims whose results it may hold.
+    """
+    kind, adapter = _layout(tuple(specs))
+    values = {item.name: getattr(report, item.name) for item in fields(ReportData)}
+    values["results"] = {spec.slug: report.results.get(spec.slug) for spec in specs}
+    return document(adapter, kind(**values))
+
+
+def from_json(text: str, specs: Sequence[ClaimSpec], origin: str) -> dict[str, Any]:
+    """Read the fields of a report back.
+
+    The result of a claim that is not installed here is left out, and `absent` says so.
+
+    Args:
+        text: JSON.
+        specs: the claims that are known.
+        origin: what to call the text in messages.
+
+    Raises:
+        CorruptFile: not JSON, or not of this layout.
+        InputRefused: a layout version that this hyperinterp does not know.
+    """
+    _, adapter = _layout(tuple(specs))
+    text, unknown = _known(text, {spec.slug for spec in specs})
+    found = parsed(adapter, text, origin, "report", SCHEMA_VERSION)
+    values = {item.name: getattr(found, item.name) for item in fields(ReportData)}
+    values["results"] = {name: item for name, item in found.results.items() if item is not None}
+    reasons = dict.fromkeys(unknown, "a claim of a package that is not installed here")
+    return values | {"absent": found.absent | reasons}
+
+
+def _known(text: str, slugs: set[str]) -> tuple[str, list[str]]:
+    """The text without the results of unknown claims, and their slugs; all claims are there."""
+    try:
+        data = json.loads(text)
+        results = data["results"]
+        unknown = [slug for slug in results if slug not in slugs]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return text, []  # `parsed` says what is wrong
+    if not isinstance(results, Mapping) or (not unknown and slugs <= set(results)):
+        return text, []
+    data["results"] = {slug: results.get(slug) for slug in sorted(slugs)}
+    return json.dumps(data), unknown
+
+
+def report_schema(specs: Sequence[ClaimSpec]) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of `report.json`, made from the claims."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_layout(tuple(specs))[1].json_schema(mode="serialization"),
+    }

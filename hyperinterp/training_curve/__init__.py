@@ -1,0 +1,1 @@
+"""The training curve of a run: its log, its figure and its tables."""
