@@ -36,7 +36,7 @@ def pair(folder):
 
 
 def figures(report):
-    blocks = ("claims", "diversity", "geometry", "ranks")
+    blocks = ("claims", "diversity", "expansion", "reranking")
     marks = [facts.fingerprint for facts in report.provenance.checkpoints]
     return [repr(getattr(report, name)) for name in blocks], marks
 

@@ -110,7 +110,7 @@ def test_the_figures_are_those_of_the_shared_tokens(first, second, expected):
     found = compare(*_pair(first, second), prompts=passages(), claims="C1,C3,C4", sizes=SIZES)
     assert found.claims == expected.claims
     assert found.diversity == expected.diversity
-    assert found.ranks == expected.ranks
+    assert found.reranking == expected.reranking
     notes = " ".join(found.provenance.warnings)
     assert ("'<pad>' (id 40)" in notes) == ("pad" in second + first or "grown" in first + second)
     assert "row" in notes or "grown" in first + second
@@ -219,12 +219,12 @@ def test_settings_reach_the_report_and_the_cause():
         prompts=passages(), claims="C6", sizes=SIZES,
     )  # fmt: skip
     for direction in ("fitted into base", "base into fitted"):
-        every = [it for it in found.transplant.transplants
+        every = [it for it in found.last_block.patches
                  if it.direction == direction and it.layers == (0, 1, 2)]  # fmt: skip
         assert [it.recovered_kl.value for it in every] == [1.0, 1.0]
-    assert found.transplant.nulls == ()
-    last = found.transplant.last_recovered.value  # a change of norm zero recovers nothing
-    assert found.transplant.last_above_null.value == pytest.approx(last, abs=0.02)
+    assert found.last_block.nulls == ()
+    last = found.last_block.last_recovered.value  # a change of norm zero recovers nothing
+    assert found.last_block.last_above_null.value == pytest.approx(last, abs=0.02)
     told = " ".join(found.provenance.warnings)
     assert "rope_parameters.rope_theta 10000.0 and 50.0 (carried by block and attention)" in told
     assert "same weights and differ in settings alone" in told
