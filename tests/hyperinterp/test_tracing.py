@@ -213,7 +213,7 @@ def test_a_trace_draws_and_tabulates_itself(traced: Trace) -> None:
 def test_a_damaged_trace_is_refused(traced: Trace) -> None:
     text = traced.to_json()
     with pytest.raises(InputRefused, match="trace layout"):
-        Trace.from_json(text.replace('"schema_version": "1.0"', '"schema_version": "9.9"', 1))
+        Trace.from_json(text.replace('"schema_version": "2.0"', '"schema_version": "9.9"', 1))
     with pytest.raises(CorruptFile):
         Trace.from_json(text[:-20])
     with pytest.raises(CorruptFile, match="points"):
