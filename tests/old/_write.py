@@ -85,7 +85,9 @@ def main(spec_path, out):
                 else:
                     write_adapter(name, given, base, tokenizer, ids, folder)
         except Exception as error:  # a family or an option that this version does not know
-            left[name] = f"{type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''}"
+            left[name] = (
+                f"{type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''}"
+            )
             shutil.rmtree(folder)
             continue
         (folder / "name.txt").write_text(name)

@@ -29,7 +29,8 @@ CAUSAL = {"task_type": "CAUSAL_LM"}
 ADAPTERS: dict[str, dict[str, Any]] = {
     "plain": CAUSAL,
     "no task type": {},
-    "pattern of targets": CAUSAL | {"target_modules": r".*layers\.\d+\.(self_attn|mlp)\.(q|v|up)_proj"},
+    "pattern of targets": CAUSAL
+    | {"target_modules": r".*layers\.\d+\.(self_attn|mlp)\.(q|v|up)_proj"},
     "all linear": CAUSAL | {"target_modules": "all-linear"},
     "some layers": CAUSAL | {"layers_to_transform": [1, 2]},
     "rank pattern": CAUSAL | {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"q_proj": 6}},

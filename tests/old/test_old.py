@@ -15,7 +15,10 @@ from tests.hyperinterp.families import VOCAB
 
 HERE = Path(__file__).parent
 ARCHIVES = sorted(HERE.glob("*.tar.xz"))
-TODAY: set[tuple[str, str]] = set()
+TODAY = {
+    ("transformers-4.57", "model gemma2"),  # its sdpa left out the soft cap of the attention
+    ("transformers-4.57", "model olmo3"),  # has one rotary base, today sliding layers have another
+}
 """Archive and name of models that transformers itself computes otherwise today."""
 REFUSED: dict[str, str] = {}
 """Name -> words of the refusal."""
@@ -28,7 +31,9 @@ def names_in(archive: Path) -> list[str]:
         return [file.read().decode() for file in files]
 
 
-CASES = [(archive.name.removesuffix(".tar.xz"), n) for archive in ARCHIVES for n in names_in(archive)]
+CASES = [
+    (archive.name.removesuffix(".tar.xz"), n) for archive in ARCHIVES for n in names_in(archive)
+]
 
 
 @pytest.fixture(scope="session")
