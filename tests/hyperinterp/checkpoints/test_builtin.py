@@ -286,6 +286,7 @@ def test_the_real_gemma():
     found = load_checkpoint("gemma3-270m")
     assert sum(p.numel() for p in found.model.parameters()) == 268_098_176
     assert found.tokenizer is not None
-    ids = torch.tensor([found.tokenizer("The capital of France is")["input_ids"]])
-    assert found.tokenizer.decode(logits(found.model, ids)[0, -1].argmax()).strip() == "Paris"
+    ids = torch.tensor([found.tokenizer("Once upon a time there was a little girl")["input_ids"]])
+    surprisal = torch.nn.functional.cross_entropy(logits(found.model, ids)[0, :-1], ids[0, 1:])
+    assert surprisal < 3  # nats; a model of another vocabulary or of noise has 12
     assert any("Gemma Terms of Use" in note for note in found.notes)
