@@ -15,13 +15,12 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers.utils import logging as hf_logging
 
 import hyperinterp as hi
-from benchmarks.input_rows import GROUPS, Bench, Case
+from benchmarks.input_rows import GROUPS, Bench, Case, Make
 from benchmarks.pages import DOCS, rewrite_block, table
 from benchmarks.record import write
 from hyperinterp.errors import HyperinterpError
@@ -70,7 +69,7 @@ def compared(case: Case) -> str:
     return f"{len(judged)} claims judged"
 
 
-def row(make: Callable[[Bench], Case]) -> dict[str, str]:
+def row(make: Make) -> dict[str, str]:
     """One input through loading, logits and comparison."""
     with tempfile.TemporaryDirectory() as where:
         folder = Path(where)
