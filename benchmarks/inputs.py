@@ -92,7 +92,7 @@ def pages(found: dict[str, dict[str, dict[str, str]]]) -> None:
 def main(arguments: list[str]) -> int:
     """Run all rows, or some; 1 where a row failed."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help="groups or inputs whose name holds this")
     asked = parser.parse_args(arguments)
     hf_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()
@@ -102,7 +102,7 @@ def main(arguments: list[str]) -> int:
         warnings.simplefilter("ignore")
         for group, rows in GROUPS.items():
             for name, make in rows.items():
-                if asked.only in name:
+                if asked.only in f"{group}: {name}":
                     found.setdefault(group, {})[name] = row(make)
                     print(group, name, found[group][name], flush=True)
     write("inputs", {"claims": CLAIMS, "rows": found}, threads=1)

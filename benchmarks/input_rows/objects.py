@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import hyperinterp as hi
-from benchmarks.input_rows.bench import Bench, Case, Make, plain
+from benchmarks.input_rows.bench import TEXTS, Bench, Case, Make, plain
 from tests.hyperinterp import people
 from tests.hyperinterp.training.factory import byte_tokenizer
 

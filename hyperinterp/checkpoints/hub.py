@@ -1,4 +1,4 @@
-"""The only place that may use the network: files of a Hub id, by name, safetensors only."""
+"""The only place that may use the network: files of a Hub id, by name."""
 
 from pathlib import Path
 
@@ -29,6 +29,7 @@ _WANTED = [
     *_CONFIGS, "hyperinterp-manifest.json", "model*.safetensors", "model.safetensors.index.json",
     "adapter_model.safetensors", *_TOKENIZERS,
 ]  # fmt: skip
+_PICKLED = ["pytorch_model*.bin", "pytorch_model.bin.index.json", "adapter_model.bin"]
 
 
 def fetch(name: str, revision: str | None, subfolder: str | None = None) -> tuple[Path, Path]:
@@ -43,13 +44,17 @@ def fetch(name: str, revision: str | None, subfolder: str | None = None) -> tupl
     """
     if not is_hub_id(name):
         raise InputRefused(f"{name!r:.80}: expected a Hub id; write it as owner/model")
-    wanted = list(_WANTED)
-    if subfolder is not None:  # what a tokenizer needs may lie at the top
-        wanted = [f"{subfolder}/{pattern}" for pattern in _WANTED] + _TOKENIZERS
+    inside = "" if subfolder is None else f"{subfolder}/"
+    wanted = [f"{inside}{pattern}" for pattern in _WANTED]
+    if inside:  # what a tokenizer needs may lie at the top
+        wanted += _TOKENIZERS
     nowhere = f"{name}: no such file or directory here"
     try:
         with usable(constants.HF_HUB_CACHE, "HF_HOME"):
             top = _snapshot(name, revision, wanted, nowhere)
+            if hub_allowed() and not any(top.glob(f"{inside}*.safetensors")):
+                wanted += [f"{inside}{pattern}" for pattern in _PICKLED]
+                top = _snapshot(name, revision, wanted, nowhere)
     except HFValidationError as error:
         raise InputRefused(
             f"{nowhere}, and no Hub id: {one_line(error)}; name "

@@ -1,4 +1,4 @@
-"""Writes tiny models and adapters with the transformers and peft that run it: `python _write.py SPEC OUT`.
+"""Write tiny models and adapters with whatever transformers and peft run it: `_write.py SPEC OUT`.
 
 Imports nothing of this repository: an older interpreter runs it. SPEC is the JSON that `make.py`
 makes. Every folder gets the files that `save_pretrained` of that version leaves, and the logits

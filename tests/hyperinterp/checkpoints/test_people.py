@@ -2,6 +2,7 @@
 
 import shutil
 import warnings
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -340,3 +341,26 @@ def test_code_of_its_own_with_tensors_of_its_own_is_refused(tmp_path):
         warnings.simplefilter("ignore")
         people.edit(folder / "config.json", auto_map=None)
         load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("pickled", [True, False])
+def test_pickles_are_fetched_only_where_nothing_else_is(tmp_path, monkeypatch, pickled):
+    fitted = people.fitted(tmp_path)
+    expected = people.logits(people.plain(fitted))
+    weights = people.plain(fitted).state_dict()
+    torch.save(weights, fitted / "pytorch_model.bin")
+    if pickled:
+        (fitted / "model.safetensors").unlink()
+    local = tmp_path / "hub" / "snapshots" / "1"
+    local.mkdir(parents=True)
+
+    def download(_name, *, allow_patterns, **_more):
+        for file in fitted.iterdir():
+            if any(fnmatch(file.name, pattern) for pattern in allow_patterns):
+                shutil.copy(file, local)
+        return str(local)
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    monkeypatch.setattr(hub, "hub_allowed", lambda: True)
+    assert torch.equal(people.logits(load_checkpoint("me/fitted").model), expected)
+    assert (local / "pytorch_model.bin").exists() is pickled
