@@ -40,7 +40,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 ok, 2 input refused, 3 out of memory or disk, 130 interrupted, "
+    epilog="Exit codes: 0 ok, 2 input refused, 3 out of memory or disk, 4 finished but a claim "
+    "failed (its row says why), 130 interrupted, "
     "143 ended by SIGTERM, 129 by SIGHUP, 1 an error in hyperinterp. "
     "--debug on any command shows the traceback.",
 )
@@ -189,6 +190,8 @@ def compare(
             show_claims(report)
     if out is not None and not json:
         typer.echo(f"report: {out / 'report.html'}")
+    if report.broken():
+        raise typer.Exit(4)
 
 
 app.command()(train)

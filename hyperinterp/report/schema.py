@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyperinterp.claims import registry
+from hyperinterp.claims.spec import Verdict
 from hyperinterp.drawing.rendering import frame
 from hyperinterp.drawing.result import Result
 from hyperinterp.errors import InputRefused
@@ -35,6 +36,10 @@ class Report(ReportData):
             f"Report({names.get('fitted')!r} against {names.get('base')!r}, "
             f"n = {self.provenance.prompts.used} prompts:\n  {verdicts})"
         )
+
+    def broken(self) -> tuple[str, ...]:
+        """Return the ids of the claims whose own work failed; the other rows stand."""
+        return tuple(name for name, claim in self.claims.items() if claim.verdict is Verdict.FAILED)
 
     def to_json(self) -> str:
         """The report as JSON text; deterministic for equal figures."""
