@@ -129,6 +129,7 @@ def _whole(path: Path, place: str, value: Any) -> int:
         number = int(value.strip()[:20])
     if not 0 <= number <= MAX_COUNT:
         raise InputRefused(
-            f"{path}: {place}: expected a whole number of at least 0, found {value!r}"
+            f"{path}: {place}: expected a whole number of at least 0, found {value!r:.80}; give "
+            "token ids and counts of up to 2^53"
         )
     return number

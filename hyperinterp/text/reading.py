@@ -105,18 +105,22 @@ def read_prompts(path: str | Path, limit: int | None = None) -> Passages:
 
 
 def builtin_passages(split: str) -> Passages:
-    """Return the fiction that ships with hyperinterp.
+    """Return the passages that ship with hyperinterp.
 
     Args:
-        split: "train" (96 passages) or "heldout" (64 prompt passages).
+        split: "train" (96 passages of fiction), "heldout" (64 prompt passages of fiction), or
+            "other" (48 of other kinds: instructions, letters, dialogue, reports).
 
     Raises:
         InputRefused: another split.
     """
-    if split not in ("train", "heldout"):
-        raise InputRefused(f"split: expected 'train' or 'heldout', found {split!r}; choose one")
+    if split not in ("train", "heldout", "other"):
+        raise InputRefused(
+            f"split: expected 'train', 'heldout' or 'other', found {split!r}; choose one"
+        )
     packaged = Path(str(resources.files("hyperinterp"))) / "assets" / "passages.jsonl"
     checkout = Path(__file__).resolve().parents[2] / "assets" / "passages.jsonl"
     path = packaged if packaged.is_file() else checkout
     found = read_passages(path, split=split)
-    return Passages(found.items, f"built-in fiction, split {split}")
+    kind = "text of other kinds" if split == "other" else f"fiction, split {split}"
+    return Passages(found.items, f"built-in {kind}")

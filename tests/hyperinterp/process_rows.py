@@ -13,7 +13,7 @@ from hyperinterp.checkpoints import save_checkpoint
 from tests.hyperinterp.training.factory import byte_tokenizer, letters, tiny_hf
 
 PROMPTS = 50
-BLOCKS = (
+SLUGS = (
     "expansion", "diversity", "reranking", "temperature", "static_bias", "last_block", "late_stage",
     "control",
 )  # fmt: skip
@@ -145,12 +145,14 @@ def largest_difference(one: Path, other: Path) -> dict[str, Any]:
     return {"moments_relative": worst, "n_equal": equal}
 
 
-def numbers(block: Any, path: str = "") -> dict[str, float]:
-    """Every number of a report's block by its path."""
-    if isinstance(block, dict | list):
-        items = block.items() if isinstance(block, dict) else enumerate(block)
+def numbers(result: Any, path: str = "") -> dict[str, float]:
+    """Every number of a result by its path."""
+    if isinstance(result, dict | list):
+        items = result.items() if isinstance(result, dict) else enumerate(result)
         return {k: v for name, value in items for k, v in numbers(value, f"{path}/{name}").items()}
-    return {path: block} if isinstance(block, int | float) and not isinstance(block, bool) else {}
+    return (
+        {path: result} if isinstance(result, int | float) and not isinstance(result, bool) else {}
+    )
 
 
 def reports(out: Path, count: int) -> list[dict[str, Any]]:
@@ -161,8 +163,8 @@ def reports(out: Path, count: int) -> list[dict[str, Any]]:
 def apart(one: dict[str, Any], other: dict[str, Any]) -> float:
     """Largest difference of two reports' figures, relative above 1 and absolute below."""
     worst = 0.0
-    for block in BLOCKS:
-        before, after = numbers(one[block]), numbers(other[block])
+    for slug in SLUGS:
+        before, after = (numbers(report["results"][slug]) for report in (one, other))
         assert before.keys() == after.keys()
         for path, value in before.items():
             worst = max(worst, abs(after[path] - value) / max(1.0, abs(value)))

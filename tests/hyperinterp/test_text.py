@@ -24,13 +24,13 @@ def words(text):
     return [part.strip(".,;:!?\"'()").lower() for part in text.split()]
 
 
-def test_the_built_in_fiction_is_as_promised():
-    train, heldout = builtin_passages("train"), builtin_passages("heldout")
-    assert (len(train), len(heldout)) == (96, 64)
-    assert min(len(text.split()) for text in train.texts) >= 130
+def test_the_built_in_passages_are_as_promised():
+    train, heldout, other = map(builtin_passages, ("train", "heldout", "other"))
+    assert (len(train), len(heldout), len(other)) == (96, 64, 48)
+    assert min(len(text.split()) for text in [*train.texts, *other.texts]) >= 130
     assert min(len(text.split()) for text in heldout.texts) >= 110
     known: dict[str, int] = {}
-    texts = [*train.texts, *heldout.texts]
+    texts = [*train.texts, *heldout.texts, *other.texts]
     rows = [[known.setdefault(word, len(known)) for word in words(text)] for text in texts]
     for index, row in enumerate(rows):
         assert shared_ngrams([row], rows[:index] + rows[index + 1 :], 8) == 0

@@ -1,12 +1,10 @@
 """The rows of `benchmarks/trust.py` on figures, pairs and texts, and what they show unguarded."""
 
-import json
-
 import pytest
 
 from hyperinterp import study
 from hyperinterp.capture import SiteSums, pair
-from hyperinterp.text import reading
+from hyperinterp.text import formats
 from tests.hyperinterp import trust_rows
 from tests.hyperinterp.conftest import make_tiny
 from tests.trust_table.runs import TOLERANCE
@@ -65,7 +63,7 @@ def test_bad_texts_are_refused(tmp_path):
 
 
 def test_control_without_the_reader_the_errors_are_python_s(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "_parsed", lambda path, text, where: json.loads(text))
+    monkeypatch.setattr(formats, "_no_json", lambda path, where, error: error)
     assert not all(row["refused"] for row in trust_rows.text_rows(tmp_path))
 
 
