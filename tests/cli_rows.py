@@ -30,13 +30,13 @@ sys.addaudithook(_refuse)
 # Where Ctrl-C comes: a function of the command, and which of its calls.
 PLACES: dict[str, list[str]] = {
     "train": [
-        "hyperinterp.training.run:load:1",
+        "hyperinterp.training.starting:load:1",
         "hyperinterp.training.run:build_prefix:1",
         "hyperinterp.training.output:link_tree:1",
         "hyperinterp.training.output:save_adapter:1",
     ],
     "compare": [
-        "hyperinterp.compare:load:2",
+        "hyperinterp.compare:taken:2",
         "hyperinterp.study:run_pair:1",
         "hyperinterp.continuations:write_all:1",
         "hyperinterp.report.writing:write_bytes:1",

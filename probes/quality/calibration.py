@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probes._foreign import Array, Ids, real, row_slices, token_column, widen
+from probes.ranks.tokens import top1_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +53,11 @@ def calibration(logits: Array, tokens: Ids | int, bins: int = 15) -> Calibration
     sums = torch.zeros(3, bins, dtype=torch.float64)
     for rows in row_slices(*flat.shape, device=flat.device):
         wide = widen(flat[rows], "logits")
-        top = wide.max(-1, keepdim=True)
-        sure = (top.values - wide.logsumexp(-1, keepdim=True)).exp().squeeze(-1).cpu()
-        chosen = wide.gather(-1, column[rows].to(wide.device))
-        # The top token is the one of lowest id, so a tie is right for that id alone.
-        right = (top.indices == column[rows].to(wide.device)) & (chosen == top.values)
+        top = top1_rows(wide)
+        sure = (wide.gather(-1, top[:, None]).squeeze(-1) - wide.logsumexp(-1)).exp().cpu()
+        right = (top == column[rows].squeeze(-1).to(top.device)).double().cpu()
         place = (sure * bins).ceil().long().clamp(1, bins) - 1
-        weights = torch.stack([torch.ones_like(sure), sure, right.squeeze(-1).double().cpu()])
+        weights = torch.stack([torch.ones_like(sure), sure, right])
         sums.index_add_(1, place, weights)
     count = sums[0].clamp_min(1)
     confidence, accuracy = sums[1] / count, sums[2] / count

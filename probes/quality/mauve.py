@@ -148,8 +148,8 @@ def mauve(
         raise ValueError("features: expected rows of some length, found a zero row")
     unit = (both / size).numpy()
     fitted = PCA(svd_solver="full").fit(unit)
-    kept = np.cumsum(fitted.explained_variance_ratio_) >= explained * (1 - 1e-12)
-    axes = int(np.argmax(kept)) + 1
+    held = np.cumsum(fitted.explained_variance_ratio_)
+    axes = 1 + int((held[:-1] < explained * (1 - 1e-12)).sum())
     placed = fitted.transform(unit)[:, :axes]
     restarted: Any = restarts  # scikit-learn's annotation knows "auto" only
     labels = KMeans(k, n_init=restarted, max_iter=500, random_state=seed).fit_predict(placed)

@@ -96,8 +96,8 @@ def removed_variance(covariance: Array, basis: Array) -> Float64[Tensor, ""]:
 
 def _nearest(gained: Float64[Tensor, " k"], variance: float) -> int:
     """How many leading directions take away a variance as near to the wanted one as can be."""
-    running = gained.clamp_min(0).cumsum(0)
-    return int((running - variance).abs().argmin()) + 1
+    running = gained.clamp_min(0).cumsum(0).tolist()
+    return 1 + min(range(len(running)), key=lambda k: abs(running[k] - variance))
 
 
 def leading_directions(base: Array, fitted: Array, variance: float) -> Float64[Tensor, "d k"]:

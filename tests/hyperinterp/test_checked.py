@@ -87,7 +87,7 @@ def test_every_model_of_a_study_and_of_a_trace_is_checked_once(monkeypatch):
     study = Study(base, fitted, TEXTS, sizes=SIZES, control=control, late_stage=(twin, base))
     assert counted == ["0", "1", "2", "3"]
     other = HookedModel(make_hf("llama", 4), word_tokenizer(), name="4")
-    side(study, other, "checkpoint")
+    side(study, study.admitted(other), "checkpoint")
     assert counted == ["0", "1", "2", "3", "4"]
     assert checked(other) is other
     assert len(counted) == 5

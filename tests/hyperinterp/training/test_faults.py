@@ -11,7 +11,7 @@ import torch
 from hyperinterp.errors import InputRefused, NumericalFault, OutOfResources
 from hyperinterp.models import HookedModel
 from hyperinterp.text import Passage, Passages
-from hyperinterp.training import Progress, TrainConfig, resume, run, run_directory, train
+from hyperinterp.training import Progress, TrainConfig, resume, run_directory, starting, train
 from hyperinterp.training.loss import ReadoutLoss
 from hyperinterp.training.resume import newest_point
 
@@ -95,7 +95,7 @@ def test_the_same_seed_gives_the_same_digest_and_another_seed_another(tmp_path: 
 def test_an_existing_directory_is_refused_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "load", lambda *_a, **_k: pytest.fail("no model may be loaded"))
+    monkeypatch.setattr(starting, "load", lambda *_a, **_k: pytest.fail("no model may be loaded"))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("keep")
     with pytest.raises(InputRefused, match="already exists; name another --out"):
@@ -119,7 +119,7 @@ def test_force_keeps_a_model_that_somebody_else_saved(
     tiny("llama").hf.save_pretrained(tmp_path / "theirs")
     there = {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()}
     assert {"config.json", "model.safetensors"} <= set(there)
-    monkeypatch.setattr(run, "load", lambda *_a, **_k: pytest.fail("no model may be loaded"))
+    monkeypatch.setattr(starting, "load", lambda *_a, **_k: pytest.fail("no model may be loaded"))
     with pytest.raises(InputRefused, match="did not write; --force will not delete them"):
         train("smollm2", letters(4), tmp_path / "theirs", force=True)
     left = {path.name: path.read_bytes() for path in (tmp_path / "theirs").iterdir()}

@@ -11,7 +11,7 @@ from transformers.integrations import integration_utils
 
 from hyperinterp.checkpoints import verify_directory
 from hyperinterp.models import load
-from hyperinterp.training import Progress, TrainConfig, run, train
+from hyperinterp.training import Progress, TrainConfig, surroundings, train
 
 from .factory import letters, log_lines, saved_tiny, sha256, tiny
 
@@ -210,7 +210,7 @@ def test_a_tracker_is_told_every_step_epoch_and_evaluation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(integration_utils.INTEGRATION_TO_CALLBACK, "memory", InMemory)
-    monkeypatch.setattr(run, "get_available_reporting_integrations", lambda: ["memory"])
+    monkeypatch.setattr(surroundings, "get_available_reporting_integrations", lambda: ["memory"])
     monkeypatch.setattr(InMemory, "told", [])
     out = tmp_path / "out"
     result = _train(out, epochs=3, eval_every=2, heldout=letters(6, 3), report_to="memory")
