@@ -1,7 +1,7 @@
 """Pairs that differ by one known change, on models of any size: what the verdicts must find."""
 
 from collections.abc import Callable
-from copy import deepcopy
+from copy import copy, deepcopy
 
 import torch
 from torch import nn
@@ -160,43 +160,39 @@ def planted_twin(base: HookedModel, kind: str, seed: int = 0) -> HookedModel:
     return twin
 
 
-class Adds(nn.Module):
+class Adds:
     """A block whose output carries an extra signal in all directions, kept in `shared`."""
 
-    def __init__(self, block, shared, width, seed):
-        super().__init__()
-        self.block, self.shared = block, shared
-        draw = torch.Generator().manual_seed(seed)
-        self.mix = torch.randn(width, width, generator=draw)
-        self.strength = 4.0
-
-    def __getattr__(self, name):
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(self._modules["block"], name)
-
     def forward(self, hidden_states, *args, **kwargs):
-        output = self.block(hidden_states, *args, **kwargs)
+        output = super().forward(hidden_states, *args, **kwargs)
         extra = torch.sin(3 * output @ self.mix)
         self.shared["extra"] = self.strength * output.std() * extra
         return output + self.shared["extra"]
 
 
-class Removes(Adds):
+class Removes:
     """The next block, which sees the stream without the extra signal."""
 
     def forward(self, hidden_states, *args, **kwargs):
-        return self.block(hidden_states - self.shared["extra"], *args, **kwargs)
+        return super().forward(hidden_states - self.shared["extra"], *args, **kwargs)
+
+
+def _with(kind, block, shared, width, seed):
+    """The block with another forward pass, its weights under the same names."""
+    changed = copy(block)
+    changed.__class__ = type(kind.__name__, (kind, type(block)), {})
+    changed.shared, changed.strength = shared, 4.0
+    changed.mix = torch.randn(width, width, generator=torch.Generator().manual_seed(seed))
+    return changed
 
 
 def expand(model, layer, seed=0):
     """Plant an expansion in the output of one block only."""
     shared = {}
     width = model.d_model
-    model.blocks[layer] = Adds(model.blocks[layer], shared, width, seed)
+    model.blocks[layer] = _with(Adds, model.blocks[layer], shared, width, seed)
     if layer + 1 < model.n_layers:
-        model.blocks[layer + 1] = Removes(model.blocks[layer + 1], shared, width, seed)
+        model.blocks[layer + 1] = _with(Removes, model.blocks[layer + 1], shared, width, seed)
 
 
 def flatten(model):
