@@ -95,9 +95,9 @@ def test_a_twin_that_says_how_it_was_made_gets_no_such_remark():
 
 
 def test_no_rule_speaks_of_hyperfitting():
-    for rule in CLAIMS:
-        words = [rule.statement, rule.unit, rule.null, rule.needs]
-        words += [criterion.words for criterion in rule.criteria]
+    for spec in CLAIMS:
+        words = [spec.rule.statement, spec.rule.unit, spec.rule.null, spec.needs]
+        words += [criterion.words for criterion in spec.rule.criteria]
         assert "hyperfit" not in " ".join(words).lower()
 
 

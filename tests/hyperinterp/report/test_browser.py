@@ -76,7 +76,8 @@ def test_control_without_escaping_the_row_fails(
 def test_axis_labels_round_trip(wide: Watched, complete: Report) -> None:
     assert complete.reranking is not None
     found = wide.page.evaluate(
-        "[...document.querySelectorAll('#fig-ranks-tokens .ytick text')].map(t => t.textContent)"
+        "[...document.querySelectorAll('#fig-reranking-tokens .ytick text')]"
+        ".map(t => t.textContent)"
     )
     wanted = [token(shift.token, 22) for shift in complete.reranking.teacher_forced.promoted[:15]]
     assert [text.replace("\xa0", " ") for text in found] == wanted
@@ -93,7 +94,7 @@ def test_axis_labels_round_trip(wide: Watched, complete: Report) -> None:
 
 def test_buttons_and_menus_redraw(wide: Watched) -> None:
     page = wide.page
-    figure = page.locator("#fig-geometry-profile")
+    figure = page.locator("#fig-expansion-profile")
     figure.locator("input[value=d90]").check(force=True)
     assert figure.get_attribute("data-drawn") == "d90|raw|stream"
     assert "PCA dimension 90 %" in figure.locator(".plot").text_content()
@@ -111,7 +112,7 @@ def test_buttons_and_menus_redraw(wide: Watched) -> None:
 
 def test_buttons_work_from_the_keyboard(wide: Watched) -> None:
     page = wide.page
-    figure = page.locator("#fig-transplant-cumulative")
+    figure = page.locator("#fig-last_block-cumulative")
     figure.locator("input").first.focus()
     page.keyboard.press("ArrowRight")
     assert figure.get_attribute("data-drawn") == "recovered_logit"

@@ -98,7 +98,8 @@ def page_row(browser: Any, report: Report, hostile: tuple[str, ...], file: Path)
     links = page.evaluate("[...document.querySelectorAll('a')].map(a => a.getAttribute('href'))")
     body = page.evaluate(SHOWN)
     labels = page.evaluate(
-        "[...document.querySelectorAll('#fig-ranks-tokens .ytick text')].map(t => t.textContent)"
+        "[...document.querySelectorAll('#fig-reranking-tokens .ytick text')]"
+        ".map(t => t.textContent)"
     )
     policy = page.evaluate(
         "document.querySelector('meta[http-equiv=Content-Security-Policy]')?.content || ''"
