@@ -12,7 +12,6 @@ from hyperinterp.ambient import own_settings
 from hyperinterp.arguments import check_arguments
 from hyperinterp.checkpoints import check_like, load_tokenizer, pinned
 from hyperinterp.claims import registry
-from hyperinterp.claims.registry import CLAIMS
 from hyperinterp.claims.running import run
 from hyperinterp.claims.verdict import adjust
 from hyperinterp.distributed import ALONE, Processes
@@ -186,7 +185,9 @@ def compare(
         study.ledger.warnings.append(
             "The corpus was not read: no claim that is measured on it was asked for."
         )
-    found = run(study, CLAIMS, wanted)
+    study.ledger.warn(*registry.faults().values())
+    specs = registry.every_claim()
+    found = run(study, specs, wanted)
     training_curve = read_curve(second.name)
     if training_curve is None:
         found.absent["training_curve"] = "no training log lies beside the fitted checkpoint"
@@ -197,7 +198,9 @@ def compare(
         study.kept_sums.remove()
     return Report(
         schema_version=SCHEMA_VERSION,
-        claims=adjust({spec.id: found.claims[spec.id] for spec in registry.by_id(CLAIMS)}),
+        claims=adjust(
+            {spec.id: found.claims[spec.id] for spec in registry.by_id(registry.every_claim())}
+        ),
         provenance=replace(provenance, wall_seconds=rounded(seconds)),
         results=found.results,
         training_curve=training_curve,

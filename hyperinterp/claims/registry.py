@@ -1,6 +1,7 @@
-"""The one list of claims, and the names by which they are asked for."""
+"""The one list of claims, those of other packages, and the names by which they are asked for."""
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from hyperinterp.claims import (
     control,
@@ -13,6 +14,7 @@ from hyperinterp.claims import (
     static_bias,
     temperature,
 )
+from hyperinterp.claims.installed import installed_claims
 from hyperinterp.claims.spec import ClaimSpec
 from hyperinterp.errors import InputRefused
 from hyperinterp.ranges import of_kind
@@ -31,27 +33,50 @@ CLAIMS: tuple[ClaimSpec, ...] = (
 """Every claim of this package, in the order of the page."""
 
 
+@cache
+def _installed() -> tuple[tuple[ClaimSpec, ...], dict[str, str]]:
+    found, faults = installed_claims(CLAIMS)
+    return tuple(found), faults
+
+
+def every_claim() -> tuple[ClaimSpec, ...]:
+    """Return the claims of this package, then those of other packages."""
+    return CLAIMS + _installed()[0]
+
+
+def faults() -> dict[str, str]:
+    """Return why claims of other packages were left out, by the names of their entry points."""
+    return _installed()[1]
+
+
 def chosen(names: str | Sequence[str] | None) -> tuple[ClaimSpec, ...]:
-    """Return the claims of these ids or slugs, e.g. `C1,expansion`; all of them for None.
+    """Return the claims of these ids or slugs, separated by commas; all of them for None.
 
     Raises:
         InputRefused: a name that no claim has, or none at all.
     """
+    specs = every_claim()
     if names is None:
-        return CLAIMS
+        return specs
     parts = names.split(",") if isinstance(names, str) else names
-    of_kind("claims", parts, (list, tuple, set), "ids such as C1")
+    of_kind("claims", parts, (list, tuple, set), f"ids such as {specs[0].id}")
     asked = [str(part).strip() for part in parts if str(part).strip()]
-    known = {name: spec for spec in CLAIMS for name in (spec.id.lower(), spec.slug)}
+    known = {name: spec for spec in specs for name in (spec.id.lower(), spec.slug)}
     unknown = [part for part in asked if part.lower().replace("-", "_") not in known]
     if unknown or not asked:
-        listed = ", ".join(f"{spec.id} ({spec.slug})" for spec in by_id(CLAIMS))
         found = ", ".join(unknown) or "none"
-        raise InputRefused(f"claims: expected one of {listed}, found {found}")
+        why = "".join(f"; {faults()[part]}" for part in unknown if part in faults())
+        raise InputRefused(f"claims: expected one of {listed()}, found {found}{why}")
     wanted = {known[part.lower().replace("-", "_")].id for part in asked}
-    return tuple(spec for spec in CLAIMS if spec.id in wanted)
+    return tuple(spec for spec in specs if spec.id in wanted)
+
+
+def listed() -> str:
+    """Return the names that claims go by: every id with its slug in brackets."""
+    return ", ".join(f"{spec.id} ({spec.slug})" for spec in by_id(every_claim()))
 
 
 def by_id(specs: Iterable[ClaimSpec]) -> list[ClaimSpec]:
-    """Return claims in the order of their ids: C2 before C10."""
-    return sorted(specs, key=lambda spec: (len(spec.id), spec.id))
+    """Return claims in the order of their ids, by number; those of other packages last."""
+    own = {spec.id for spec in CLAIMS}
+    return sorted(specs, key=lambda spec: (spec.id not in own, len(spec.id), spec.id))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
+from hyperinterp.claims.registry import CLAIMS
 from hyperinterp.claims.spec import Claim, ClaimSpec
 from hyperinterp.claims.verdict import failed, judge, not_tested
 from hyperinterp.errors import HyperinterpError, OutOfResources, memory_ran_out
@@ -59,7 +60,30 @@ def evaluated(spec: ClaimSpec, study: Study) -> tuple[Any, Claim]:
         raise TypeError(f"{spec.package}.measurement: expected `measure` and `quantities`")
     result = measure(study)
     check(spec, result)
-    return result, judge(spec, quantities(result))
+    claim = judge(spec, quantities(result))
+    if spec not in CLAIMS:
+        _show(spec, result, claim)
+    return result, claim
+
+
+def _show(spec: ClaimSpec, result: Any, claim: Claim) -> None:
+    """Make what a report will show of another package's claim, so that a fault in it shows now."""
+    for chart in result.charts():
+        dict(chart.variants())
+    for table in result.tables():
+        table.records()
+        table.sheets()
+    results, claims = {spec.slug: result}, {spec.id: claim}
+    for module, name, given in (
+        ("texts", "texts", (result, results)),
+        ("words", "beats", (result, results)),
+        ("words", "caveat", (claim, result)),
+        ("words", "notes", (claims,)),
+    ):
+        make = spec.part(module, name)
+        made = None if make is None else make(*given)
+        if name in ("beats", "notes"):
+            list(made or ())
 
 
 def check(spec: ClaimSpec, result: Any) -> None:
@@ -90,7 +114,7 @@ def run(study: Study, specs: Sequence[ClaimSpec], asked: Sequence[ClaimSpec]) ->
         asked: the claims that were asked for.
     """
     found = Outcome()
-    broken: dict[str, Exception] = {}
+    broken: dict[str, BaseException] = {}
     tested: list[ClaimSpec] = []
     for spec in specs:
         reason = lacking(spec, study)
@@ -122,13 +146,13 @@ def run(study: Study, specs: Sequence[ClaimSpec], asked: Sequence[ClaimSpec]) ->
 def _guarded(
     study: Study,
     spec: ClaimSpec,
-    broken: dict[str, Exception],
+    broken: dict[str, BaseException],
     work: Callable[[ClaimSpec], T],
 ) -> T | None:
     """Do a claim's own work; an error is noted down and None returned."""
     try:
         return work(spec)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a claim of another package may do anything
         stops = isinstance(error, OutOfResources | OSError) or memory_ran_out(error)
         if stops or study.processes.size > 1:
             raise

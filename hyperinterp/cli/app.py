@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import hyperinterp
+from hyperinterp.claims import registry
 from hyperinterp.cli.options import (
     BatchRows,
     Chat,
@@ -109,7 +110,7 @@ def compare(
     json: Json = False,
     quick: Annotated[bool, typer.Option("--quick", help="Same as --preset quick.")] = False,
     preset: Annotated[str, typer.Option(help="quick, default or full.")] = "default",
-    claims: Annotated[str | None, typer.Option(help="Only these, e.g. C1,C5.")] = None,
+    claims: Annotated[str | None, typer.Option(help=f"Only some of {registry.listed()}.")] = None,
     figures: Figures = "",
     seed: Seed = 0,
     batch_size: BatchRows = 8,
@@ -127,7 +128,6 @@ def compare(
 
     processes = join()
     with Reporter(quiet=not processes.first) as reporter:
-        from hyperinterp.claims import registry
         from hyperinterp.compare import compare as run
         from hyperinterp.compare import sizes_of
         from hyperinterp.frequencies import read_frequencies

@@ -9,7 +9,7 @@ from hyperinterp.report.data import ReportData
 
 def spec_of(claim: Claim) -> ClaimSpec | None:
     """Return the spec of a claim; None when it is not installed here."""
-    return next((spec for spec in registry.CLAIMS if spec.id == claim.id), None)
+    return next((spec for spec in registry.every_claim() if spec.id == claim.id), None)
 
 
 def beaten(report: ReportData, claim: Claim) -> tuple[Beaten, ...]:
@@ -32,7 +32,7 @@ def caveat(report: ReportData, claim: Claim) -> str:
 
 def notes(report: ReportData) -> Iterator[str]:
     """Yield what verdicts say together, as the claims' folders tell it."""
-    for spec in registry.by_id(registry.CLAIMS):
+    for spec in registry.by_id(registry.every_claim()):
         find = spec.part("words", "notes")
         if find is not None:
             yield from find(report.claims)

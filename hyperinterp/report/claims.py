@@ -20,7 +20,7 @@ def above(claim: Claim) -> bool:
     """Whether the effect has to lie above its threshold: as judged, else as declared."""
     if claim.conditions:
         return claim.conditions[0].above
-    rules = {spec.id: spec.rule for spec in registry.CLAIMS}
+    rules = {spec.id: spec.rule for spec in registry.every_claim()}
     return claim.id not in rules or rules[claim.id].criteria[0].above
 
 

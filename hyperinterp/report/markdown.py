@@ -96,7 +96,7 @@ def _texts(report: ReportData, spec: ClaimSpec, shown: int = 3) -> list[str]:
 def _missing(report: ReportData) -> list[str]:
     """Results that are not there although they were asked for, with the reason."""
     lines = []
-    for spec in registry.by_id(registry.CLAIMS):
+    for spec in registry.by_id(registry.every_claim()):
         claim = report.claims.get(spec.id)
         if spec.slug not in report.results and not (claim and unasked(claim)):
             reason = markdown(report.absent.get(spec.slug, "not run"))
@@ -136,7 +136,7 @@ def render(report: ReportData) -> str:
         "",
         *_claims(report),
         *(f"> **Note:** {markdown(text)}\n" for text in notes(report)),
-        *(line for spec in registry.CLAIMS for line in _result(report, spec)),
+        *(line for spec in registry.every_claim() for line in _result(report, spec)),
         *_training(report),
         *_missing(report),
         *_provenance(report),

@@ -78,7 +78,7 @@ def _of(report: ReportData, spec: ClaimSpec) -> Iterator[PageSection]:
 def sections(report: ReportData) -> list[PageSection]:
     """Return every section between the claims and the provenance, without what was not asked."""
     found: list[PageSection] = []
-    for spec in registry.CLAIMS:
+    for spec in registry.every_claim():
         judged = report.claims.get(spec.id)
         if judged is None or not unasked(judged):
             found += _of(report, spec)

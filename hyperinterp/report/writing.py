@@ -97,7 +97,7 @@ def publish(
 def contents(report: ReportData) -> dict[str, bytes]:
     """Every file but the static figures, by its name; lone surrogates as JSON escapes."""
     texts = {
-        "report.json": codec.to_json(report, registry.CLAIMS),
+        "report.json": codec.to_json(report, registry.every_claim()),
         "report.html": html.render(report),
         "report.md": markdown.render(report),
         "claims.tex": latex.claims_table(report),
