@@ -12,19 +12,20 @@ from hyperinterp.ambient import own_settings
 from hyperinterp.arguments import check_arguments
 from hyperinterp.checkpoints import check_like, load_tokenizer, pinned
 from hyperinterp.claims import registry
+from hyperinterp.claims.roles import Kind
 from hyperinterp.claims.running import run
 from hyperinterp.claims.verdict import adjust
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
-from hyperinterp.frequencies import Frequencies
 from hyperinterp.ledger import Ledger, Progress, silent
 from hyperinterp.models import AnyModel, HookedModel, check_given, differing_settings, taken
 from hyperinterp.provenance import facts_of, provenance_of, rounded
 from hyperinterp.report.data import SCHEMA_VERSION, Provenance
 from hyperinterp.report.schema import Report
+from hyperinterp.roles import checkpoints, given_roles, read_texts, with_known_training
 from hyperinterp.sizes import PRESETS, Sizes
 from hyperinterp.study import Study
-from hyperinterp.text import Passages, as_corpus, as_passages, builtin_passages, check_chat
+from hyperinterp.text import as_passages, builtin_passages, check_chat
 from hyperinterp.training_curve.result import read_curve
 
 
@@ -49,10 +50,6 @@ def compare(
     subfolder: str | None = None,
     fitted_subfolder: str | None = None,
     prompts: Any = None,
-    control: AnyModel | None = None,
-    late_stage: AnyModel | Sequence[AnyModel] = (),
-    train_data: Any = None,
-    frequencies: Frequencies | None = None,
     claims: str | Sequence[str] | None = None,
     preset: str = "default",
     sizes: Sizes | None = None,
@@ -64,12 +61,12 @@ def compare(
     like: str | Path | None = None,
     progress: Progress = silent,
     processes: Processes = ALONE,
-    corpus: Any = None,
     partial: str | Path | None = None,
     split: str | None = None,
     column: str | None = None,
     chat: str = "auto",
     tokenizer: str | Path | PreTrainedTokenizerBase | None = None,
+    **roles: Any,
 ) -> Report:
     """Measure what changed from `base` to `fitted` and judge every claim that can be tested.
 
@@ -85,13 +82,7 @@ def compare(
         fitted_subfolder: the same for `fitted`.
         prompts: held-out passages, in any form that `as_passages` takes; the built-in fiction by
             default.
-        control: the same recipe stopped at the least validation loss (C9).
-        late_stage: twins trained in the last blocks only (C7): one, or a list.
-        train_data: the passages `fitted` was trained on (C8), likewise. When not given and the
-            checkpoint says that it was trained on the built-in fiction, that is taken.
-        frequencies: how often each token occurs in a corpus, for the frequency classes of C4; by
-            default the tokens of the held-out and training passages are counted.
-        claims: ids such as "C1,C5"; all by default.
+        claims: ids or slugs, separated by commas; all by default.
         preset: "quick", "default" or "full"; see `hyperinterp.sizes.PRESETS`.
         sizes: sizes of your own instead of a preset's.
         seed: seeds splits, samples and random controls; 0 to 4294967295.
@@ -104,18 +95,21 @@ def compare(
         progress: told of work done.
         processes: the processes that share the work, all of which make this call and get the
             same report; see `hyperinterp.distributed.join`.
-        corpus: text of any length, streamed, that the geometry of C5 is measured on: a `Corpus`,
-            or anything that `as_passages` takes; all other figures come from `prompts`. Not read
-            where C5 is not asked for.
         partial: folder that keeps the sums over the corpus on the way; the same call goes on
             from them after a kill, and removes them when it ends.
-        split: of `prompts`, `train_data` and `corpus`; see `as_passages`.
+        split: of `prompts` and of all texts in roles; see `as_passages`.
         column: their field of text; see `as_passages`.
         chat: "auto" puts conversations into the chat template, "on" plain texts too, as what a
             user says; "off" reads text as it is and refuses conversations. The template is the
             base's, or the fitted model's where the base has none, for all models.
         tokenizer: reads the text for all models in place of their own: a tokenizer, or the name of
             a checkpoint that has it.
+        roles: further checkpoints, texts and counts, each under the name of a role that a claim
+            declares, as `hyperinterp compare --help` lists them: a model, or a list of them where
+            several may be given; texts in any form that `as_passages` takes; a `Corpus` or the
+            like; what `read_frequencies` returns. A corpus is not read where no claim that is
+            measured on it is asked for. Where the training text is not given and `fitted` says that
+            it was trained on the built-in fiction, that is taken.
 
     Returns:
         The report; nothing is written.
@@ -130,9 +124,10 @@ def compare(
     fitted = pinned(fitted, fitted_revision, fitted_subfolder)
     wanted = registry.chosen(claims)
     runs = {name for spec in wanted for name in spec.runs}
+    given = given_roles(registry.roles(), roles)
     check_arguments(
-        frequencies=frequencies, sizes=sizes, preset=preset, partial=partial, progress=progress,
-        processes=processes, seed=seed, batch_size=batch_size,
+        sizes=sizes, preset=preset, partial=partial, progress=progress, processes=processes,
+        seed=seed, batch_size=batch_size,
     )  # fmt: skip
     chosen = sizes or sizes_of(preset)
     check_chat(chat)
@@ -140,28 +135,29 @@ def compare(
     held_out = builtin_passages("heldout")
     if prompts is not None:
         held_out = as_passages(prompts, limit=chosen.prompts, what="prompts", **fields)
-    if train_data is not None:
-        train_data = as_passages(train_data, what="train_data", **fields)
-    unread = corpus is not None and not any(spec.corpus for spec in wanted)
-    streamed = None if corpus is None or unread else as_corpus(corpus, **fields)
+    unread = not any(spec.corpus for spec in wanted)
+    dropped = {role for role in given if role.kind is Kind.CORPUS and unread}
+    texts = read_texts({role: it for role, it in given.items() if role not in dropped}, **fields)
     if device_map is not None and processes.size > 1:
         raise InputRefused(
             "device map: expected one process, which drives all devices, found "
             f"{processes.size}; start it without a launcher"
         )
-    twins = late_stage if isinstance(late_stage, list | tuple) else (late_stage,)
-    check_like(like, base, fitted, control, *twins)
+    named = {"base": base, "fitted": fitted, **checkpoints(given, Kind.CHECKPOINT)}
+    readers = checkpoints(given, Kind.READER)
+    check_like(like, *named.values(), *readers.values())
+    for role, model in (*named.items(), *readers.items()):
+        check_given(model, role)
     options: dict[str, Any] = {
         "dtype": dtype, "device": device, "device_map": device_map, "like": like,
     }  # fmt: skip
     reader = None if tokenizer is None else load_tokenizer(tokenizer)
-    loaded = _load_all(base, fitted, control, twins, options, progress)
+    loaded = _load_all(named, readers, options, progress)
     load_seconds = time.perf_counter() - start
-    first, second, third, twins = loaded
+    models = {role: loaded[role] for role in named}
     if reader is not None:
-        first, second = first.reading_with(reader), second.reading_with(reader)
-        third = None if third is None else third.reading_with(reader)
-        twins = tuple(twin.reading_with(reader) for twin in twins)
+        models = {role: model.reading_with(reader) for role, model in models.items()}
+    first, second = models.pop("base"), models.pop("fitted")
     study = Study(
         base=first,
         fitted=second,
@@ -169,24 +165,21 @@ def compare(
         sizes=chosen,
         seed=seed,
         batch_size=batch_size,
-        control=third,
-        late_stage=twins,
-        training=known_training(second) if train_data is None else train_data,
-        frequencies=frequencies,
+        roles=models | with_known_training(texts, second),
+        readers={role: loaded[role] for role in readers},
         geometry="moments" in runs,
         lens="followed" in runs,
         ledger=Ledger(progress),
         processes=processes,
-        corpus=streamed,
-        partial=None if partial is None or unread else Path(partial),
+        partial=None if partial is None or dropped else Path(partial),
         chat=chat,
     )
-    if unread:
+    if dropped:
         study.ledger.warnings.append(
             "The corpus was not read: no claim that is measured on it was asked for."
         )
-    study.ledger.warn(*registry.faults().values())
     specs = registry.every_claim()
+    study.ledger.warn(*registry.faults().values())
     found = run(study, specs, wanted)
     training_curve = read_curve(second.name)
     if training_curve is None:
@@ -198,9 +191,7 @@ def compare(
         study.kept_sums.remove()
     return Report(
         schema_version=SCHEMA_VERSION,
-        claims=adjust(
-            {spec.id: found.claims[spec.id] for spec in registry.by_id(registry.every_claim())}
-        ),
+        claims=adjust({spec.id: found.claims[spec.id] for spec in registry.by_id(specs)}),
         provenance=replace(provenance, wall_seconds=rounded(seconds)),
         results=found.results,
         training_curve=training_curve,
@@ -209,45 +200,26 @@ def compare(
 
 
 def _load_all(
-    base: AnyModel,
-    fitted: AnyModel,
-    control: AnyModel | None,
-    late_stage: Sequence[AnyModel],
+    named: Mapping[str, AnyModel],
+    readers: Mapping[str, AnyModel],
     options: dict[str, Any],
     progress: Progress,
-) -> tuple[HookedModel, HookedModel, HookedModel | None, tuple[HookedModel, ...]]:
-    roles = {"base": base, "fitted": fitted} | ({} if control is None else {"control": control})
-    roles |= {f"late-stage {number}": twin for number, twin in enumerate(late_stage)}
-    for role, given in roles.items():
-        check_given(given, role)
+) -> dict[str, HookedModel]:
+    """Every model by role; adapters go on the base, those of readers on the base they name."""
     found: dict[str, HookedModel] = {}
-    for done, (role, given) in enumerate(roles.items()):
-        progress("loading checkpoints", done, len(roles))
-        on = None if not found else base if isinstance(base, str | Path) else found["base"]
+    every = {**named, **readers}
+    for done, (role, given) in enumerate(every.items()):
+        progress("loading checkpoints", done, len(every))
+        on = named["base"] if isinstance(named["base"], str | Path) else found.get("base")
+        on = None if role == "base" or role in readers else on
         found[role] = taken(given, role, base=on, **options)
-    progress("loading checkpoints", len(roles), len(roles))
-    first, second, third = found.pop("base"), found.pop("fitted"), found.pop("control", None)
-    return first, second, third, tuple(found.values())
-
-
-def known_training(fitted: HookedModel) -> Passages | None:
-    """The built-in passages, when the checkpoint says that it was trained on just those."""
-    data = fitted.provenance.get("data")
-    if not isinstance(data, dict):
-        return None
-    passages, said = builtin_passages("train"), data.get("passages")
-    counts = {len(passages), said if isinstance(said, int) else 0}
-    for count in counts:
-        if 0 < count <= len(passages) and passages.head(count).sha256 == data.get("sha256"):
-            return passages.head(count)
-    return None
+    progress("loading checkpoints", len(every), len(every))
+    return found
 
 
 def _provenance(study: Study, preset: str, seed: int) -> Provenance:
-    checkpoints = [facts_of(study.base, "base"), facts_of(study.fitted, "fitted")]
-    if study.control is not None:
-        checkpoints.append(facts_of(study.control, "control"))
-    checkpoints += [facts_of(twin, "late-stage") for twin in study.late_stage]
+    models = study.models | study.readers
+    checkpoints = [facts_of(model, role.partition(" ")[0]) for role, model in models.items()]
     if study.base.fingerprint and study.base.fingerprint == study.fitted.fingerprint:
         same = not any(it.acts.kinds for it in differing_settings(study.base, study.fitted))
         study.ledger.warn(

@@ -1,4 +1,4 @@
-"""A table of token frequencies that the user gives, for the frequency classes of C4."""
+"""A table of token frequencies that the user gives."""
 
 import csv
 import json

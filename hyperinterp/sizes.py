@@ -22,7 +22,7 @@ class Sizes:
         lens_contexts: overridden decisions followed through the depth.
         parts: also measure the geometry of attention and MLP outputs.
         variants: geometry variants with intervals, beside the raw one.
-        control_prompts: prompts of the generated control arms (C2, C3, C6).
+        control_prompts: prompts of the generated control arms.
         seeds: seeds of every sampled arm.
         sweep: temperatures of the diversity-over-entropy curve.
         alphas: factors of the static biases; the generated ones beside 0.
@@ -70,8 +70,8 @@ class Sizes:
             at_least(name, getattr(self, name), 0)
         for variant in each("variants", self.variants, "names"):
             one_of("variants", variant, VARIANTS)
-        for temperature in each("sweep", self.sweep):
-            positive("sweep", temperature)
+        for value in each("sweep", self.sweep):
+            positive("sweep", value)
         for factor in each("alphas", self.alphas):
             positive("alphas", factor, or_zero=True)
 

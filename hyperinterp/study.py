@@ -14,6 +14,7 @@ from torch import Tensor
 
 from hyperinterp.capture import ContextRows, Contexts, PairRun, Partial, over_logits, run_pair
 from hyperinterp.checkpoints import check_place
+from hyperinterp.claims.roles import TRAINING
 from hyperinterp.continuations import Continuations
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused, MismatchedPair
@@ -39,6 +40,8 @@ from hyperinterp.text import (
 from hyperinterp.vocabulary import check_ids, on_shared_tokens, reading_notes, shared_tokens
 
 T = TypeVar("T")
+Given = HookedModel | Passages | Corpus | Frequencies
+"""What stands in a role beside the pair."""
 
 _TRIED = 8  # passages on which two tokenizers are compared
 
@@ -54,15 +57,13 @@ class Study:
         sizes: how much is looked at.
         seed: seeds every random choice.
         batch_size: rows per forward pass; 12 times as many texts are written at once.
-        control: checkpoint for claim C9.
-        late_stage: checkpoints trained in the last blocks only, for claim C7.
-        training: the passages that the fitted model was trained on, for claim C8.
-        frequencies: a table of token frequencies, for the frequency classes of C4.
-        geometry: whether claim C5's moments are taken in the shared run.
-        lens: whether the run for C5's intervals also keeps what claim C4 follows by depth.
+        roles: further checkpoints of the base's kind, texts and counts, by the role that a claim
+            declares; "judge 0", "judge 1" where it may have several.
+        readers: checkpoints of any architecture and vocabulary, by role.
+        geometry: the shared run takes moments.
+        lens: the run for the intervals of the geometry also keeps what is followed by depth.
         ledger: progress, time and notes.
         processes: the processes that share this study's work; each holds all results.
-        corpus: text of any length that claim C5's figures come from, instead of the passages.
         partial: folder for the sums of a corpus on the way, so that a run can go on from them.
         chat: "auto", "on" or "off"; see `hyperinterp.text.Chat`.
         kept_rows: by role and site, rows of the followed decisions; see `analyses.followed`.
@@ -74,40 +75,36 @@ class Study:
     sizes: Sizes = field(default_factory=Sizes)
     seed: int = 0
     batch_size: int = 8
-    control: HookedModel | None = None
-    late_stage: tuple[HookedModel, ...] = ()
-    training: Passages | None = None
-    frequencies: Frequencies | None = None
+    roles: dict[str, Given] = field(default_factory=dict)
+    readers: dict[str, HookedModel] = field(default_factory=dict)
     geometry: bool = True
     lens: bool = True
     ledger: Ledger = field(default_factory=Ledger)
     processes: Processes = ALONE
-    corpus: Corpus | None = None
     partial: Path | None = None
     chat: str = "auto"
     kept_rows: dict[str, dict[Site, ContextRows]] = field(default_factory=dict)
     _made: dict[Callable[["Study"], Any], Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for other in (self.fitted, self.control, *self.late_stage):
-            if other is not None:
+        for name, other in self.models.items():
+            if name != "base":
                 check_pair(self.base, other)
         self.passages = self.passages.head(self.sizes.prompts)
-        for model in self.models.values():
+        for model in (*self.models.values(), *self.readers.values()):
             checked(model)
             self.ledger.warn(*model.notes)
         shared, notes = on_shared_tokens(self.models)
         self.ledger.warn(*notes)
         self._take(shared)
-        if self.frequencies is not None:
-            self.frequencies.of_size(self.base.vocab_size, self.most_rows)
+        if self.counts is not None:
+            self.counts.of_size(self.base.vocab_size, self.most_rows)
         self._check_corpus()
 
     def _take(self, models: dict[str, HookedModel]) -> None:
         """Go on with these models, on the tokens that they share, and tell how they differ."""
         self.base, self.fitted = models["base"], models["fitted"]
-        self.control = models.get("control")
-        self.late_stage = tuple(m for role, m in models.items() if role.startswith("late-stage"))
+        self.roles |= {role: model for role, model in models.items() if role in self.roles}
         texts = self.passages.head(_TRIED).texts
         for model in models.values():
             self.ledger.warn(*settings_notes(self.base, model))
@@ -215,13 +212,35 @@ class Study:
         """Identifier of the passage behind a token row."""
         return self.passages.items[self.contexts_rows.index[row]].id
 
+    def text(self, role: str) -> Passages | None:
+        """The passages in a role; None when there are none."""
+        found = self.roles.get(role)
+        return found if isinstance(found, Passages) else None
+
+    def text_rows(self, role: str) -> TokenRows:
+        """Token rows of the whole passages in a role, without a template.
+
+        Raises:
+            InputRefused: no passages have that role.
+        """
+        passages = self.text(role)
+        if passages is None:
+            raise InputRefused(f"{role}: expected passages, found none; give some with --{role}")
+        rows = tokenise(self.tokenizer, contents(passages, self.template), 1_000_000)
+        check_ids(self.base, max(max(row) for row in rows.rows), passages.origin)
+        return rows
+
+    @property
+    def training(self) -> Passages | None:
+        """The passages that the fitted model was trained on, when they are known."""
+        return self.text(TRAINING.name)
+
     @cached_property
     def training_rows(self) -> TokenRows | None:
         """Token rows of the whole training passages, when they are known; without a template."""
         if self.training is None:
             return None
-        rows = tokenise(self.tokenizer, contents(self.training, self.template), 1_000_000)
-        check_ids(self.base, max(max(row) for row in rows.rows), self.training.origin)
+        rows = self.text_rows(TRAINING.name)
         held_out = self.contexts_rows.rows
         if self.contexts_rows.conversations:  # a template is the same for all
             held_out = tokenise(
@@ -264,6 +283,16 @@ class Study:
         self.ledger.forwards["base over the passages"] += 1
         self.ledger.forwards["fitted over the passages"] += 1
         return run
+
+    @property
+    def counts(self) -> Frequencies | None:
+        """The token frequencies that stand in a role; None without any."""
+        return next((item for item in self.roles.values() if isinstance(item, Frequencies)), None)
+
+    @property
+    def corpus(self) -> Corpus | None:
+        """The text of any length that stands in a role; None without one."""
+        return next((item for item in self.roles.values() if isinstance(item, Corpus)), None)
 
     @cached_property
     def stream(self) -> TokenStream | None:
@@ -340,27 +369,31 @@ class Study:
 
     @property
     def models(self) -> dict[str, HookedModel]:
-        """By role: "base", "fitted", "control", "late-stage 0", "late-stage 1", ..."""
-        found = {"base": self.base, "fitted": self.fitted}
-        if self.control is not None:
-            found["control"] = self.control
-        return found | {f"late-stage {k}": twin for k, twin in enumerate(self.late_stage)}
+        """The pair as "base" and "fitted", and what else is of the base's kind, by role."""
+        given = {role: it for role, it in self.roles.items() if isinstance(it, HookedModel)}
+        return {"base": self.base, "fitted": self.fitted, **given}
 
     def model(self, role: str) -> HookedModel:
-        """The model in a role; see `models`.
+        """The model in a role; see `models` and `readers`.
 
         Raises:
             InputRefused: no checkpoint has that role.
         """
-        if role not in self.models:
-            raise InputRefused(f"{role}: expected a checkpoint, found none; give one in that role")
-        return self.models[role]
+        found = self.models | self.readers
+        if role not in found:
+            raise InputRefused(f"{role}: expected a checkpoint, found none; give one with --{role}")
+        return found[role]
+
+    def named(self, role: str) -> tuple[str, ...]:
+        """What everything in a role goes by: ("judge 0", "judge 1") where it may have several."""
+        names = (*self.models, *self.readers, *self.roles)
+        return tuple(dict.fromkeys(name for name in names if name.partition(" ")[0] == role))
 
     def given(self, role: str) -> bool:
         """Return True when a checkpoint or text of this role was given."""
-        if role == "training text":
-            return bool(self.training_rows)
-        return any(name == role or name.startswith(f"{role} ") for name in self.models)
+        if self.text(role) is not None:
+            return bool(self.training_rows if role == TRAINING.name else self.text_rows(role))
+        return bool(self.named(role))
 
     @cached_property
     def texts(self) -> Continuations:

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,16 @@ def module_name(path: Path, root: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def absolute(node: ast.ImportFrom, package: str) -> str:
+    """The module that `from ... import` names, seen from inside a package."""
+    base = node.module or ""
+    if not node.level:
+        return base
+    parents = package.split(".")
+    parents = parents[: len(parents) - node.level + 1]
+    return ".".join([*parents, base] if base else parents)
+
+
 def imports(path: Path, module: str) -> list[str]:
     """Every absolute module that a file imports, also inside functions."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
@@ -51,11 +62,7 @@ def imports(path: Path, module: str) -> list[str]:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = package.split(".")
-                parents = parents[: len(parents) - node.level + 1]
-                base = ".".join([*parents, base] if base else parents)
+            base = absolute(node, package)
             names.append(base)
             names += [f"{base}.{alias.name}" for alias in node.names]
     return names
@@ -108,6 +115,172 @@ def test_a_planted_violation_is_found(tmp_path: Path, path: str, line: str) -> N
     planted.parent.mkdir(parents=True)
     planted.write_text(line + "\n")
     assert len(violations(tmp_path)) >= 1
+
+
+def graph(root: Path) -> dict[str, set[str]]:
+    """Who imports whom below `root`: inside functions and for type checkers too."""
+    files = {
+        module_name(path, root): path
+        for package in ("hyperinterp", "probes")
+        for path in root.glob(f"{package}/**/*.py")
+    }
+    found = {}
+    for module, path in files.items():
+        names = set(imports(path, module))
+        # `from package import module` imports the module; of its package it needs nothing more.
+        parents = {name.rpartition(".")[0] for name in names if name in files}
+        wanted = {name for name in names if name in files}
+        found[module] = wanted - {module} - (parents & _only_parents(path, module, files))
+    return found
+
+
+def _only_parents(path: Path, module: str, files: dict[str, Path]) -> set[str]:
+    """Packages that a file names only to reach modules inside them."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    needed, reached = set(), set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            needed |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = absolute(node, package)
+            inside = [alias for alias in node.names if f"{base}.{alias.name}" in files]
+            (reached if len(inside) == len(node.names) else needed).add(base)
+    return reached - needed
+
+
+def circle(root: Path) -> list[str]:
+    """Return the modules of one import circle below `root`; none where there is none."""
+    try:
+        list(TopologicalSorter(graph(root)).static_order())
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    assert circle(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from hyperinterp.b import name",
+        "def f():\n    from hyperinterp import b",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import hyperinterp.b",
+        "from . import b",
+    ],
+)
+def test_a_planted_circle_is_found(tmp_path: Path, line: str) -> None:
+    planted = tmp_path / "hyperinterp"
+    planted.mkdir()
+    (planted / "__init__.py").write_text("")
+    (planted / "a.py").write_text(line + "\n")
+    (planted / "b.py").write_text("def g():\n    from hyperinterp.a import f\n")
+    assert {"hyperinterp.a", "hyperinterp.b"} <= set(circle(tmp_path))
+    (planted / "b.py").write_text("import os\n")
+    assert circle(tmp_path) == []
+
+
+OTHERS_WORDS = {
+    "control": {
+        "training",
+        "cli",
+        "report",
+    },  # a checkpoint that a run keeps
+    "last_block": {"report", "cli", "analyses"},  # of a trace: the measure at the last block
+    "temperature": {"generation", "analyses", "models"},  # of sampling
+}
+"""Slugs that are also words of another part, and the folders in which they mean that."""
+
+
+def own_names(root: Path) -> tuple[set[str], set[str], set[str]]:
+    """What only claims have: ids and result classes; slugs; fields that no other code has."""
+    names, slugs, members, common = set(), set(), set(), set()
+    for path in (*root.glob("hyperinterp/**/*.py"), *root.glob("probes/**/*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not of_a_claim(path, root):
+                common |= _names(node)
+            elif isinstance(node, ast.keyword) and path.name == "__init__.py":
+                value = node.value.value if isinstance(node.value, ast.Constant) else None
+                {"id": names, "result": names, "slug": slugs}.get(str(node.arg), set()).add(value)
+            elif isinstance(node, ast.AnnAssign) and path.name == "result.py":
+                members.add(getattr(node.target, "id", ""))
+    return {str(name) for name in names}, {str(name) for name in slugs}, members - common
+
+
+def of_a_claim(path: Path, root: Path) -> bool:
+    """Return True for a file in the folder of a claim."""
+    parts = path.relative_to(root).parts
+    return parts[1] == "claims" and len(parts) > 3
+
+
+def _names(node: ast.AST) -> set[str]:
+    """What a piece of code calls something of its own."""
+    if isinstance(node, ast.arg):
+        return {node.arg}
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        return {node.id}
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    return set()
+
+
+def told(root: Path) -> list[str]:
+    """Every place outside the claims' folders that names a claim's id, slug, class or field.
+
+    The registry's list names the folders: imports and what is read from them are left out there.
+    """
+    names, slugs, members = own_names(root)
+    pattern = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, names)) or '(?!)'})(?!\w)")
+    found = []
+    for path in sorted(root.glob("hyperinterp/**/*.py")):
+        parts = path.relative_to(root).parts
+        if of_a_claim(path, root):
+            continue
+        listing = parts[1:] == ("claims", "registry.py")
+        mine = {slug for slug in slugs if parts[1] not in OTHERS_WORDS.get(slug, ())}
+        quoted = re.compile(
+            rf"^({'|'.join(mine) or '(?!)'})$|[\"'`]({'|'.join(mine) or '(?!)'})[\"'`]"
+        )
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = node.value if isinstance(node, ast.Constant) else None
+            said = isinstance(text, str) and (
+                pattern.search(text) or (mine and quoted.search(text))
+            )
+            word = getattr(node, {ast.Name: "id", ast.Attribute: "attr"}.get(type(node), "arg"), "")
+            said = said or (not listing and (word in mine or word in names))
+            if said or (isinstance(node, ast.Attribute) and word in members):
+                found.append(f"{path.name}:{node.lineno}: {str(text or word)[:60]!r}")
+    return found
+
+
+def test_only_the_folder_of_a_claim_knows_its_names() -> None:
+    assert told(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '"""For claim C9."""',
+        '"""Draws `tallness`."""',
+        "def f(report): return report.tallness",
+        'def f(results): return results["tallness"]',
+        "def f(tallness): return 1",
+        "def f(item): return item.inches",
+        "def f(item): return isinstance(item, TallResult)",
+    ],
+)
+def test_a_named_claim_is_found(tmp_path: Path, line: str) -> None:
+    folder = tmp_path / "hyperinterp" / "claims" / "tallness"
+    folder.mkdir(parents=True)
+    spec = 'CLAIM = ClaimSpec(id="C9", slug="tallness", result="TallResult")\n'
+    (folder / "__init__.py").write_text(spec)
+    (folder / "result.py").write_text("class TallResult:\n    inches: float\n    tall: int\n")
+    stray = tmp_path / "hyperinterp" / "stray.py"
+    stray.write_text("import os\ntall = 1\n")
+    assert told(tmp_path) == []
+    stray.write_text(line + "\n")
+    assert len(told(tmp_path)) == 1
 
 
 def run_python(code: str) -> str:

@@ -1,4 +1,4 @@
-"""Figures of further checkpoints beside the base, shared by C6, C7 and C9."""
+"""Figures of further checkpoints beside the base."""
 
 from dataclasses import dataclass
 

@@ -2,12 +2,21 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 
 from hyperinterp.claims.spec import ClaimSpec
 
 GROUP = "hyperinterp.claims"
 """Entry points under which other packages name their `ClaimSpec`s."""
+
+ARGUMENTS = frozenset({
+    "base", "batch_size", "chat", "claims", "column", "device", "device_map", "dtype", "figures",
+    "fitted", "fitted_revision", "fitted_subfolder", "force", "json", "like", "max_tokens", "out",
+    "partial", "preset", "processes", "progress", "prompts", "quick", "revision", "roles", "seed",
+    "sizes", "split", "subfolder", "tokenizer",
+})  # fmt: skip
+"""Arguments and options of a comparison, so that no role can be named like one."""
 
 RESERVED = frozenset({
     "absent", "broken", "claims", "conditions", "from_json", "plot", "provenance", "read",
@@ -58,6 +67,12 @@ def _check(spec: ClaimSpec, known: list[ClaimSpec]) -> None:
     for other in known:
         if taken := _names(spec) & _names(other):
             raise ValueError(f"{min(taken)!r} is a name of the claim {other.id} ({other.slug})")
+    taken = {role.name: replace(role, optional=False) for it in known for role in it.roles}
+    for role in spec.roles:
+        if not re.fullmatch("[a-z][a-z0-9]*(-[a-z0-9]+)*", role.name) or role.keyword in ARGUMENTS:
+            raise ValueError(f"role: expected a free name with hyphens, found {role.name!r}")
+        if taken.get(role.name, same := replace(role, optional=False)) != same:
+            raise ValueError(f"role: {role.name!r} is another role of another claim")
     if not spec.rule.criteria:
         raise ValueError("rule: expected at least one criterion, found none")
     _ = spec.result_type

@@ -15,6 +15,7 @@ from hyperinterp.claims import (
     temperature,
 )
 from hyperinterp.claims.installed import installed_claims
+from hyperinterp.claims.roles import Kind, Role
 from hyperinterp.claims.spec import ClaimSpec
 from hyperinterp.errors import InputRefused
 from hyperinterp.ranges import of_kind
@@ -47,6 +48,28 @@ def every_claim() -> tuple[ClaimSpec, ...]:
 def faults() -> dict[str, str]:
     """Return why claims of other packages were left out, by the names of their entry points."""
     return _installed()[1]
+
+
+def roles() -> tuple[Role, ...]:
+    """Return every role that a claim declares: checkpoints, then texts, then counts."""
+    found: dict[str, Role] = {}
+    for spec in by_id(every_claim()):
+        for role in spec.roles:
+            known = found.setdefault(role.name, role)
+            if known.optional and not role.optional:
+                found[role.name] = role
+    order = list(Kind)
+    return tuple(sorted(found.values(), key=lambda role: (order.index(role.kind), role.several)))
+
+
+def needing(role: Role) -> str:
+    """Return the ids of the claims that need what stands in a role, or take it where given."""
+    return ", ".join(
+        spec.id
+        for spec in by_id(every_claim())
+        for item in spec.roles
+        if item.name == role.name and item.optional == role.optional
+    )
 
 
 def chosen(names: str | Sequence[str] | None) -> tuple[ClaimSpec, ...]:

@@ -38,7 +38,7 @@ def lacking(spec: ClaimSpec, study: Study) -> str:
     rows = len(study.contexts_rows)
     if rows < 2:
         return f"needs at least 2 held-out prompts, found {rows}."
-    if not all(study.given(role.name) for role in spec.roles):
+    if not all(study.given(role.name) for role in spec.roles if not role.optional):
         return f"needs {spec.needs}."
     stream = study.stream if spec.corpus else None
     measured = rows if stream is None else len(stream)

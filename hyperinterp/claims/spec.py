@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from hyperinterp.brief import Brief, rounded
+from hyperinterp.claims.roles import Kind, Role
 
 
 class Verdict(StrEnum):
@@ -186,21 +187,6 @@ class Beaten:
 
 
 @dataclass(frozen=True)
-class Role:
-    """A checkpoint or text beside the pair that a claim needs.
-
-    Attributes:
-        name: as in `CheckpointFacts.role`, e.g. "late-stage".
-        option: what gives it on the command line, e.g. "--late-stage CKPT".
-        words: what it is, for the help of that option.
-    """
-
-    name: str
-    option: str
-    words: str
-
-
-@dataclass(frozen=True)
 class Section:
     """A further section of a claim on the page, beside its own.
 
@@ -227,17 +213,17 @@ class ClaimSpec:
     `caveat`, `notes`). They are imported when they are needed.
 
     Attributes:
-        id: short name in tables, e.g. "C5".
-        slug: name of its result in a report, e.g. "expansion".
+        id: short name in tables: a capital, then letters or digits.
+        slug: name of its result in a report: a lower-case identifier.
         title: heading of its section.
         question: what the section asks.
         rule: what is claimed, and what has to hold for it.
         needs: what has to be given to test it, in words.
         package: the folder, as a dotted name: `__name__` of its `__init__.py`.
         result: name of the class in `result.py` that `measure` returns.
-        roles: checkpoints and texts that it needs beside the pair.
+        roles: checkpoints and texts beside the pair that it needs or takes; measured on the corpus
+            where a role is one and it is given.
         least_prompts: fewest held-out prompts that it can be tested on.
-        corpus: it is measured on the corpus, where one is given.
         runs: shared runs that are made, or made wider, for it: "moments" or "followed".
         sections: further sections on the page.
         first: the further sections stand before the claim's own.
@@ -253,10 +239,14 @@ class ClaimSpec:
     result: str
     roles: tuple[Role, ...] = ()
     least_prompts: int = 2
-    corpus: bool = False
     runs: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()
     first: bool = False
+
+    @property
+    def corpus(self) -> bool:
+        """It is measured on the corpus, where one is given."""
+        return any(role.kind is Kind.CORPUS for role in self.roles)
 
     def part(self, module: str, name: str) -> Any:
         """Something of the claim's folder, by the names of the module and the thing.

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,8 +29,8 @@ from hyperinterp.cli.options import (
     formats,
     refuse_launcher,
     refuse_taken,
-    streamed,
 )
+from hyperinterp.cli.roles import read_roles, text_roles, with_roles
 from hyperinterp.cli.trace_command import trace
 from hyperinterp.cli.train_command import train
 
@@ -65,6 +65,7 @@ def _root(
 
 
 @app.command()
+@with_roles(registry.roles())
 def compare(
     base: Annotated[str, typer.Argument(help="The checkpoint before.")],
     fitted: Annotated[str, typer.Argument(help="The checkpoint after; an adapter goes on BASE.")],
@@ -78,18 +79,8 @@ def compare(
         typer.Option(help="Folder of BASE inside it; also as NAME:FOLDER for a Hugging Face id."),
     ] = None,
     fitted_subfolder: Annotated[str | None, typer.Option(help="The same for FITTED.")] = None,
-    control: Annotated[
-        str | None, typer.Option(help="Same recipe stopped at the least validation loss (C9).")
-    ] = None,
-    late_stage: Annotated[
-        list[str] | None,
-        typer.Option(help="Twin trained in the last blocks only (C7); may be repeated."),
-    ] = None,
     tokenizer: Tokenizer = None,
     prompts: Prompts = None,
-    corpus: Annotated[
-        str | None, typer.Option(help="Text of any length for the geometry of C5, streamed.")
-    ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(help="Tokens read of --corpus at most; all by default.")
     ] = None,
@@ -97,15 +88,9 @@ def compare(
         Path | None,
         typer.Option(help="Folder for sums over --corpus on the way; a rerun goes on from them."),
     ] = None,
-    train_data: Annotated[
-        str | None, typer.Option(help="Passages FITTED was trained on (C8), likewise.")
-    ] = None,
     column: Column = None,
     split: Split = None,
     chat: Chat = "auto",
-    frequencies: Annotated[
-        Path | None, typer.Option(help="Token frequencies for C4: csv (token_id, count) or json.")
-    ] = None,
     out: Annotated[Path | None, typer.Option(help="Directory for the report.")] = None,
     json: Json = False,
     quick: Annotated[bool, typer.Option("--quick", help="Same as --preset quick.")] = False,
@@ -119,6 +104,7 @@ def compare(
     device_map: DeviceMap = None,
     like: Like = None,
     force: Force = False,
+    **roles: Any,
 ) -> None:
     """Measure what changed from BASE to FITTED and give a verdict for each claim."""
     from hyperinterp.cli.progress import Reporter
@@ -130,7 +116,6 @@ def compare(
     with Reporter(quiet=not processes.first) as reporter:
         from hyperinterp.compare import compare as run
         from hyperinterp.compare import sizes_of
-        from hyperinterp.frequencies import read_frequencies
         from hyperinterp.report import export
         from hyperinterp.report.writing import check_report
 
@@ -142,11 +127,10 @@ def compare(
             processes.by_first(lambda: check_report(out, kinds, force=force))
         registry.chosen(claims)
         limit = sizes_of(name).prompts
-        texts = Texts.of(column, split, "prompts", "train-data", "corpus")
+        known = registry.roles()
+        texts = Texts.of(column, split, "prompts", *text_roles(known))
         held_out = texts.read("prompts", prompts, limit)
-        text = streamed(corpus, max_tokens, partial, texts)
-        trained_on = texts.read("train-data", train_data)
-        table = read_frequencies(frequencies) if frequencies else None
+        read = read_roles(known, roles, texts, max_tokens, partial)
         report = run(
             base,
             fitted,
@@ -155,10 +139,6 @@ def compare(
             subfolder=subfolder,
             fitted_subfolder=fitted_subfolder,
             prompts=held_out,
-            control=control,
-            late_stage=tuple(late_stage or ()),
-            train_data=trained_on,
-            frequencies=table,
             claims=claims,
             preset=name,
             seed=seed,
@@ -169,10 +149,10 @@ def compare(
             like=like,
             progress=reporter,
             processes=processes,
-            corpus=text,
             partial=partial,
             chat=chat,
             tokenizer=tokenizer,
+            **read,
         )
     leave(processes)
     if not processes.first:

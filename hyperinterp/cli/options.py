@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from hyperinterp.text import Corpus, Passages
+    from hyperinterp.text import Passages
 
 Device = Annotated[
     str,
@@ -120,7 +120,7 @@ SaveAt = Annotated[
 ]
 SaveEpochs = Annotated[str, typer.Option(help="Epochs that leave a checkpoint, e.g. 1,2,5,10.")]
 KeepControl = Annotated[
-    bool, typer.Option("--control", help="Keep the checkpoint of least held-out loss (C9).")
+    bool, typer.Option("--control", help="Keep the checkpoint of least held-out loss.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 ReportTo = Annotated[str, typer.Option(help="none, tensorboard, wandb, trackio.")]
@@ -236,22 +236,3 @@ class Texts:
         return as_passages(
             given, split=self.split[text], column=self.column[text], limit=limit, what=f"--{text}"
         )
-
-
-def streamed(
-    corpus: str | None, max_tokens: int | None, partial: Path | None, texts: Texts
-) -> "Corpus | None":
-    """The corpus of --corpus and --max-tokens; None without one.
-
-    Raises:
-        InputRefused: --max-tokens or --partial without --corpus, or a number below 1.
-    """
-    from hyperinterp.errors import InputRefused
-    from hyperinterp.text import Corpus
-
-    if corpus is not None:
-        return Corpus(corpus, max_tokens, texts.split["corpus"], texts.column["corpus"])
-    for option, given in (("--max-tokens", max_tokens), ("--partial", partial)):
-        if given is not None:
-            raise InputRefused(f"{option}: expected --corpus beside it, found none")
-    return None

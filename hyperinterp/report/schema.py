@@ -107,7 +107,7 @@ class Report(ReportData):
         """Return a result by its slug; it has `.plot()`, `.to_frame()` and a table for notebooks.
 
         Args:
-            name: its slug, e.g. "expansion", or "training_curve".
+            name: its slug, or "training_curve".
 
         Raises:
             InputRefused: no such result, or it is not in this report, with the reason.
@@ -121,7 +121,7 @@ class Report(ReportData):
         return found
 
     def plot(self, name: str, figure: str | None = None, **choices: str) -> "go.Figure":
-        """Draw one figure, e.g. `report.plot("expansion", "profile", measure="d90")`.
+        """Draw one figure of a result: the main one when no figure is named.
 
         Args:
             name: slug of the result.
@@ -137,7 +137,7 @@ class Report(ReportData):
         """Return one table as a pandas DataFrame; the claims when no name is given.
 
         Args:
-            name: "claims", "conditions" or a slug, e.g. "expansion".
+            name: "claims", "conditions" or a slug.
             table: which of the result's tables; the main one when no name is given.
 
         Raises:

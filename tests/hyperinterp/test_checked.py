@@ -84,7 +84,8 @@ def test_every_model_of_a_study_and_of_a_trace_is_checked_once(monkeypatch):
         for seed in (0, 1, 2, 3)
     ]
     base, fitted, control, twin = held
-    study = Study(base, fitted, TEXTS, sizes=SIZES, control=control, late_stage=(twin, base))
+    roles = {"control": control, "late-stage 0": twin, "late-stage 1": base}
+    study = Study(base, fitted, TEXTS, sizes=SIZES, roles=roles)
     assert counted == ["0", "1", "2", "3"]
     other = HookedModel(make_hf("llama", 4), word_tokenizer(), name="4")
     side(study, study.admitted(other), "checkpoint")

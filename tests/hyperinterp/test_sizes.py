@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from hyperinterp.compare import compare, known_training
+from hyperinterp.compare import compare
 from hyperinterp.errors import InputRefused
 from hyperinterp.generation import continue_text
 from hyperinterp.models import HookedModel
+from hyperinterp.roles import known_training
 from hyperinterp.sizes import PRESETS, Sizes
 from hyperinterp.text import Passages
 from hyperinterp.tracing import TRACE_PRESETS, trace

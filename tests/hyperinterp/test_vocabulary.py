@@ -193,7 +193,7 @@ def test_a_table_of_counts_may_name_tokens_that_are_left_out():
     table = Frequencies({3: 5, WORDS: 2})
     study = Study(
         base=bases()["grown"](), fitted=bases()["plain"](seed=1), passages=passages(),
-        sizes=SIZES, frequencies=table,
+        sizes=SIZES, roles={"frequencies": table},
     )  # fmt: skip
     assert len(table.of_size(study.base.vocab_size, study.most_rows)) == WORDS
     with pytest.raises(InputRefused, match="below 41, found 99"):

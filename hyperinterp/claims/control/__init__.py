@@ -1,6 +1,7 @@
 """C9: does the fitted model gain more than the control checkpoint?"""
 
-from hyperinterp.claims.spec import ClaimSpec, Criterion, Role, Rule
+from hyperinterp.claims.roles import Role
+from hyperinterp.claims.spec import ClaimSpec, Criterion, Rule
 
 CLAIM = ClaimSpec(
     id="C9",
@@ -16,5 +17,5 @@ CLAIM = ClaimSpec(
     needs="--control CKPT, the same recipe stopped at the least validation loss",
     package=__name__,
     result="ControlResult",
-    roles=(Role("control", "--control CKPT", "Same recipe stopped at the least validation loss"),),
+    roles=(Role("control", "Same recipe stopped at the least validation loss"),),
 )

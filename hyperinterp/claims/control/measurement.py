@@ -6,7 +6,6 @@ from hyperinterp.analyses.scoring import compared, together, values
 from hyperinterp.capture import run_pair
 from hyperinterp.claims.control.result import ControlResult
 from hyperinterp.claims.spec import Measured, Pair
-from hyperinterp.errors import InputRefused
 from hyperinterp.study import Study
 
 
@@ -17,8 +16,7 @@ def prepare(study: Study) -> None:
 
 def measure(study: Study) -> ControlResult:
     """Measure text and predictions of the control beside the base, and its gap to the fitted."""
-    if study.control is None:
-        raise InputRefused("expected a control checkpoint, found none; name it with --control")
+    control_model = study.model("control")
     written = {role: study.texts.greedy(role) for role in ("base", "fitted", "control")}
     with study.ledger.timed("control"):
         window = study.sizes.window
@@ -32,7 +30,7 @@ def measure(study: Study) -> ControlResult:
         control, fitted = compared(window, written["control"], written["fitted"])
         keep = together(control, fitted)
         gap = mean_of(values(fitted, "ttr", keep) - values(control, "ttr", keep))
-    return ControlResult(study.control.name, pairs, gap)
+    return ControlResult(control_model.name, pairs, gap)
 
 
 def quantities(result: ControlResult) -> dict[str, Measured]:

@@ -1,5 +1,6 @@
 """C5: does the feature space grow most in the last block?"""
 
+from hyperinterp.claims.roles import Kind, Role
 from hyperinterp.claims.spec import ClaimSpec, Criterion, Rule
 
 CLAIM = ClaimSpec(
@@ -20,6 +21,8 @@ CLAIM = ClaimSpec(
     package=__name__,
     result="ExpansionResult",
     least_prompts=8,
-    corpus=True,
+    roles=(
+        Role("corpus", "Text of any length to measure on, streamed", Kind.CORPUS, optional=True),
+    ),
     runs=("moments",),
 )

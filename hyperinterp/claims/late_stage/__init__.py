@@ -1,6 +1,7 @@
 """C7: is training the last blocks enough?"""
 
-from hyperinterp.claims.spec import ClaimSpec, Criterion, Role, Rule
+from hyperinterp.claims.roles import Role
+from hyperinterp.claims.spec import ClaimSpec, Criterion, Rule
 
 CLAIM = ClaimSpec(
     id="C7",
@@ -16,5 +17,5 @@ CLAIM = ClaimSpec(
     needs="--late-stage CKPT, a twin trained in the last blocks only",
     package=__name__,
     result="LateStageResult",
-    roles=(Role("late-stage", "--late-stage CKPT", "Twin trained in the last blocks only"),),
+    roles=(Role("late-stage", "Twin trained in the last blocks only", several=True),),
 )

@@ -33,7 +33,7 @@ def prepare(study: Study) -> None:
 
 def measure(study: Study) -> LateStageResult:
     """Measure every late-stage twin beside base and reference; the first one decides."""
-    if not study.late_stage:
+    if not study.given("late-stage"):
         raise InputRefused(
             "expected a late-stage checkpoint, found none; name it with --late-stage"
         )
@@ -60,7 +60,7 @@ def quantities(result: LateStageResult) -> dict[str, Measured]:
 
 
 def _roles(study: Study) -> list[str]:
-    return ["base", "fitted", *(f"late-stage {index}" for index in range(len(study.late_stage)))]
+    return ["base", "fitted", *study.named("late-stage")]
 
 
 def _twins(

@@ -1,6 +1,7 @@
 """C8: is the diversity quotation of the training text?"""
 
-from hyperinterp.claims.spec import ClaimSpec, Criterion, Role, Rule
+from hyperinterp.claims.roles import TRAINING
+from hyperinterp.claims.spec import ClaimSpec, Criterion, Rule
 
 CLAIM = ClaimSpec(
     id="C8",
@@ -16,5 +17,5 @@ CLAIM = ClaimSpec(
     needs="--train-data FILE, the passages that the fitted model was trained on",
     package=__name__,
     result="QuotationResult",
-    roles=(Role("training text", "--train-data FILE", "Passages FITTED was trained on"),),
+    roles=(TRAINING,),
 )

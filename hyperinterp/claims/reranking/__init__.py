@@ -1,5 +1,6 @@
 """C4: does it re-order ranks by context, from the deep tail?"""
 
+from hyperinterp.claims.roles import Kind, Role
 from hyperinterp.claims.spec import ClaimSpec, Criterion, Rule, Section
 
 CLAIM = ClaimSpec(
@@ -20,6 +21,14 @@ CLAIM = ClaimSpec(
     needs="two checkpoints and held-out prompts",
     package=__name__,
     result="RerankingResult",
+    roles=(
+        Role(
+            "frequencies",
+            "Token frequencies: csv (token_id, count) or json",
+            Kind.COUNTS,
+            optional=True,
+        ),
+    ),
     runs=("followed",),
     sections=(
         Section(

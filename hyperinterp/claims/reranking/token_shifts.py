@@ -22,9 +22,9 @@ def token_frequencies(study: Study) -> tuple[Tensor, str]:
         InputRefused: the table has not one count per id of the vocabulary.
     """
     size = study.base.vocab_size
-    if study.frequencies is not None:
-        counts = study.frequencies.of_size(size, study.most_rows)
-        return torch.tensor(counts), study.frequencies.origin
+    table = study.counts
+    if table is not None:
+        return torch.tensor(table.of_size(size, study.most_rows)), table.origin
     rows = [*study.contexts_rows.rows]
     source = "tokens of the held-out passages"
     if study.training_rows is not None:

@@ -1,5 +1,6 @@
 """Claims of other packages: one that is installed with pip, and some that break."""
 
+import inspect
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ import pytest
 import hyperinterp as hi
 from hyperinterp.claims import installed as installing
 from hyperinterp.claims import registry
-from hyperinterp.claims.installed import GROUP, RESERVED
+from hyperinterp.claims.installed import ARGUMENTS, GROUP, RESERVED
 from hyperinterp.claims.spec import Verdict
 from hyperinterp.errors import InputRefused
 
@@ -42,12 +43,13 @@ except SystemExit:
 base = hooked(tiny_llama(0), "base")
 texts = [" ".join(f"w{(7 * n + 3 * i) % 151}" for i in range(24)) for n in range(3)]
 report = hi.compare(base, planted_twin(base, "last block", 1), prompts=texts, claims="length",
-                    sizes=FEW)
+                    sizes=FEW, judge=hooked(tiny_llama(5), "another"))
 report.save(out)
 document = json.loads(open(out + "/report.json").read())
 jsonschema.validate(document, json_schema())
 again = hi.Report.read(out)
 print("SEEN", json.dumps({
+    "roles": [item.role for item in report.provenance.checkpoints],
     "verdict": report.claims["T1"].verdict, "last row": list(document["claims"])[-1],
     "json": document["results"]["length"] is not None,
     "schema": "LengthResult" in json_schema()["$defs"], "again": again == report,
@@ -73,8 +75,11 @@ def test_an_installed_claim_is_seen_everywhere(tmp_path: Path) -> None:
         env=os.environ | {"PYTHONPATH": paths, "COLUMNS": "200"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "T1 (length)" in " ".join(done.stdout.split())
+    told = " ".join(done.stdout.split())
+    assert "T1 (length)" in told
+    assert "--judge READER Model whose tokens are counted (T1)." in told
     assert json.loads(done.stdout.rpartition("SEEN ")[2]) == {
+        "roles": ["base", "fitted", "judge"],
         "verdict": "not supported", "last row": "T1", "json": True, "schema": True, "again": True,
         "frame": ["tokens"], "figure": ["lengths"], "page": True, "table": ["length_tokens.csv"],
     }  # fmt: skip
@@ -116,6 +121,8 @@ def installed(tmp_path, monkeypatch):
         (SPEC.replace('"length"', '"to_frame"'), "expected one that a report does not use"),
         (SPEC.replace('"length"', '"my length"'), "slug: expected a lower-case identifier"),
         (SPEC.replace("LengthResult", "OtherResult"), "expected a class OtherResult, found none"),
+        (SPEC.replace('"judge"', '"seed"'), "expected a free name with hyphens, found 'seed'"),
+        (SPEC.replace('"judge"', '"corpus"'), "role: 'corpus' is another role of another claim"),
         (
             SPEC.replace('criteria=(Criterion("gain", "gain in length", 0.0),)', "criteria=()"),
             "expected at least one criterion",
@@ -164,6 +171,19 @@ def test_a_claim_that_breaks_costs_its_own_row(
     assert reason in report.claims["T1"].why
     assert report.claims["C1"].conditions
     assert "T1" in report.to_json()
+
+
+def test_a_role_that_no_claim_declares_is_refused_by_name(words, tiny_pair):
+    with pytest.raises(InputRefused, match=r"one of the roles control, .*, found 'judge'"):
+        hi.compare(*tiny_pair, prompts=words(3), judge=tiny_pair[0])
+
+
+def test_the_arguments_of_a_comparison_are_no_roles():
+    from hyperinterp.cli.app import compare as command
+
+    roles = {role.keyword for role in registry.roles()}
+    own = set(inspect.signature(hi.compare).parameters) | set(inspect.signature(command).parameters)
+    assert own - roles == ARGUMENTS
 
 
 def test_the_names_that_a_report_uses_itself_are_reserved():

@@ -1,5 +1,6 @@
 """T1: are the fitted model's texts longer?"""
 
+from hyperinterp.claims.roles import Kind, Role
 from hyperinterp.claims.spec import ClaimSpec, Criterion, Rule
 
 CLAIM = ClaimSpec(
@@ -16,4 +17,5 @@ CLAIM = ClaimSpec(
     needs="two checkpoints and held-out prompts",
     package=__name__,
     result="LengthResult",
+    roles=(Role("judge", "Model whose tokens are counted", Kind.READER, optional=True),),
 )

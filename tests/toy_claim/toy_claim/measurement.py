@@ -1,7 +1,10 @@
 """Measure T1."""
 
+from collections.abc import Sequence
+
 from hyperinterp.analyses.intervals import pair_of
 from hyperinterp.claims.spec import Measured
+from hyperinterp.models import HookedModel
 from hyperinterp.study import Study
 from toy_claim.result import LengthResult
 
@@ -12,9 +15,15 @@ def prepare(study: Study) -> None:
 
 
 def measure(study: Study) -> LengthResult:
-    """Measure the length of both models' greedy texts."""
+    """Measure the length of both models' greedy texts, in the judge's tokens or the base's."""
+    judge = study.model("judge" if study.given("judge") else "base")
     texts = (study.texts.greedy(role).rows for role in ("base", "fitted"))
-    return LengthResult(pair_of(*([float(len(row)) for row in rows] for rows in texts)))
+    return LengthResult(pair_of(*(_lengths(study, judge, rows) for rows in texts)))
+
+
+def _lengths(study: Study, judge: HookedModel, rows: Sequence[Sequence[int]]) -> list[float]:
+    texts = [study.tokenizer.decode(row) for row in rows]
+    return [float(len(judge.tokenizer(text)["input_ids"])) for text in texts]
 
 
 def quantities(result: LengthResult) -> dict[str, Measured]:

@@ -21,7 +21,7 @@ def study(make_tiny, make_study):
 
 
 def test_a_control_like_the_base_leaves_the_gain_to_hyperfitting(study):
-    study.control = study.base
+    study.roles["control"] = study.base
     block, claim = evaluated(control.CLAIM, study)
     assert claim.verdict is Verdict.SUPPORTED, claim.why
     assert set(block.scores) == {"ttr", "rep_4", "entropy", "heldout_loss", "override_rate"}
@@ -30,7 +30,7 @@ def test_a_control_like_the_base_leaves_the_gain_to_hyperfitting(study):
 
 
 def test_a_control_like_the_fitted_model_takes_the_claim_away(study):
-    study.control = study.fitted
+    study.roles["control"] = study.fitted
     block, claim = evaluated(control.CLAIM, study)
     assert block.gain_gap.value == 0.0
     assert claim.verdict is Verdict.NOT_SUPPORTED
@@ -38,11 +38,11 @@ def test_a_control_like_the_fitted_model_takes_the_claim_away(study):
 
 
 def test_predictions_are_those_of_full_forwards(study, make_tiny):
-    study.control = make_tiny(3)
+    study.roles["control"] = make_tiny(3)
     block, _ = evaluated(control.CLAIM, study)
     rows = torch.tensor(study.contexts_rows.rows)
     where = torch.tensor(chosen_positions(rows.shape[1], 8))
-    ours, theirs = (m.logits(rows)[:, where].double() for m in (study.base, study.control))
+    ours, theirs = (m.logits(rows)[:, where].double() for m in (study.base, study.model("control")))
     for name, side, logits in (("base", "base", ours), ("control", "fitted", theirs)):
         logp = logits.log_softmax(-1)
         entropy, loss = (getattr(block.scores[key], side) for key in ("entropy", "heldout_loss"))

@@ -31,7 +31,7 @@ def study(make_tiny, make_study):
     late.provenance = {
         "config": {"method": "late-stage", "layers": 1}, "trainable": 1234, "epoch_loss": 0.04,
     }  # fmt: skip
-    found.late_stage = (late, _stuck(fitted, "sweep"))
+    found.roles |= {"late-stage 0": late, "late-stage 1": _stuck(fitted, "sweep")}
     return found
 
 
@@ -56,7 +56,8 @@ def test_a_twin_as_diverse_as_the_reference_is_sufficient(study):
 
 
 def test_a_twin_no_better_than_the_base_is_not(study):
-    study.late_stage = study.late_stage[::-1]
+    first, second = (study.model(f"late-stage {number}") for number in (0, 1))
+    study.roles |= {"late-stage 0": second, "late-stage 1": first}
     block, claim = evaluated(late_stage.CLAIM, study)
     assert block.gain_share.value == pytest.approx(0.0)
     assert claim.verdict is Verdict.NOT_SUPPORTED
@@ -65,7 +66,7 @@ def test_a_twin_no_better_than_the_base_is_not(study):
 
 def test_without_a_gain_of_the_reference_there_is_no_share(planted, make_study):
     found = make_study(planted("itself"), contexts_per_prompt=4)
-    found.late_stage = (found.fitted,)
+    found.roles["late-stage 0"] = found.fitted
     block, claim = evaluated(late_stage.CLAIM, found)
     assert "no gain" in block.gain_share.reason
     assert claim.verdict is Verdict.INCONCLUSIVE
@@ -75,7 +76,7 @@ def test_entropy_and_loss_are_those_of_full_forwards(study):
     block, _ = evaluated(late_stage.CLAIM, study)
     rows = torch.tensor(study.contexts_rows.rows)
     where = torch.tensor(chosen_positions(rows.shape[1], 8))
-    for twin, model in zip(block.twins, (study.base, study.fitted, *study.late_stage), strict=True):
+    for twin, model in zip(block.twins, study.models.values(), strict=True):
         logp = model.logits(rows)[:, where].double().log_softmax(-1)
         entropy = -(logp.exp() * logp).sum(-1).mean()
         loss = -logp.gather(-1, rows[:, where + 1, None]).mean()

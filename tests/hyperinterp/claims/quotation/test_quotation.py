@@ -20,7 +20,7 @@ def study(make_tiny, make_study):
 
 
 def test_text_of_the_training_set_is_quotation(study):
-    study.training = _texts(study, study.texts.greedy("fitted").rows)
+    study.roles["train-data"] = _texts(study, study.texts.greedy("fitted").rows)
     block, claim = evaluated(quotation.CLAIM, study)
     assert block.copied_share.fitted.value == 1.0
     assert block.longest_span.fitted.value == study.sizes.new_tokens
@@ -35,7 +35,7 @@ def test_text_of_the_training_set_is_quotation(study):
 
 
 def test_text_that_shares_nothing_is_not(study, words):
-    study.training = words(40, seed=7)
+    study.roles["train-data"] = words(40, seed=7)
     block, claim = evaluated(quotation.CLAIM, study)
     assert block.copied_share.base.value == block.copied_share.fitted.value == 0.0
     assert block.heldout_share.value == 0.0
@@ -48,14 +48,14 @@ def test_text_that_shares_nothing_is_not(study, words):
 
 def test_a_model_with_itself_copies_no_more(planted, make_study):
     study = make_study(planted("itself"))
-    study.training = _texts(study, study.texts.greedy("base").rows[:4])
+    study.roles["train-data"] = _texts(study, study.texts.greedy("base").rows[:4])
     block, _ = evaluated(quotation.CLAIM, study)
     assert block.copied_share.delta.value == 0.0
     assert block.longest_span.delta.value == 0.0
 
 
 def test_held_out_text_in_the_training_text_is_counted_and_warned_of(study):
-    study.training = _texts(study, study.contexts_rows.rows[:4])
+    study.roles["train-data"] = _texts(study, study.contexts_rows.rows[:4])
     block, _ = evaluated(quotation.CLAIM, study)
     assert block.heldout_share.value == pytest.approx(4 / len(study.contexts_rows))
     assert any("8 tokens in a row" in warning for warning in study.ledger.warnings)

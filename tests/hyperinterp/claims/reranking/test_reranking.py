@@ -150,7 +150,9 @@ def test_promoted_tokens_come_with_ranks_and_context(planted, make_study):
 
 def test_a_frequency_table_decides_the_classes(planted, make_study):
     study = make_study(planted("last block"))
-    study.frequencies = Frequencies({token: 1000 + token for token in range(100)}, "a table")
+    study.roles["frequencies"] = Frequencies(
+        {token: 1000 + token for token in range(100)}, "a table"
+    )
     block, _ = evaluated(reranking.CLAIM, study)
     assert block.frequency_source == "a table"
     for shift in (*block.teacher_forced.promoted, *block.teacher_forced.demoted):
@@ -159,6 +161,6 @@ def test_a_frequency_table_decides_the_classes(planted, make_study):
 
 def test_a_frequency_table_of_another_vocabulary_is_refused(planted, make_study):
     study = make_study(planted("last block"))
-    study.frequencies = Frequencies({100_000: 3})
+    study.roles["frequencies"] = Frequencies({100_000: 3})
     with pytest.raises(InputRefused, match="below 151, found 100000"):
         evaluated(reranking.CLAIM, study)
