@@ -3,16 +3,20 @@
 Usage: driver.py JOBS.json RESULTS.json. A job is {"argv": [...]} with, optionally:
 `at`: "module:function:N", where the N-th call is met by SIGINT before it returns;
 `after`: seconds until SIGINT; `stdout`: a file to print to; `cwd`: where to be;
-`env`: variables to set.
+`env`: variables to set; `script`: a Python file to run in place of the command line;
+`processes`: how many processes share the job, as a launcher would start them.
 """
 
 import importlib
 import json
 import os
+import runpy
 import signal
+import socket
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -47,17 +51,21 @@ def in_child(job: dict[str, Any], output: Path, errors: Path) -> None:
         sys.stderr = open(  # noqa: SIM115
             2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False
         )
-        sys.argv = ["hyperinterp", *job["argv"]]
+        sys.argv = [job.get("script", "hyperinterp"), *job["argv"]]
         if "at" in job:
             interrupt_at(job["at"])
         if "after" in job:
             signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
             signal.setitimer(signal.ITIMER_REAL, job["after"])
-        main()
+        if "script" in job:
+            runpy.run_path(job["script"], run_name="__main__")
+            code = 0
+        else:
+            main()
     except SystemExit as left:
         code = left.code if isinstance(left.code, int) else 98
     except BaseException as error:
-        sys.stderr.write(f"Traceback: nobody caught {error!r}\n")
+        sys.stderr.write(f"Traceback: nobody caught {error!r}\n{traceback.format_exc()}")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for stream in (sys.stdout, sys.stderr):
@@ -73,24 +81,32 @@ def main(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for name in ("hyperinterp.compare", "hyperinterp.training", "hyperinterp.cli.training",
                  "transformer_lens", "hyperinterp.report.writing"):  # fmt: skip
         importlib.import_module(name)
-    results = []
-    for job in jobs:
-        folder = Path(tempfile.mkdtemp())
-        output, errors = folder / "out", folder / "err"
-        start = time.monotonic()
+    return [_done(job) for job in jobs]
+
+
+def _done(job: dict[str, Any]) -> dict[str, Any]:
+    folder, start = Path(tempfile.mkdtemp()), time.monotonic()
+    count = job.get("processes", 1)
+    launch = {} if count == 1 else {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1"}
+    if launch:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            launch["MASTER_PORT"] = str(free.getsockname()[1])
+    children = []
+    for rank in range(count):
         child = os.fork()
         if child == 0:
-            in_child(job, output, errors)
-        status = os.waitpid(child, 0)[1]
-        results.append(
-            {
-                "code": os.waitstatus_to_exitcode(status),
-                "stdout": _text(output),
-                "stderr": _text(errors),
-                "seconds": time.monotonic() - start,
-            }
-        )
-    return results
+            mine = launch and {**launch, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+            places = (folder / f"{name}{rank}" for name in ("out", "err"))
+            in_child({**job, "env": {**job.get("env", {}), **mine}}, *places)
+        children.append(child)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    return {
+        "code": next((code for code in codes if code), 0),
+        "stdout": "".join(_text(folder / f"out{rank}") for rank in range(count)),
+        "stderr": "".join(_text(folder / f"err{rank}") for rank in range(count)),
+        "seconds": time.monotonic() - start,
+    }
 
 
 def _text(path: Path) -> str:

@@ -11,8 +11,48 @@ import pytest
 import torch
 
 from hyperinterp.cli.main import explain
+from tests.cli_rows import run_jobs
 
 HYPERINTERP = str(Path(sys.executable).with_name("hyperinterp"))
+REFUSED = [
+    (("compare", "./nowhere", "./nothing"), "nowhere"),
+    (("compare", "smollm2", "./nothing.pt"), "nothing.pt"),
+    (("compare", "smollm2", "smollm2", "--claims", "C12"), "C12"),
+    (("compare", "smollm2", "smollm2", "--preset", "huge"), "huge"),
+    (("compare", "smollm2", "smollm2", "--dtype", "int3"), "int3"),
+    (("compare", "smollm2", "smollm2", "--device", "abacus"), "abacus"),
+    (("compare", "smollm2", "smollm2", "--batch-size", "0"), "batch size"),
+    (("compare", "smollm2", "smollm2", "--prompts", "none.jsonl"), "none.jsonl"),
+    (("train", "smollm2", "--method", "magic", "--out", "x"), "magic"),
+    (("train", "smollm2", "--save-at", "one", "--out", "x"), "save-at"),
+    (("train", "smollm2", "--data", "none.jsonl", "--out", "x"), "none.jsonl"),
+    (("train", "smollm2", "--data", "owner/nothing", "--out", "x"), "owner/nothing"),
+    (("train", "smollm2", "--save-epochs", "1.5", "--out", "x"), "save-epochs"),
+    (("train", "smollm2", "--layers", "few", "--out", "x"), "layers"),
+    (("train", "smollm2", "--layers", "", "--out", "x"), "layers"),
+    (("train", "smollm2", "--seeds", "a,b", "--out", "x"), "seeds"),
+    (("train", "smollm2", "--layers", "1,40", "--out", "x"), "30 blocks"),
+    (("train", "smollm2", "--method", "lora", "--seeds", "0", "--layers", "1,2"), "lora"),
+    (("train", "smollm2", "--schedule", "stairs", "--out", "x"), "stairs"),
+    (("train", "smollm2", "--warmup", "-1", "--out", "x"), "warmup"),
+    (("train", "smollm2", "--weight-decay", "-1", "--out", "x"), "weight_decay"),
+    (("train", "smollm2", "--alpha", "0", "--out", "x"), "alpha"),
+    (("trace", "./nowhere"), "nowhere"),
+    (("trace", "./nowhere", "--preset", "huge"), "nowhere"),
+    (("compare", "smollm2", "smollm2", "--out", "/proc/x"), "/proc/x"),
+    (("compare", "smollm2", "smollm2", "--seed", "4294967296"), "seed"),
+    (("train", "smollm2", "--out", "/proc/x"), "/proc/x"),
+    (("train", "smollm2", "--seeds", "0,1", "--out", "/proc/x"), "/proc/x"),
+    (("trace", "./nowhere", "--out", "/proc/x"), "/proc/x"),
+    (("export", "./nowhere", "/proc/x.pt"), "/proc/x"),
+    (("demo", "--out", "/proc/x"), "/proc/x"),
+    (("demo", "--seed", "-1", "--out", "x"), "seed"),
+    (("inspect", "./nowhere"), "nowhere"),
+    (("export", "./nowhere", "out.pt"), "nowhere"),
+    (("demo", "--preset", "huge", "--out", "x"), "huge"),
+    (("frobnicate",), "frobnicate"),
+]
+"""Bad input of every command, and a word that its refusal has to name."""
 
 
 def run(*arguments):
@@ -26,89 +66,73 @@ def run(*arguments):
     )
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("compare", "./nowhere", "./nothing"), "nowhere"),
-        (("compare", "smollm2", "./nothing.pt"), "nothing.pt"),
-        (("compare", "smollm2", "smollm2", "--claims", "C12"), "C12"),
-        (("compare", "smollm2", "smollm2", "--preset", "huge"), "huge"),
-        (("compare", "smollm2", "smollm2", "--dtype", "int3"), "int3"),
-        (("compare", "smollm2", "smollm2", "--device", "abacus"), "abacus"),
-        (("compare", "smollm2", "smollm2", "--batch-size", "0"), "batch size"),
-        (("compare", "smollm2", "smollm2", "--prompts", "none.jsonl"), "none.jsonl"),
-        (("train", "smollm2", "--method", "magic", "--out", "x"), "magic"),
-        (("train", "smollm2", "--save-at", "one", "--out", "x"), "save-at"),
-        (("train", "smollm2", "--data", "none.jsonl", "--out", "x"), "none.jsonl"),
-        (("train", "smollm2", "--data", "owner/nothing", "--out", "x"), "owner/nothing"),
-        (("train", "smollm2", "--save-epochs", "1.5", "--out", "x"), "save-epochs"),
-        (("train", "smollm2", "--layers", "few", "--out", "x"), "layers"),
-        (("train", "smollm2", "--layers", "", "--out", "x"), "layers"),
-        (("train", "smollm2", "--seeds", "a,b", "--out", "x"), "seeds"),
-        (("train", "smollm2", "--layers", "1,40", "--out", "x"), "30 blocks"),
-        (("train", "smollm2", "--method", "lora", "--seeds", "0", "--layers", "1,2"), "lora"),
-        (("train", "smollm2", "--schedule", "stairs", "--out", "x"), "stairs"),
-        (("train", "smollm2", "--warmup", "-1", "--out", "x"), "warmup"),
-        (("train", "smollm2", "--weight-decay", "-1", "--out", "x"), "weight_decay"),
-        (("train", "smollm2", "--alpha", "0", "--out", "x"), "alpha"),
-        (("trace", "./nowhere"), "nowhere"),
-        (("trace", "./nowhere", "--preset", "huge"), "nowhere"),
-        (("compare", "smollm2", "smollm2", "--out", "/proc/x"), "/proc/x"),
-        (("compare", "smollm2", "smollm2", "--seed", "4294967296"), "seed"),
-        (("train", "smollm2", "--out", "/proc/x"), "/proc/x"),
-        (("train", "smollm2", "--seeds", "0,1", "--out", "/proc/x"), "/proc/x"),
-        (("trace", "./nowhere", "--out", "/proc/x"), "/proc/x"),
-        (("export", "./nowhere", "/proc/x.pt"), "/proc/x"),
-        (("demo", "--out", "/proc/x"), "/proc/x"),
-        (("demo", "--seed", "-1", "--out", "x"), "seed"),
-        (("inspect", "./nowhere"), "nowhere"),
-        (("export", "./nowhere", "out.pt"), "nowhere"),
-        (("demo", "--preset", "huge", "--out", "x"), "huge"),
-        (("frobnicate",), "frobnicate"),
-    ],
-)
-def test_bad_input_is_refused_in_one_line(tmp_path, monkeypatch, arguments, words):
+def all_of(folder, *commands, **variables):
+    """Commands in processes forked from one, each in an empty directory: results by command."""
+    jobs = []
+    for number, arguments in enumerate(commands):
+        place = folder / f"place-{number}"
+        place.mkdir()
+        jobs.append({"argv": list(map(str, arguments)), "cwd": str(place)})
+    found = run_jobs(jobs, folder, **variables)
+    for job, result in zip(jobs, found, strict=True):
+        result["left"] = [path.name for path in Path(job["cwd"]).iterdir()]
+    return dict(zip(commands, found, strict=True))
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    return all_of(tmp_path_factory.mktemp("refused"), *(arguments for arguments, _ in REFUSED))
+
+
+@pytest.mark.parametrize(("arguments", "words"), REFUSED)
+def test_bad_input_is_refused_in_one_line(refused, arguments, words):
+    found = refused[arguments]
+    assert found["code"] == 2, found["stderr"]
+    assert words in found["stderr"]
+    assert "Traceback" not in found["stderr"]
+    assert found["left"] == []
+
+
+def test_the_installed_command_refuses_alike(tmp_path, monkeypatch, refused):
     monkeypatch.chdir(tmp_path)
+    arguments, words = REFUSED[0]
     found = run(*arguments)
-    assert found.returncode == 2, found.stderr
+    assert found.returncode == 2
     assert words in found.stderr
-    assert "Traceback" not in found.stderr
+    assert found.stderr == refused[arguments]["stderr"]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_existing_output_is_refused_before_any_work(tmp_path):
-    (tmp_path / "keep").write_text("mine")
-    for arguments in (
-        ("compare", "smollm2", "smollm2", "--out", tmp_path),
-        ("export", "smollm2", tmp_path / "keep"),
-        ("train", "smollm2", "--out", tmp_path),
-        ("demo", "--out", tmp_path),
-    ):
-        found = run(*arguments)
-        assert found.returncode == 2
-        assert "--force" in found.stderr
-        assert found.stdout == ""
-    assert (tmp_path / "keep").read_text() == "mine"
-    assert len(list(tmp_path.iterdir())) == 1
+    place = tmp_path / "mine"
+    place.mkdir()
+    (place / "keep").write_text("mine")
+    commands = (
+        ("compare", "smollm2", "smollm2", "--out", place),
+        ("export", "smollm2", place / "keep"),
+        ("train", "smollm2", "--out", place),
+        ("demo", "--out", place),
+    )
+    forced = ("compare", "./nowhere", "./nothing", "--out", place, "--force")
+    results = all_of(tmp_path, *commands, forced)
+    found = results.pop(forced)
+    assert found["code"] == 2
+    assert "holds more than a report" in found["stderr"]
+    for found in results.values():
+        assert found["code"] == 2
+        assert "--force" in found["stderr"]
+        assert found["stdout"] == ""
+    assert (place / "keep").read_text() == "mine"
+    assert len(list(place.iterdir())) == 1
 
 
-def test_what_is_not_ours_is_refused_before_any_work(tmp_path):
-    (tmp_path / "keep").write_text("mine")
-    found = run("compare", "./nowhere", "./nothing", "--out", tmp_path, "--force")
-    assert found.returncode == 2
-    assert "holds more than a report" in found.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["keep"]
-
-
-@pytest.mark.parametrize("command", [("trace", "run"), ("export", "model", "x.pt"), ("demo",)])
-def test_a_command_for_one_process_refuses_a_launcher(monkeypatch, tmp_path, command):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RANK", "0")
-    found = run(*command)
-    assert found.returncode == 2
-    assert f"{command[0]}: expected one process, found WORLD_SIZE=2" in found.stderr
-    assert list(tmp_path.iterdir()) == []
+def test_a_command_for_one_process_refuses_a_launcher(tmp_path):
+    commands = [("trace", "run"), ("export", "model", "x.pt"), ("demo",)]
+    found = all_of(tmp_path, *commands, WORLD_SIZE="2", RANK="0")
+    for (command, *_), result in found.items():
+        assert result["code"] == 2
+        assert f"{command}: expected one process, found WORLD_SIZE=2" in result["stderr"]
+        assert result["left"] == []
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
@@ -141,12 +165,11 @@ def test_the_end_of_another_process_is_no_bug_of_this_one(monkeypatch, told):
     assert explain(RuntimeError(told))[1] == 1
 
 
-def test_help_is_there_for_every_command():
-    overview = run("--help")
-    assert overview.returncode == 0
-    for command in ("compare", "train", "trace", "export", "inspect", "demo"):
-        assert command in overview.stdout
-        assert run(command, "--help").returncode == 0
+def test_help_is_there_for_every_command(tmp_path):
+    names = ("compare", "train", "trace", "export", "inspect", "demo")
+    found = all_of(tmp_path, ("--help",), *((name, "--help") for name in names))
+    assert all(result["code"] == 0 for result in found.values())
+    assert all(name in found["--help",]["stdout"] for name in names)
 
 
 @pytest.mark.real

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from hyperinterp.checkpoints import save_checkpoint
+from tests.cli_rows import run_jobs
 from tests.hyperinterp.training.factory import byte_tokenizer, letters, tiny_hf
 
 PROMPTS = 50
@@ -121,14 +122,28 @@ def launched(count: int, *command: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def run(folder: Path, count: int, *, report: bool = True, broken: str = "") -> Path:
-    """Let `count` processes write their sums, and their reports, beside the returned path."""
-    script, out = folder / "script.py", folder / f"by-{count}{broken.replace(' ', '-')}"
-    script.write_text(SCRIPT.replace("BREAK", (BREAK | UNLIKE)[broken]), encoding="utf-8")
-    whole = "report" if report else "sums"
-    done = launched(count, str(script), str(folder), str(out), whole)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return out
+def run(folder: Path, *runs: tuple[int, str], report: bool = True) -> dict[tuple[int, str], Path]:
+    """Let processes write their sums, and their reports, beside the returned paths.
+
+    Args:
+        folder: a pair of `make_pair`.
+        runs: how many processes (0: one that is started plainly) and what is broken in them.
+        report: also write the report of every process.
+    """
+    places, jobs = {}, []
+    for count, broken in runs:
+        name = f"by-{count}{broken.replace(' ', '-')}"
+        script, out = folder / f"{name}.py", folder / name
+        script.write_text(SCRIPT.replace("BREAK", (BREAK | UNLIKE)[broken]), encoding="utf-8")
+        given = [str(folder), str(out), "report" if report else "sums"]
+        launch = {"WORLD_SIZE": "1", "RANK": "0"} if count == 1 else {}
+        jobs.append({
+            "script": str(script), "argv": given, "processes": max(count, 1), "env": launch,
+        })  # fmt: skip
+        places[count, broken] = out
+    for done in run_jobs(jobs, folder):
+        assert done["code"] == 0, done["stderr"][-3000:]
+    return places
 
 
 def largest_difference(one: Path, other: Path) -> dict[str, Any]:
@@ -173,12 +188,16 @@ def apart(one: dict[str, Any], other: dict[str, Any]) -> float:
 
 def processes_row(folder: Path, counts: tuple[int, ...] = (1, 2, 3)) -> dict[str, Any]:
     """Figures of several processes against a plain run."""
-    make_pair(folder)
-    alone = run(folder, 0)
+    return held_together(run(make_pair(folder), *((count, "") for count in (0, *counts))), counts)
+
+
+def held_together(places: dict[tuple[int, str], Path], counts: tuple[int, ...]) -> dict[str, Any]:
+    """The figures of runs by several processes against those of the plain one."""
+    alone = places[0, ""]
     (one,) = reports(alone, 0)
     sums, figures, verdicts, n, same = [], [], [], [], []
     for count in counts:
-        out = run(folder, count)
+        out = places[count, ""]
         sums.append(largest_difference(alone, out))
         found = reports(out, count)
         assert found[0]["provenance"]["sizes"]["processes"] == count

@@ -11,10 +11,10 @@ from hyperinterp.errors import InputRefused
 from tests.hyperinterp.process_rows import (
     BREAK,
     apart,
+    held_together,
     largest_difference,
     launched,
     make_pair,
-    processes_row,
     reports,
     run,
 )
@@ -89,8 +89,17 @@ def pair(tmp_path_factory):
     return make_pair(tmp_path_factory.mktemp("pair"))
 
 
-def test_one_two_and_three_processes_agree(tmp_path):
-    found = processes_row(tmp_path)
+UNLIKE = "other hardware"
+
+
+@pytest.fixture(scope="module")
+def places(pair):
+    """What one, two and three processes wrote, and two of unlike hardware."""
+    return run(pair, *((count, "") for count in range(4)), (2, UNLIKE))
+
+
+def test_one_two_and_three_processes_agree(places):
+    found = held_together(places, (1, 2, 3))
     assert found["prompts_of_C5"] == found["prompts"] == 50
     assert found["every_n_equal"]
     assert found["same_verdicts"]
@@ -99,22 +108,22 @@ def test_one_two_and_three_processes_agree(tmp_path):
     assert found["figures_apart"] < 1e-3
 
 
-def test_one_process_decides_where_two_differ_in_the_last_bit(pair):
-    (alone,) = reports(run(pair, 0), 0)
-    first, second = reports(run(pair, 2, broken="other hardware"), 2)
+def test_one_process_decides_where_two_differ_in_the_last_bit(places):
+    (alone,) = reports(places[0, ""], 0)
+    first, second = reports(places[2, UNLIKE], 2)
     named = first["results"]["last_block"]["largest_block"]
     assert named != 1  # which the second process takes it for
     assert apart(first, second) == 0
     assert apart(alone, first) < 1e-3
 
 
-@pytest.mark.parametrize("broken", [name for name in BREAK if name])
-def test_control_without_the_guard_sums_differ(pair, broken):
-    found = largest_difference(
-        run(pair, 0, report=False), run(pair, 2, report=False, broken=broken)
-    )
-    assert found["moments_relative"] > 1e-10
-    assert found["n_equal"] == (broken == "no common reference")
+def test_control_without_the_guard_sums_differ(pair, places):
+    broken = [name for name in BREAK if name]
+    without = run(pair, *((2, name) for name in broken), report=False)
+    for name in broken:
+        found = largest_difference(places[0, ""], without[2, name])
+        assert found["moments_relative"] > 1e-10, name
+        assert found["n_equal"] == (name == "no common reference")
 
 
 def test_the_command_under_a_launcher_speaks_once(pair):
