@@ -1,10 +1,12 @@
 """Hooked models: the only code that names transformer-lens or a model's internals."""
 
 from hyperinterp.models.checks import check_logits, checked, self_check
-from hyperinterp.models.hooked import HookedModel, Recording, SelfCheck
+from hyperinterp.models.differences import SelfCheck
+from hyperinterp.models.hooked import HookedModel
 from hyperinterp.models.load import load, taken
 from hyperinterp.models.parts import Part, PartKind, blocks, paths_of
 from hyperinterp.models.placement import devices_of, weights_of
+from hyperinterp.models.recording import Recording
 from hyperinterp.models.settings import (
     Acts,
     Setting,

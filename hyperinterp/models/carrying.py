@@ -16,8 +16,10 @@ from transformers import DynamicCache
 from transformers.cache_utils import Cache, DynamicLayer
 
 from hyperinterp.errors import InputRefused
-from hyperinterp.models.hooked import Call, HookedModel, Recording, Stop, swapped_forward
+from hyperinterp.models.hooked import HookedModel
 from hyperinterp.models.parts import Part, PartKind, paths_of
+from hyperinterp.models.reading import swapped_forward
+from hyperinterp.models.recording import Call, Recording, Stop
 
 Args = tuple[tuple[Any, ...], dict[str, Any]]
 

@@ -3,7 +3,8 @@
 import torch
 
 from hyperinterp.errors import NumericalFault, UnsupportedModel
-from hyperinterp.models.hooked import HookedModel, SelfCheck
+from hyperinterp.models.differences import SelfCheck
+from hyperinterp.models.hooked import HookedModel
 from hyperinterp.models.placement import check_reachable
 from hyperinterp.sites import Site, SiteKind, part_sites, stream_sites
 

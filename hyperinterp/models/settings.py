@@ -15,9 +15,10 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from hyperinterp.models.hooked import HookedModel, rope_types
+from hyperinterp.models.hooked import HookedModel
 from hyperinterp.models.parts import PartKind
 from hyperinterp.models.placement import weights_of
+from hyperinterp.models.positions import rope_types
 
 
 class Acts(Enum):

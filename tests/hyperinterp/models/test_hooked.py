@@ -196,13 +196,13 @@ def test_the_self_check_catches_a_planted_error(tiny, family):
 def test_a_wrong_residual_is_caught(tiny, family):
     model = tiny(family)
     self_check(model)
-    reader = model._hooks
+    reader = model._reading
 
     def shifted(site, read):
         off = 0.5 if site.kind is SiteKind.ATTN and site.layer == 1 else 0.0
         return reader(site, lambda where, tensor: read(where, tensor + off))
 
-    model._hooks = shifted
+    model._reading = shifted
     with pytest.raises(UnsupportedModel, match="block 1"):
         self_check(model)
 
