@@ -31,6 +31,7 @@ class Sizes:
         null_draws: random weight changes per block.
         null_blocks: number of blocks that get random changes (the last one always).
         hybrids: number of hybrids that write text.
+        dimension_blocks: blocks beside the last at which new dimensions are replaced; None for all.
 
     Raises:
         InputRefused: a value outside its range; names it.
@@ -55,11 +56,12 @@ class Sizes:
     null_draws: int = 3
     null_blocks: int = 4
     hybrids: int = 6
+    dimension_blocks: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("prompts", "contexts_per_prompt"):
+        for name, least in (("prompts", 1), ("contexts_per_prompt", 1), ("dimension_blocks", 0)):
             if getattr(self, name) is not None:
-                at_least(name, getattr(self, name), 1)
+                at_least(name, getattr(self, name), least)
         for name in (
             "prompt_tokens", "new_tokens", "window", "order_contexts", "lens_contexts",
             "control_prompts", "seeds", "transplant_prompts", "null_draws",
@@ -96,6 +98,7 @@ PRESETS: dict[str, Sizes] = {
         null_draws=2,
         null_blocks=1,
         hybrids=1,
+        dimension_blocks=4,
     ),
     "default": Sizes(),
     "full": Sizes(

@@ -9,9 +9,19 @@ import torch
 from torch import Tensor
 
 from hyperinterp.claims.spec import Measured, Pair, missing
-from probes import Estimate, LeaveOneOut, jackknife, paired_jackknife
+from probes import (
+    Estimate,
+    LeaveOneOut,
+    bootstrap_contrast,
+    jackknife,
+    paired_jackknife,
+    pseudo_values,
+)
 
 Values = Sequence[float] | np.ndarray | Tensor
+
+NOTHING = 1e-12
+"""A sum up to this is rounding: there is nothing to explain, to recover or to undo."""
 
 
 def measured(estimate: Estimate) -> Measured:
@@ -124,10 +134,39 @@ def remaining_share(left: Tensor, whole: Tensor, row: Tensor) -> Measured:
     with a zero-width interval.
     """
     wholes = grouped(whole, row)
-    if wholes.sum() <= 1e-12:
-        n = len(wholes)
-        return Measured(0.0, 0.0, 0.0, n, "prompt", "nothing to explain: the models agree")
+    if wholes.sum() <= NOTHING:
+        return nothing(len(wholes), "nothing to explain: the models agree")
     return ratio_of(grouped(left, row), wholes)
+
+
+def nothing(prompts: int, why: str) -> Measured:
+    """A share of nothing: 0 with an interval without width, and the reason as its method."""
+    return Measured(0.0, 0.0, 0.0, prompts, "prompt", why)
+
+
+def share_contrast(gains: Sequence[Tensor], whole: Tensor, row: Tensor, seed: int) -> Measured:
+    """The share of `whole` that the first of several gains is, minus the largest of the others'.
+
+    The largest is chosen anew in every resample of prompts. Where there is nothing to gain, the
+    difference is 0 with a zero-width interval.
+
+    Args:
+        gains: per-context values, the one in question first.
+        whole: per-context values.
+        row: prompt of each context.
+        seed: of the bootstrap.
+    """
+    wholes = grouped(whole, row)
+    total, left = wholes.sum(), wholes.sum() - wholes
+    if total <= NOTHING:
+        return nothing(len(wholes), "nothing to recover: the models agree")
+    if len(wholes) < 2 or (left <= 0).any():
+        return missing("fewer than two passages on which the models differ")
+    gained = np.stack([grouped(item, row) for item in gains], axis=1)
+    sums = gained.sum(axis=0)
+    pseudo = pseudo_values(sums / total, (sums - gained) / left[:, None])
+    rest = list(range(1, pseudo.shape[1]))
+    return resampled(bootstrap_contrast, pseudo, target=0, others=rest, seed=seed)
 
 
 def difference_of(base: LeaveOneOut, fitted: LeaveOneOut, name: str) -> Pair:

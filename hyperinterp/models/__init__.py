@@ -15,7 +15,7 @@ from hyperinterp.models.settings import (
     same_tensor,
     settings_digest,
 )
-from hyperinterp.models.surgery import perturbed, transplanted
+from hyperinterp.models.surgery import edited, perturbed, transplanted
 from hyperinterp.models.wrapping import AnyModel, as_hooked, check_given, check_tokenizer
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "checked",
     "devices_of",
     "differing_settings",
+    "edited",
     "load",
     "paths_of",
     "perturbed",

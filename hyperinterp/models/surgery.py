@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hyperinterp.errors import MismatchedPair
 from hyperinterp.models.carrying import Carrier, donors_head
-from hyperinterp.models.hooked import HookedModel
+from hyperinterp.models.hooked import HookedModel, stream_of
 from hyperinterp.models.parts import Part, PartKind, paths_of
 from hyperinterp.models.placement import own_copy, weights_of
 from hyperinterp.models.settings import differing_settings
@@ -69,6 +70,33 @@ def transplanted(
             if any(part.kind is PartKind.UNEMBED for part in parts):
                 stack.enter_context(donors_head(recipient, donor))
         yield recipient
+
+
+@contextmanager
+def edited(
+    model: HookedModel, layer: int, change: Callable[[Tensor], Tensor]
+) -> Iterator[HookedModel]:
+    """The model with every output of one block changed, in reading as in generation.
+
+    Args:
+        model: the model that is changed for the time of the context.
+        layer: index of the block.
+        change: maps the stream that leaves it, `[batch, position, d_model]`, to another one of
+            the same shape and dtype.
+
+    Yields:
+        The model.
+    """
+
+    def after(_module: nn.Module, _given: object, output: Any) -> Any:
+        changed = change(stream_of(output))
+        return changed if isinstance(output, Tensor) else (changed, *output[1:])
+
+    handle = model.blocks[layer].register_forward_hook(after)
+    try:
+        yield model
+    finally:
+        handle.remove()
 
 
 @contextmanager

@@ -5,7 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from hyperinterp.analyses.intervals import context_mean, grouped, remaining_share, resampled
+from hyperinterp.analyses.intervals import (
+    NOTHING,
+    context_mean,
+    nothing,
+    remaining_share,
+    share_contrast,
+)
 from hyperinterp.claims.last_block.patches import INTO_BASE, Patch
 from hyperinterp.claims.last_block.patching import Effects, Patching, patched_everywhere
 from hyperinterp.claims.last_block.result import (
@@ -18,7 +24,6 @@ from hyperinterp.claims.last_block.stitched import stitched_texts, unchanged_tex
 from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.models import Part, PartKind
 from hyperinterp.study import Study
-from probes import bootstrap_contrast, pseudo_values
 
 
 def prepare(study: Study) -> None:
@@ -122,23 +127,9 @@ def _recovered(found: Patching) -> dict[int, Measured]:
 
 def _contrast(found: Patching, target: Effects, others: Sequence[Effects], seed: int) -> Measured:
     """Recovered KL of one stitched model minus the most any other recovers, by passage."""
-    whole = grouped(found.outcomes[INTO_BASE].recipient.kl_to_donor, found.row)
-    total, left = whole.sum(), whole.sum() - whole
-    if total <= 1e-12:
-        return _nothing(len(whole), "nothing to recover: the models agree")
-    if len(whole) < 2 or (left <= 0).any():
-        return missing("fewer than two passages on which the models differ")
-    gained = np.stack(
-        [whole - grouped(item.kl_to_donor, found.row) for item in (target, *others)], axis=1
-    )
-    sums = gained.sum(axis=0)
-    pseudo = pseudo_values(sums / total, (sums - gained) / left[:, None])
-    rest = list(range(1, pseudo.shape[1]))
-    return resampled(bootstrap_contrast, pseudo, target=0, others=rest, seed=seed)
-
-
-def _nothing(passages: int, why: str) -> Measured:
-    return Measured(0.0, 0.0, 0.0, passages, "prompt", why)
+    whole = found.outcomes[INTO_BASE].recipient.kl_to_donor
+    gains = [whole - item.kl_to_donor for item in (target, *others)]
+    return share_contrast(gains, whole, found.row, seed)
 
 
 def _against_blocks(found: Patching, last: int, seed: int) -> Measured:
@@ -151,7 +142,7 @@ def _against_blocks(found: Patching, last: int, seed: int) -> Measured:
 
 def _against_nulls(found: Patching, last: int, seed: int) -> Measured:
     if Part(PartKind.BLOCK, last) not in found.differing:
-        return _nothing(len(found.row.unique()), "the last block is equal in both: no change")
+        return nothing(len(found.row.unique()), "the last block is equal in both: no change")
     draws = found.outcomes[INTO_BASE].nulls.get(last, ())
     if _settings_alone(found, last):
         draws = (found.outcomes[INTO_BASE].recipient,)  # of norm zero: no change
@@ -183,8 +174,8 @@ def _nulls(found: Patching) -> tuple[NullBand, ...]:
 
 def _behaviour(found: Patching, stitched: Sequence[StitchedText], last: int) -> Measured:
     """Share of the diversity gain that the fitted last block moves into the base's text."""
-    if float(found.outcomes[INTO_BASE].recipient.kl_to_donor.sum()) <= 1e-12:
-        return _nothing(len(found.row.unique()), "nothing to move: the models agree")
+    if float(found.outcomes[INTO_BASE].recipient.kl_to_donor.sum()) <= NOTHING:
+        return nothing(len(found.row.unique()), "nothing to move: the models agree")
     for item in stitched:
         if item.direction == INTO_BASE and item.layers == (last,):
             return item.gain_share

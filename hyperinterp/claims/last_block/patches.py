@@ -1,10 +1,11 @@
 """What is patched between two models for C6, and on which text."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import nn
 
+from hyperinterp.analyses.replays import shortened
 from hyperinterp.models import (
     HookedModel,
     Part,
@@ -20,8 +21,6 @@ from hyperinterp.study import Study
 from hyperinterp.text import TokenRows
 
 INTO_BASE, INTO_FITTED = "fitted into base", "base into fitted"
-CONTEXTS = 16  # per passage at most: passages, not contexts, make the intervals narrow
-TOKENS_PER_CONTEXT = 2  # tokens between contexts cost every stitched model and tell nothing
 
 Key = tuple[Part, ...]
 
@@ -148,15 +147,6 @@ def null_layers(found: Sequence[int], layers: int, count: int) -> tuple[int, ...
     return (*last[:count], *even)
 
 
-def contexts_per_passage(study: Study) -> int | None:
-    """How many decisions of each passage are looked at, at most; None for all of them."""
-    wanted = study.sizes.contexts_per_prompt
-    return None if wanted is None else min(wanted, CONTEXTS)
-
-
 def passages(study: Study) -> TokenRows:
     """The first passages, cut to two tokens per context that is looked at."""
-    rows, count = study.contexts_rows, contexts_per_passage(study)
-    length = rows.length if count is None else max(4, TOKENS_PER_CONTEXT * count)
-    kept = tuple(row[:length] for row in rows.rows[: study.sizes.transplant_prompts])
-    return replace(rows, rows=kept, index=rows.index[: len(kept)], length=min(length, rows.length))
+    return shortened(study, range(len(study.contexts_rows))[: study.sizes.transplant_prompts])

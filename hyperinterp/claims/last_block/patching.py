@@ -14,13 +14,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
-from hyperinterp.capture import chosen_positions, logit_chunks
+from hyperinterp.analyses.readouts import KEPT_ENTRIES, predictions, stream_logits
+from hyperinterp.analyses.replays import contexts_per_passage
+from hyperinterp.capture import chosen_positions
 from hyperinterp.claims.last_block.patches import (
     INTO_BASE,
     INTO_FITTED,
     Key,
     Patch,
-    contexts_per_passage,
     differing,
     movable,
     null_layers,
@@ -33,9 +34,6 @@ from hyperinterp.models import HookedModel, Part, PartKind, Recording, perturbed
 from hyperinterp.study import Study
 from probes import logit_difference, norm_matched_noise
 from probes.ranks.tokens import top1_rows
-
-KEPT_ENTRIES = 1 << 24  # contexts x vocabulary held per model and batch
-CHUNK = 256  # contexts read out at once
 
 
 @dataclass(frozen=True)
@@ -203,36 +201,11 @@ class _Side:
         self.recording = recording
         self._where = where
         self.end = recording.inputs[model.n_layers]
-        weights, entropy, choice = [], [], []
-        for _, logits in _pieces(model, self.chosen(self.end)):
-            wide = logits.double()
-            weights.append(wide.softmax(-1))
-            entropy.append(_cross(weights[-1], wide, wide.logsumexp(-1)))
-            choice.append(top1_rows(logits))
-        self.weights, self.entropy, self.choice = map(torch.cat, (weights, entropy, choice))
+        self.predictions = predictions(model, self.chosen(self.end))
 
     def chosen(self, stream: Float[Tensor, "row position d"]) -> Float[Tensor, "n d"]:
         """The stream at the contexts, row by row."""
         return stream[:, self._where.to(stream.device)].flatten(0, 1)
-
-
-def _pieces(
-    model: HookedModel, stream: Float[Tensor, "n d"], called: str = ""
-) -> Iterator[tuple[slice, Float[Tensor, "piece vocab"]]]:
-    """Logits of the stream before the final norm, in pieces that stay in cache on a CPU."""
-    with torch.no_grad():
-        hidden = model.normalise(stream)
-    start = 0
-    for _, logits in logit_chunks(model, hidden, CHUNK, called=called):
-        budget = 1 << (19 if logits.device.type == "cpu" else 25)
-        for piece in logits.split(max(1, budget // logits.shape[-1])):
-            yield slice(start, start + len(piece)), piece
-            start += len(piece)
-
-
-def _cross(weights: Tensor, logits: Tensor, norm: Tensor) -> Tensor:
-    """Cross-entropy of softmax(logits) under `weights`; `norm` is the logits' log-sum-exp."""
-    return norm - torch.einsum("nv,nv->n", weights, logits)
 
 
 class _Pair:
@@ -286,23 +259,13 @@ class _Pair:
         return found
 
     def _effects(self, model: HookedModel, stream: Float[Tensor, "row position d"]) -> Effects:
-        """Hold a stitched model's last stream against both models at the contexts.
-
-        KL is a difference of cross-entropies in float64, each computed in the same way, so that
-        it is exactly zero where the logits are the same.
-        """
-        sides = (self._donor, self._recipient)
+        """Hold a stitched model's last stream against both models at the contexts."""
+        sides = [side.predictions for side in (self._donor, self._recipient)]
         found = []
         called = f"{model.name} with patched parts"
-        for rows, logits in _pieces(model, self._recipient.chosen(stream), called):
-            wide = logits.double()
-            norm = wide.logsumexp(-1)
+        for rows, logits in stream_logits(model, self._recipient.chosen(stream), called):
             choices = [side.choice[rows].to(logits.device) for side in sides]
-            kl = [
-                _cross(side.weights[rows].to(wide.device), wide, norm)
-                - side.entropy[rows].to(wide.device)
-                for side in sides
-            ]
+            kl = [side.kl_from(rows, logits) for side in sides]
             agreement = top1_rows(logits) == choices[0]
             difference = logit_difference(logits, *choices)
             found.append(Effects(*(item.cpu() for item in (*kl, agreement, difference))))

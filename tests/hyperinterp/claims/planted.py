@@ -116,6 +116,44 @@ def loop_broken(model, seed):
             part.weight *= 50
 
 
+ROOM = 16  # dimensions that a stream with room uses; the others are zero
+READ = (0.8, 0.7)  # loudness of what is written to the others and read by the logits
+UNREAD = (0.35,) * 6  # and of what no logit reads
+
+
+def make_room(model, *, blind=False):
+    """Have the stream of a settled model use its first dimensions only, and repeat itself more.
+
+    The logits read four of the others; with `blind` none.
+    """
+    with torch.no_grad():
+        model.hf.get_input_embeddings().weight[:, ROOM:] = 0
+        for block in model.blocks:
+            for part in _writers(block):
+                part.weight[ROOM:] = 0
+                part.weight *= 0.25
+                if part.bias is not None:
+                    part.bias.zero_()
+        first = ROOM if blind else ROOM + 2 * len(READ)
+        model.hf.get_output_embeddings().weight[:, first:] = 0
+
+
+def carried_expansion(model, seed):
+    """The last block writes to unused dimensions, by context; all else stays."""
+    model.blocks[-1] = _with(Widens, model.blocks[-1], {}, model.d_model, seed)
+
+
+def reordering(model, seed):
+    """The dimensions in use change their places after the last block: no dimension is new."""
+    model.blocks[-1] = _with(Turns, model.blocks[-1], {}, model.d_model, seed)
+
+
+def turned_expansion(model, seed):
+    """Both at once."""
+    reordering(model, seed)
+    carried_expansion(model, seed)
+
+
 def no_attention(model, seed):
     """A Llama whose attention writes nothing."""
     with torch.no_grad():
@@ -144,6 +182,9 @@ CHANGES = {
     "no attention": no_attention,
     "middle expansion": expansion(middle),
     "last expansion": expansion(last),
+    "carried expansion": carried_expansion,
+    "reordering": reordering,
+    "invisible expansion": turned_expansion,
 }
 
 
@@ -175,6 +216,30 @@ class Removes:
 
     def forward(self, hidden_states, *args, **kwargs):
         return super().forward(hidden_states - self.shared["extra"], *args, **kwargs)
+
+
+class Widens:
+    """A block that also writes to the unused dimensions, a signal and its opposite side by side.
+
+    No norm that subtracts the mean carries them into the other dimensions.
+    """
+
+    def forward(self, hidden_states, *args, **kwargs):
+        output = super().forward(hidden_states, *args, **kwargs).clone()
+        loudness = torch.tensor(READ + UNREAD)
+        used = output[..., :ROOM]
+        extra = torch.sin(12 * used @ self.mix[:ROOM, : len(loudness)]) * loudness
+        extra = extra * used.norm(dim=-1, keepdim=True)
+        output[..., ROOM::2], output[..., ROOM + 1 :: 2] = extra, -extra
+        return output
+
+
+class Turns:
+    """A block whose output has the dimensions in use in another order."""
+
+    def forward(self, hidden_states, *args, **kwargs):
+        output = super().forward(hidden_states, *args, **kwargs)
+        return torch.cat([output[..., :ROOM].roll(1, -1), output[..., ROOM:]], -1)
 
 
 def _with(kind, block, shared, width, seed):

@@ -14,6 +14,12 @@ from hyperinterp.claims.last_block.result import (
     StitchedText,
 )
 from hyperinterp.claims.late_stage.result import LateStageResult, Twin
+from hyperinterp.claims.new_dimensions.result import (
+    AblatedText,
+    DepthEffect,
+    Intervention,
+    NewDimensionsResult,
+)
 from hyperinterp.claims.quotation.result import CopiedExample, QuotationResult
 from hyperinterp.claims.reranking.result import (
     ContextRanks,
@@ -420,6 +426,56 @@ def control(make: Maker) -> ControlResult:
     return ControlResult("runs/control </s>", scores, make.measured(0.341, 0.04))
 
 
+def new_dimensions(make: Maker) -> NewDimensionsResult:
+    m = make.measured
+    power = {
+        "new": 0.5, "base's own leading": 0.7, "random, equal variance": 0.3,
+        "random, equal number": 0.2, "whole stream": 1.0,
+    }  # fmt: skip
+
+    def made(recipient: str, given: str, kind: str, dose: int) -> Intervention:
+        removed = 1.0 if kind == "whole stream" else 0.02 * math.sqrt(dose)
+        share = power[kind] * removed
+        return Intervention(
+            recipient, given, kind, dose, dose == 32, float(dose), 2 if "random" in kind else 1,
+            removed, m(share, 0.03), m(0.5 * share, 0.02), m(0.3 * removed, 0.02),
+            m(0.2 * removed, 0.02), m(0.9 * share, 0.03),
+        )  # fmt: skip
+
+    component = "other model's component"
+    three = ("new", "base's own leading", "random, equal variance")
+    interventions = [
+        made("fitted", component, kind, dose) for dose in (1, 4, 16, 32, 128) for kind in three
+    ]
+    interventions += [made("fitted", "mean", "new", dose) for dose in (1, 4, 16, 32, 128)]
+    for recipient in ("fitted", "base"):
+        interventions.append(made(recipient, component, "random, equal number", 32))
+        interventions.append(made(recipient, component, "whole stream", 576))
+    profile = tuple(
+        DepthEffect(
+            layer, 0.01 * layer, layer, 0.005 * layer, m(0.004 * layer, 0.02),
+            m(0.002 * layer, 0.02), m(0.006 * layer, 0.02),
+        )
+        for layer in (3, 10, 18, 25, 29)
+    )  # fmt: skip
+    texts = tuple(
+        AblatedText(
+            label, kind, count, m(ttr, 0.03), m(0.9 - 1.45 * ttr, 0.03), m((0.582 - ttr) / 0.358),
+            text + "".join(make.text(16, not kind)),
+        )
+        for label, kind, count, ttr, text in (
+            ("base", "", 0, 0.224, HOSTILE[0]),
+            ("fitted", "", 0, 0.582, HOSTILE[1]),
+            ("fitted without new directions", "new", 32, 0.5, HOSTILE[2]),
+        )
+    )  # fmt: skip
+    return NewDimensionsResult(
+        "resid.29", "block 29", 576, 12, 1140, 192, 252, 320, 0.31, 32, 0.155,
+        m(0.685, 0.03), m(0.44, 0.03), m(0.1, 0.02), m(0.04, 0.03), m(-0.02, 0.03),
+        m(0.21, 0.09), tuple(interventions), profile, texts, 4000,
+    )  # fmt: skip
+
+
 def claims(make: Maker) -> dict[str, Claim]:
     m = make.measured
     specs = {spec.id: spec for spec in registry.CLAIMS}
@@ -437,6 +493,10 @@ def claims(make: Maker) -> dict[str, Claim]:
         },
         "C7": {"share": m(0.74, 0.12)},
         "C8": {"copied": m(0.017, 0.006)},
+        "C12": {
+            "undone": m(0.1, 0.02), "random": m(0.04, 0.03), "leading": m(-0.02, 0.03),
+            "diversity": m(0.21, 0.09),
+        },
     }  # fmt: skip
     found = {name: verdict.judge(specs[name], rows) for name, rows in figures.items()}
     found["C9"] = verdict.not_tested(specs["C9"])
@@ -496,7 +556,7 @@ def complete(seed: int = 0) -> Report:
             "static_bias": static_bias(make), "reranking": ranks(make),
             "expansion": geometry(make), "last_block": transplant(make),
             "late_stage": sufficiency(make), "quotation": quotation(make),
-            "control": control(make),
+            "control": control(make), "new_dimensions": new_dimensions(make),
         },
         course(make),
     )  # fmt: skip
@@ -512,7 +572,7 @@ def sparse(seed: int = 1) -> Report:
         name: f"not asked for (--claims C4) <s>{name}"
         for name in (
             "diversity", "temperature", "static_bias", "expansion", "last_block", "late_stage",
-            "quotation", "control", "training_curve",
+            "quotation", "control", "new_dimensions", "training_curve",
         )
     }  # fmt: skip
     found = {

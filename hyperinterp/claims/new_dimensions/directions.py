@@ -1,0 +1,163 @@
+"""Directions of one site, estimated on half of the prompts: the new ones and their rivals."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float64
+from torch import Generator, Tensor
+
+from hyperinterp.capture import SiteSums
+from hyperinterp.sites import Site
+from probes import (
+    NewDirections,
+    leading_directions,
+    matched_random_directions,
+    new_directions,
+    removed_variance,
+)
+
+NEW, LEADING = "new", "base's own leading"
+RANDOM, COUNT = "random, equal variance", "random, equal number"
+WHOLE = "whole stream"
+
+KNOWN = 0.95
+"""The base's leading directions hold this share of its variance; outside them all is new."""
+HALF = 0.5
+"""The verdict removes the leading new directions that hold this share of the growth."""
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """A set of orthonormal directions.
+
+    Attributes:
+        kind: `NEW`, `LEADING`, `RANDOM`, `COUNT` or `WHOLE`.
+        dose: number of new directions that it is, or is matched to.
+        draw: number of the random draw.
+        basis: columns, `[d k]`.
+        removed: share of the fitted model's variance that lies in them.
+    """
+
+    kind: str
+    dose: int
+    draw: int
+    basis: Float64[Tensor, "d k"]
+    removed: float
+
+
+@dataclass(frozen=True, eq=False)
+class SiteDirections:
+    """What was estimated at one site.
+
+    Attributes:
+        site: where.
+        rows: token positions behind the estimate.
+        means: mean of the rows, by role.
+        known: number of the base's leading directions.
+        available: number of new directions.
+        growth: variance gained along all of them, as a share of the fitted model's variance.
+        declared: how many of them the verdict removes: the fewest that hold half of the growth.
+        sets: every set of directions; none where nothing has grown.
+    """
+
+    site: Site
+    rows: int
+    means: dict[str, Float64[Tensor, " d"]]
+    known: int = 0
+    available: int = 0
+    growth: float = 0.0
+    declared: int = 0
+    sets: tuple[Directions, ...] = field(default=(), repr=False)
+
+    @property
+    def verdict(self) -> tuple[Directions, ...]:
+        """The sets at the declared number of directions."""
+        return tuple(item for item in self.sets if item.dose == self.declared)
+
+
+def doses(available: int, declared: int) -> tuple[int, ...]:
+    """How many new directions are removed: 1, 2, 4, ..., all of them, and the declared number.
+
+    >>> doses(12, 3)
+    (1, 2, 3, 4, 8, 12)
+    """
+    powers = {1 << power for power in range(available.bit_length())}
+    return tuple(sorted({*(k for k in powers if k <= available), declared, available}))
+
+
+def estimated(site: Site, sums: SiteSums, *, draws: int, seed: int, ladder: bool) -> SiteDirections:
+    """Return the directions of one site.
+
+    Args:
+        site: where.
+        sums: moments of both models over the same tokens.
+        draws: random draws at the declared number; one at every other.
+        seed: of the draws.
+        ladder: take every dose, not the declared one alone, and random directions of equal number.
+    """
+    base, fitted = (sums.moments[role].covariance().cpu() for role in ("base", "fitted"))
+    means = {role: sums.moments[role].mean.cpu() for role in ("base", "fitted")}
+    rows = sums.moments["base"].n
+    if not (float(base.trace()) > 0 and float(fitted.trace()) > 0):
+        return SiteDirections(site, rows, means)
+    found = new_directions(base, fitted, fraction=KNOWN)
+    known, available = found.known.shape[1], len(found.growth)
+    if not available:
+        return SiteDirections(site, rows, means, known)
+    declared = _declared(found, fitted)
+    chosen = doses(available, declared) if ladder else (declared,)
+    total = float(fitted.trace())
+    sets = tuple(
+        item
+        for dose in chosen
+        for item in _sets(site, base, fitted, found, dose, seed, draws if dose == declared else 1)
+        if ladder or item.kind != COUNT
+    )
+    growth = float(found.growth.sum()) / total
+    return SiteDirections(site, rows, means, known, available, growth, declared, sets)
+
+
+def _declared(found: NewDirections, fitted: Tensor) -> int:
+    """The fewest leading new directions whose removed variance is half of the growth."""
+    held = torch.einsum("dk,de,ek->k", found.basis, fitted, found.basis).cumsum(0)
+    return 1 + int((held < HALF * found.growth.sum()).sum())
+
+
+def _sets(
+    site: Site,
+    base: Tensor,
+    fitted: Tensor,
+    found: NewDirections,
+    dose: int,
+    seed: int,
+    draws: int,
+) -> Iterator[Directions]:
+    """The new directions of one dose, and those of equal variance and number."""
+    total = float(fitted.trace())
+    basis = found.first(dose)
+    variance = float(removed_variance(fitted, basis))
+
+    def made(kind: str, draw: int, columns: Tensor) -> Directions:
+        share = float(removed_variance(fitted, columns)) / total
+        return Directions(kind, dose, draw, columns.clone(), share)
+
+    yield made(NEW, 0, basis)
+    yield made(LEADING, 0, leading_directions(base, fitted, variance))
+    for draw in range(draws):
+        number = (seed * 1009 + draw) * 1_000_003 + (site.layer or 0)
+        for kind in (RANDOM, COUNT):
+            columns = matched_random_directions(
+                fitted,
+                Generator().manual_seed(number),
+                variance=variance if kind == RANDOM else None,
+                count=dose if kind == COUNT else None,
+                outside=found.known,
+            )
+            yield made(kind, draw, columns)
+
+
+def whole(site: SiteDirections) -> Directions:
+    """Return all directions of the stream as one set."""
+    width = len(site.means["fitted"])
+    return Directions(WHOLE, width, 0, torch.eye(width, dtype=torch.float64), 1.0)
