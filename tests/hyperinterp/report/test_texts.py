@@ -142,7 +142,8 @@ def test_tables_hold_every_measure_of_every_site(complete: Report) -> None:
 
 def test_summary_says_what_the_verdicts_say(complete: Report, sparse: Report) -> None:
     text = " ".join(summary.sentences(complete))
-    assert "Not supported: the last block's function alone causes the change (C6)." in text
+    assert "Not supported: the last block's function alone causes the change (C6)" in text
+    assert "the new dimensions carry the change (C12)." in text
     assert "Left open: training only the last blocks gives the same diversity (C7)." in text
     assert any("Growth and cause come apart" in note for note in summary.notes(complete))
     assert summary.notes(complete)[:2] == list(complete.provenance.warnings)
