@@ -112,7 +112,7 @@ def depth(result: NewDimensionsResult) -> Sketch | None:
     figure = Sketch("block whose output is changed", MEASURES["moved"])
     x = [float(item.layer) for item in result.profile]
     drawn: list[Measured] = []
-    for kind, name in ((LEADING, "leading"), (RANDOM, "random"), (NEW, "new")):
+    for kind, name in ((LEADING, "undone_leading"), (RANDOM, "undone_random"), (NEW, "undone")):
         values: list[Measured] = [getattr(item, name) for item in result.profile]
         names = [
             label(f"block {item.layer}, {item.directions} new directions, ")

@@ -54,18 +54,18 @@ class DepthEffect(Brief):
         growth: variance gained in all new directions, as a share of the fitted model's.
         directions: how many of them are replaced.
         removed: share of the fitted model's variance in those.
-        new: overrides undone by the base's component in the new directions.
-        random: by random directions of equal variance.
-        leading: by the base's own leading directions of equal variance.
+        undone: overrides undone by the base's component in the new directions.
+        undone_random: by random directions of equal variance.
+        undone_leading: by the base's own leading directions of equal variance.
     """
 
     layer: int
     growth: float
     directions: int
     removed: float
-    new: Measured
-    random: Measured
-    leading: Measured
+    undone: Measured
+    undone_random: Measured
+    undone_leading: Measured
 
 
 @dataclass(frozen=True)

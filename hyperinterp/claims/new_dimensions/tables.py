@@ -73,15 +73,15 @@ def tables(result: NewDimensionsResult) -> tuple[Table, ...]:
             (
                 {
                     "layer": item.layer, "growth": item.growth, "directions": item.directions,
-                    "removed": item.removed, "new": item.new, "random": item.random,
-                    "leading": item.leading,
+                    "removed": item.removed, "undone": item.undone,
+                    "undone_random": item.undone_random, "undone_leading": item.undone_leading,
                 }
                 for item in result.profile
             ),
             {
                 "layer": "block", "growth": "growth", "directions": "directions",
-                "removed": "share of variance", "new": "undone: new", "random": "random",
-                "leading": "base's own leading",
+                "removed": "share of variance", "undone": "undone: new", "undone_random": "random",
+                "undone_leading": "base's own leading",
             },
             shut=True,
             brief=tuple(range(len(result.profile)))[-1:],

@@ -98,7 +98,7 @@ def test_without_growth_or_overrides_nothing_is_undone(planted, make_study, kind
     assert claim.effect == 0.0
     assert result.declared == result.available == 0
     assert (result.override_rate.value > 0) == (kind == "static bias")
-    assert all(item.new.value == 0.0 for item in result.profile)
+    assert all(item.undone.value == 0.0 for item in result.profile)
     assert new_dimensions.CLAIM.part("words", "caveat")(claim, result)
 
 
