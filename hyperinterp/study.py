@@ -37,7 +37,13 @@ from hyperinterp.text import (
     shared_ngrams,
     tokenise,
 )
-from hyperinterp.vocabulary import check_ids, on_shared_tokens, reading_notes, shared_tokens
+from hyperinterp.vocabulary import (
+    check_ids,
+    check_reads,
+    on_shared_tokens,
+    reading_notes,
+    shared_tokens,
+)
 
 T = TypeVar("T")
 Given = HookedModel | Passages | Corpus | Frequencies
@@ -94,6 +100,8 @@ class Study:
         for model in (*self.models.values(), *self.readers.values()):
             checked(model)
             self.ledger.warn(*model.notes)
+        for model in self.readers.values():
+            check_reads(model)
         shared, notes = on_shared_tokens(self.models)
         self.ledger.warn(*notes)
         self._take(shared)

@@ -213,3 +213,23 @@ def check_ids(base: HookedModel, largest: int, what: str) -> None:
             f"{largest}), which not all of them know; take it out of the text, or name the "
             "checkpoint whose tokenizer has only the shared ones (--tokenizer, tokenizer=)"
         )
+
+
+def check_reads(model: HookedModel) -> None:
+    """Refuse a model that cannot read text of others: without a tokenizer, or too few rows for it.
+
+    Raises:
+        InputRefused: names the model.
+    """
+    if model.tokenizer is None:
+        raise InputRefused(
+            f"{model.name}: expected a tokenizer, found none; give the model one with "
+            "hyperinterp.load(model, tokenizer=tokenizer)"
+        )
+    largest = max(_named(model), default=0)
+    if largest >= model.rows:
+        raise InputRefused(
+            f"{model.name}: expected an embedding row for every token, found {model.rows} rows and "
+            f"the token id {largest}; give the model its own tokenizer with "
+            "hyperinterp.load(model, tokenizer=tokenizer)"
+        )

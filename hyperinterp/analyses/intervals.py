@@ -107,6 +107,9 @@ def _ratio(numerators: np.ndarray, denominators: np.ndarray) -> tuple[float, np.
         return float(whole / total), (whole - numerators) / left
 
 
+_NO_RATIO = missing("the denominator is zero (with some prompt left out)")
+
+
 def ratio_of(numerators: Values, denominators: Values, *, unit: str = "prompt") -> Measured:
     """Ratio of sums over prompts with its jackknife interval.
 
@@ -117,9 +120,26 @@ def ratio_of(numerators: Values, denominators: Values, *, unit: str = "prompt") 
     if len(ours) == 1 and theirs[0] != 0:
         return _alone(float(ours[0] / theirs[0]))
     found = _ratio(ours, theirs)
-    if found is None:
-        return missing("the denominator is zero (with some prompt left out)")
-    return resampled(jackknife, *found, unit=unit)
+    return _NO_RATIO if found is None else resampled(jackknife, *found, unit=unit)
+
+
+def ratio_pair(
+    base: tuple[Values, Values], other: tuple[Values, Values], *, unit: str = "prompt"
+) -> Pair:
+    """Two ratios of sums over the same prompts, and their paired difference.
+
+    Args:
+        base: numerators and denominators, one of each per prompt.
+        other: the same of the second text or model, prompts in the same order.
+        unit: what was resampled.
+    """
+    first, second = (ratio_of(*side, unit=unit) for side in (base, other))
+    ours, theirs = (_ratio(*map(_array, side)) for side in (base, other))
+    if ours is None or theirs is None:
+        return Pair(first, second, _NO_RATIO)
+    if first.value is None or second.value is None:
+        return Pair(first, second, missing(first.reason or second.reason))
+    return Pair(first, second, resampled(paired_jackknife, *ours, *theirs, unit=unit))
 
 
 def context_mean(values: Tensor, row: Tensor) -> Measured:

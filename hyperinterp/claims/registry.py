@@ -10,6 +10,7 @@ from hyperinterp.claims import (
     last_block,
     late_stage,
     new_dimensions,
+    quality,
     quotation,
     reranking,
     static_bias,
@@ -23,6 +24,7 @@ from hyperinterp.ranges import of_kind
 
 CLAIMS: tuple[ClaimSpec, ...] = (
     diversity.CLAIM,
+    quality.CLAIM,
     expansion.CLAIM,
     reranking.CLAIM,
     temperature.CLAIM,

@@ -19,6 +19,10 @@ class Decoding:
         rows: numbers of the prompts that the arm continues; all of them when None.
         match_entropy: at every step, the temperature at which the model has the entropy that
             a second model has in the same context; `temperature` comes on top.
+        top_p: draw from the likeliest tokens that together have this probability.
+        min_p: draw from the tokens that have at least this share of the largest probability.
+        repetition_penalty: divides positive logits of tokens that occurred, multiplies negative.
+        no_repeat: no n-gram of this length occurs twice, the prompt counted.
     """
 
     name: str
@@ -28,6 +32,10 @@ class Decoding:
     alpha: float = 1.0
     rows: tuple[int, ...] | None = None
     match_entropy: bool = False
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    no_repeat: int | None = None
 
     def numbers(self, prompts: int) -> Sequence[int]:
         """Numbers of the prompts, of so many, that the arm continues."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import DynamicCache, LogitsProcessor
 
 from hyperinterp.generation.decoding import Decoding
+from hyperinterp.generation.filters import Filters
 from hyperinterp.models import HookedModel, check_logits
 from probes import entropy, matched_temperature
 
@@ -31,6 +32,7 @@ class ArmProcessor(LogitsProcessor):
         self._matched = [row for row, arm in enumerate(decodings) if arm.match_entropy]
         self._match = None if target is None or not self._matched else _EntropyMatch(target)
         self._shifts = _Shifts(decodings)
+        self._filters = Filters(decodings)
         self._draws = _Draws(decodings, prompts)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
@@ -47,6 +49,7 @@ class ArmProcessor(LogitsProcessor):
         if self._match is not None:
             rows = self._matched
             scores[rows] /= self._match(input_ids[rows], scores[rows])[:, None]
+        self._filters.apply(input_ids, scores)
         self._draws.choose_in(scores)
         return scores
 

@@ -207,3 +207,41 @@ def test_greedy_text_takes_the_lowest_id_of_a_tie(tiny):
     written = generate(model, rows_of(4, 4, 6), arms, new_tokens=3, stops=())
     assert written["greedy"].rows == ((0, 0, 0),) * 3
     assert written["biased"].rows == ((20, 20, 20),) * 3
+
+
+REMEDIES = {
+    "repetition_penalty": {"repetition_penalty": 1.2},
+    "no_repeat": {"no_repeat": 4},
+    "top_p": {"top_p": 0.8, "seed": 1, "temperature": 1.3},
+    "min_p": {"min_p": 0.1, "seed": 1, "temperature": 1.3},
+}
+THEIR_NAMES = {"no_repeat": "no_repeat_ngram_size", "seed": "do_sample"}
+
+
+@pytest.mark.parametrize("name", list(REMEDIES))
+def test_remedies_are_those_of_transformers_token_by_token(tiny, name, monkeypatch):
+    """Sampled arms: generate's own probabilities, with our draw in the place of torch's."""
+    model, prompts = tiny(), rows_of(5, 5, 5)
+    asked = REMEDIES[name]
+    arms = [GREEDY, Decoding(name, **asked, rows=(2, 0, 1))]
+    written = generate(model, prompts, arms, new_tokens=12)[name].rows
+    draws = ArmProcessor(model.name, [Decoding("draw", seed=1)] * 3, [0, 1, 2])._draws
+
+    def drawn(probabilities, num_samples):
+        scores = probabilities.log()
+        draws.choose_in(scores)
+        return scores.argmax(-1, keepdim=True)
+
+    monkeypatch.setattr(torch, "multinomial", drawn)
+    theirs = {THEIR_NAMES.get(key, key): value for key, value in asked.items()}
+    sampled = {"do_sample": True, "top_k": 0} if "seed" in asked else {}
+    found = model.hf.generate(
+        torch.tensor(prompts.rows), attention_mask=torch.ones(3, 5, dtype=torch.long),
+        max_new_tokens=12, pad_token_id=0, **theirs | sampled,
+    )[:, 5:].tolist()  # fmt: skip
+    stops = stop_tokens(model)
+    ends = [next((k for k, t in enumerate(row) if t in stops), None) for row in found]
+    cut = [tuple(row[:end]) for row, end in zip(found, ends, strict=True)]
+    assert [written[place] for place in (1, 2, 0)] == cut
+    plain = [replace(arms[1], **{name: None})]
+    assert written != generate(model, prompts, plain, new_tokens=12)[name].rows

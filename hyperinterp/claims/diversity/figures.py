@@ -1,14 +1,14 @@
 """C1: how diverse the greedy text of both models is."""
 
 from hyperinterp.claims.diversity.result import DiversityResult
-from hyperinterp.drawing.chart import Chart, Choice
+from hyperinterp.drawing.chart import Chart, Choice, dots
 from hyperinterp.drawing.dumbbell import dumbbells
 from hyperinterp.drawing.escape import label
 from hyperinterp.drawing.names import MEASURES, measure_name
 from hyperinterp.drawing.numbers import number, signed
 from hyperinterp.drawing.sketch import Sketch
 from hyperinterp.drawing.subtitle import behind
-from hyperinterp.drawing.theme import DELTA, MUTED, faint
+from hyperinterp.drawing.theme import DELTA, INK, MUTED, faint
 from hyperinterp.drawing.words import explained
 
 
@@ -22,6 +22,11 @@ def scores(block: DiversityResult) -> Sketch:
         for key, pair in zip(keys, pairs, strict=True)
     ]
     dumbbells(figure, pairs, names)
+    if "ttr" in keys and block.human.value is not None:
+        row = keys.index("ttr")
+        human = dots([row], [block.human], "human", INK, [names[row]])
+        human["marker"] |= {"symbol": "star", "size": 13}
+        figure.data.append(human)
     figure.sample = behind(pair.delta for pair in pairs)
     return figure
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from hyperinterp.analyses.intervals import pair_of
+from hyperinterp.analyses.human import human_text
+from hyperinterp.analyses.intervals import mean_of, pair_of
 from hyperinterp.analyses.scoring import MIN_TOKENS, RULE, compared, together, values
 from hyperinterp.claims.diversity.result import Continuation, DiversityResult, SideBySide
 from hyperinterp.claims.spec import Measured, Pair, missing
@@ -54,12 +55,31 @@ def measure(study: Study) -> DiversityResult:
             scores=pairs,
             prompts=_side_by_side(study, written, scores),
             rule=RULE.format(window=window),
+            human=_human(study, written),
         )
 
 
 def quantities(result: DiversityResult) -> dict[str, Measured]:
     """Return what the rule judges."""
     return {name: result.scores[name].delta for name in ("ttr", "rep_4")}
+
+
+def _human(study: Study, written: dict[str, Generated]) -> Measured:
+    """Type-token ratio of the true continuations, each cut to the length of the generated texts.
+
+    Where a passage ends before them it is left out: a shorter text repeats itself less.
+    """
+    human = human_text(study)
+    longer = [
+        number
+        for number, rows in enumerate(zip(*(text.rows for text in written.values()), strict=True))
+        if len(human.rows[number]) >= min(map(len, rows)) >= MIN_TOKENS
+    ]
+    if not longer:
+        return missing("no passage goes on for as long as the texts")
+    sides = [text.chosen(longer) for text in (human, *written.values())]
+    score = compared(study.sizes.window, *sides)[0]
+    return mean_of(values(score, "ttr", together(score)))
 
 
 def _self_bleus(study: Study, written: dict[str, Generated]) -> Pair:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from hyperinterp.brief import Brief
-from hyperinterp.claims.spec import Pair
+from hyperinterp.claims.spec import Measured, Pair, missing
 from hyperinterp.drawing.result import Result
+
+UNKNOWN = missing("what follows the prompts was not read")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class DiversityResult(Result):
             length before any cut; self_bleu): means over prompts and their paired difference.
         prompts: every prompt with both continuations.
         rule: which sequences are scored, and how padding and short ones are treated.
+        human: type-token ratio of what really follows the prompts, cut to the same lengths: the
+            ceiling.
     """
 
     window: int
@@ -59,3 +63,4 @@ class DiversityResult(Result):
     scores: dict[str, Pair]
     prompts: tuple[SideBySide, ...]
     rule: str
+    human: Measured = UNKNOWN

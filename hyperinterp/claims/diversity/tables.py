@@ -2,7 +2,7 @@
 
 from hyperinterp.claims.diversity.result import DiversityResult
 from hyperinterp.drawing.names import measure_name
-from hyperinterp.drawing.table import Table, pairs, table
+from hyperinterp.drawing.table import Table, pairs, table, values
 
 
 def tables(result: DiversityResult) -> tuple[Table, ...]:
@@ -14,6 +14,7 @@ def tables(result: DiversityResult) -> tuple[Table, ...]:
             {f"{key}|{measure_name(key)}": pair for key, pair in result.scores.items()},
             note=f"Over {result.rule}.",
         ),
+        values("human", "What people wrote", {"type-token ratio, the ceiling": result.human}),
         table(
             "prompts", "Diversity, prompt by prompt",
             (

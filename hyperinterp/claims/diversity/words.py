@@ -12,6 +12,7 @@ def beats(result: DiversityResult, results: Mapping[str, Any]) -> Iterator[Beate
     if "ttr" in result.scores:
         yield Beaten("type-token ratio of the base", result.scores["ttr"].base)
         yield Beaten("of the fitted model", result.scores["ttr"].fitted)
+        yield Beaten("of what people wrote", result.human)
 
 
 def notes(claims: Mapping[str, Claim]) -> Iterator[str]:

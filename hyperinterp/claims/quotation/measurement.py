@@ -1,11 +1,11 @@
 """C8: is the diversity quotation of the training text?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hyperinterp.analyses.intervals import pair_of, ratio_of, resampled
+from hyperinterp.analyses.intervals import pair_of, ratio_of, ratio_pair
 from hyperinterp.analyses.scoring import compared, together, values
 from hyperinterp.claims.quotation.result import CopiedExample, QuotationResult
 from hyperinterp.claims.spec import Measured, Pair, missing
@@ -13,7 +13,7 @@ from hyperinterp.errors import InputRefused
 from hyperinterp.generation import Generated
 from hyperinterp.study import Study
 from hyperinterp.text import TokenRows
-from probes import NgramIndex, paired_jackknife
+from probes import NgramIndex
 
 COPY_LENGTH = 8
 EXAMPLES = 8
@@ -75,19 +75,10 @@ def _copied(rows: Sequence[Sequence[int]], index: NgramIndex) -> Copied:
 
 def _ratio_pair(base: Copied, fitted: Copied) -> Pair:
     """Both shares (ratios of sums over prompts) and their difference, the same prompt left out."""
-    sides = (base, fitted)
-    shares = [ratio_of(side.copied, side.grams) for side in sides]
-    totals = [side.grams.sum() - side.grams for side in sides]
-    if any(share.value is None for share in shares) or len(base.grams) < 2:
-        gap = missing(f"too few continuations of {COPY_LENGTH} or more tokens")
-        return Pair(shares[0], shares[1], gap)
-    full = [float(side.copied.sum() / side.grams.sum()) for side in sides]
-    left = [
-        (side.copied.sum() - side.copied) / total for side, total in zip(sides, totals, strict=True)
-    ]
-    return Pair(
-        shares[0], shares[1], resampled(paired_jackknife, full[0], left[0], full[1], left[1])
-    )
+    found = ratio_pair((base.copied, base.grams), (fitted.copied, fitted.grams))
+    if found.delta.value is not None:
+        return found
+    return replace(found, delta=missing(f"too few continuations of {COPY_LENGTH} or more tokens"))
 
 
 def _heldout(study: Study, index: NgramIndex) -> Measured:

@@ -20,6 +20,8 @@ from hyperinterp.claims.new_dimensions.result import (
     Intervention,
     NewDimensionsResult,
 )
+from hyperinterp.claims.quality.arms import BASE, FITTED, HALVES, HUMAN, remedies
+from hyperinterp.claims.quality.result import PromptQuality, QualityResult, TextQuality
 from hyperinterp.claims.quotation.result import CopiedExample, QuotationResult
 from hyperinterp.claims.reranking.result import (
     ContextRanks,
@@ -417,6 +419,44 @@ def quotation(make: Maker) -> QuotationResult:
     )  # fmt: skip
 
 
+def quality(make: Maker) -> QualityResult:
+    figures = {
+        HUMAN: ("human", 4.37, 0.010, 0.62, 0.778), HALVES[0]: ("half", 4.41, 0.011, 0.64, 0.781),
+        HALVES[1]: ("half", 4.33, 0.009, 0.60, 0.775), BASE: ("base", 1.53, 0.0, 0.11, 0.303),
+        FITTED: ("fitted", 3.55, 0.013, 0.43, 0.532),
+    } | {
+        arm.name: ("remedy", *numbers)
+        for arm, numbers in zip(
+            remedies(0, ()),
+            (
+                (3.90, 0.007, 0.5, 0.71), (8.93, 0.117, 0.3, 0.87), (10.2, 0.31, 0.1, 0.96),
+                (3.48, 0.0, 0.5, 0.66), (2.9, 0.0, 0.4, 0.61), (2.05, 0.0, 0.3, 0.915),
+                (2.4, 0.0, 0.3, 0.74),
+            ),
+            strict=True,
+        )
+    }  # fmt: skip
+    m = make.measured
+    texts = tuple(
+        TextQuality(
+            source, kind, m(fresh, 0.3), m(shocking, 0.005), m(gain, 0.1), m(fresh - 0.4, 0.3),
+            m(0.8, 0.1), m(ttr, 0.03), m(fresh - 4.37, 0.3), m(abs(fresh - 4.37) + 0.3, 0.1),
+            missing("MAUVE needs at least 200 texts, found 24"),
+        )
+        for source, (kind, fresh, shocking, gain, ttr) in figures.items()
+    )  # fmt: skip
+    prompts = [
+        PromptQuality(f"p{k} <s>", source, 64, 40 - k, 3.2, 0.01, 0.4, 2.9)
+        for source in (HUMAN, BASE, FITTED)
+        for k in range(3)
+    ]
+    prompts.append(PromptQuality("p3", FITTED, 0, 0, None, None, None, None))
+    return QualityResult(
+        "runs/judge </s>", False, True, 11.4, 64, texts, m(-0.82, 0.3), m(0.003, 0.005),
+        m(0.69, 0.11), m(-1.6, 0.4), m(0.08, 0.4), tuple(prompts),
+    )  # fmt: skip
+
+
 def control(make: Maker) -> ControlResult:
     levels = {
         "ttr": (0.224, 0.241), "rep_4": (0.636, 0.60), "entropy": (3.60, 3.31),
@@ -497,6 +537,10 @@ def claims(make: Maker) -> dict[str, Claim]:
             "undone": m(0.1, 0.02), "random": m(0.04, 0.03), "leading": m(-0.02, 0.03),
             "diversity": m(0.21, 0.09),
         },
+        "C10": {
+            "fresh": m(-0.82, 0.3), "shocking": m(0.003, 0.005), "gain": m(0.69, 0.11),
+            "distance": m(-1.6, 0.4),
+        },
     }  # fmt: skip
     found = {name: verdict.judge(specs[name], rows) for name, rows in figures.items()}
     found["C9"] = verdict.not_tested(specs["C9"])
@@ -557,6 +601,7 @@ def complete(seed: int = 0) -> Report:
             "expansion": geometry(make), "last_block": transplant(make),
             "late_stage": sufficiency(make), "quotation": quotation(make),
             "control": control(make), "new_dimensions": new_dimensions(make),
+            "quality": quality(make),
         },
         course(make),
     )  # fmt: skip
@@ -572,7 +617,7 @@ def sparse(seed: int = 1) -> Report:
         name: f"not asked for (--claims C4) <s>{name}"
         for name in (
             "diversity", "temperature", "static_bias", "expansion", "last_block", "late_stage",
-            "quotation", "control", "new_dimensions", "training_curve",
+            "quotation", "control", "new_dimensions", "quality", "training_curve",
         )
     }  # fmt: skip
     found = {

@@ -1,0 +1,15 @@
+"""What follows the prompts in the held-out passages themselves: the ceiling of generated text."""
+
+from hyperinterp.generation import Generated
+from hyperinterp.study import Study
+
+
+def human_text(study: Study) -> Generated:
+    """Return the true continuation of every prompt, as long as a generated one at most.
+
+    It is as long as `context_tokens` leaves it, and may be empty.
+    """
+    longest = study.sizes.new_tokens
+    pairs = zip(study.contexts_rows.rows, study.prompt_rows.rows, strict=True)
+    rows = tuple(row[len(prompt) :][:longest] for row, prompt in pairs)
+    return Generated(rows, (False,) * len(rows))

@@ -1,0 +1,64 @@
+"""C10: is the more diverse text still good text?"""
+
+from dataclasses import replace
+
+from hyperinterp.analyses.human import human_text
+from hyperinterp.analyses.reference import Reference
+from hyperinterp.claims.quality.arms import BASE, FITTED, HUMAN, remedies
+from hyperinterp.claims.quality.counting import Written
+from hyperinterp.claims.quality.judging import judged
+from hyperinterp.claims.quality.result import QualityResult
+from hyperinterp.claims.spec import Measured
+from hyperinterp.study import Study
+
+NOTE = (
+    "{name} reads other tokens than the pair: C10 gives it the texts, and its nats are per token "
+    "of its own."
+)
+
+
+def prepare(study: Study) -> None:
+    """Orders the texts."""
+    study.texts.order_greedy("base", "fitted")
+    study.texts.order("base", remedies(study.seed, study.control_rows))
+
+
+def measure(study: Study) -> QualityResult:
+    """Read human text, greedy text and the base's text under remedies with the reference."""
+    study.once(prepare)
+    arms = remedies(study.seed, study.control_rows)
+    every = tuple(range(len(study.prompt_rows)))
+    texts = {HUMAN: Written(every, human_text(study).rows)}
+    for name, role in ((BASE, "base"), (FITTED, "fitted")):
+        texts[name] = Written(every, study.texts.greedy(role).rows)
+    for arm in arms:
+        rows = study.texts.of("base", arm.name).rows
+        texts[arm.name] = Written(study.control_rows, rows)
+    given = study.readers.get("reference")
+    judge = study.base if given is None else given
+    reference = Reference(judge, study.tokenizer, study.batch_size, study.processes)
+    if not reference.reads_ids:
+        study.ledger.warn(NOTE.format(name=judge.name))
+    reads = 2 * sum(len(item.rows) for item in texts.values())
+    with study.ledger.timed("quality"):
+        found = judged(
+            reference,
+            study.prompt_rows.rows,
+            texts,
+            window=study.sizes.window,
+            seed=study.seed,
+            prompt_ids=[study.prompt_id(row) for row in every],
+            tick=study.ledger.ticker("the reference reads the texts", reads),
+        )
+    study.ledger.forwards["reference over the texts"] += 1
+    return replace(found, is_base=given is None)
+
+
+def quantities(result: QualityResult) -> dict[str, Measured]:
+    """Return what the rule judges."""
+    return {
+        "fresh": result.excess,
+        "shocking": result.shocking,
+        "gain": result.gain_share,
+        "distance": result.distance,
+    }
