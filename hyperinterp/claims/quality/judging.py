@@ -74,7 +74,7 @@ def judged(
         shocking=_apart(human, fitted, "shocking", "fresh"),
         gain_share=_gain_share(human, fitted),
         distance=_closer(human, base, fitted),
-        floor=_apart(human.masked(halves[1]), human.masked(halves[0]), "fresh_nats", "fresh"),
+        noise_floor=_apart(human.masked(halves[1]), human.masked(halves[0]), "fresh_nats", "fresh"),
         prompts=tuple(
             line for name, item in sums.items() for line in _by_prompt(name, item, names)
         ),

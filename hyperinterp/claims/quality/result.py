@@ -68,7 +68,7 @@ class QualityResult(Result):
         shocking: share of shocking tokens, fitted minus human.
         gain_share: the fitted model's prompt gain as a share of the human one.
         distance: distance to the human surprisal, fitted minus base.
-        floor: fresh surprisal of one half of the human texts minus that of the other.
+        noise_floor: fresh surprisal of one half of the human texts minus that of the other.
         prompts: every text of every source.
     """
 
@@ -82,5 +82,5 @@ class QualityResult(Result):
     shocking: Measured
     gain_share: Measured
     distance: Measured
-    floor: Measured
+    noise_floor: Measured
     prompts: tuple[PromptQuality, ...]

@@ -15,7 +15,7 @@ LEANS = (
 
 def beats(result: QualityResult, results: Mapping[str, Any]) -> Iterator[Beaten]:
     """Yield the distance of every source from the human texts, and their noise."""
-    yield Beaten("one half of the human texts over the other", result.floor, 0)
+    yield Beaten("one half of the human texts over the other", result.noise_floor, 0)
     for item in result.texts:
         if item.kind in ("base", "remedy"):
             yield Beaten(item.source, item.excess, 0)

@@ -122,9 +122,9 @@ def test_quantities_equal_a_plain_recomputation(world):
     assert found.distance.value == pytest.approx(np.mean(apart), rel=1e-4)
     assert result.excess.value == pytest.approx(found.fresh.value - float(people[1].mean()))
     halves = [by_source(result)[name].fresh for name in HALVES]
-    assert result.floor.value == pytest.approx(halves[0].value - halves[1].value)
+    assert result.noise_floor.value == pytest.approx(halves[0].value - halves[1].value)
     assert sum(half.n for half in halves) == PROMPTS
-    assert result.floor.lo < 0 < result.floor.hi
+    assert result.noise_floor.lo < 0 < result.noise_floor.hi
 
 
 def reversed_ids(model):
