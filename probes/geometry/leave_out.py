@@ -83,6 +83,42 @@ class Unit:
         )
 
 
+def stacked(units: Sequence[Unit], width: int) -> dict[str, Tensor]:
+    """Return every field of the units as one tensor, the vectors as `[G width]`."""
+
+    def rows(values: list[Tensor]) -> Tensor:
+        return torch.stack(values) if values else torch.zeros(0, width, dtype=torch.float64)
+
+    return {
+        "counts": torch.tensor([u.count for u in units], dtype=torch.int64),
+        "n": torch.tensor([u.n for u in units], dtype=torch.int64),
+        "sums": rows([u.sums for u in units]),
+        "axes": rows([u.axes for u in units]),
+        "shift": rows([u.shift for u in units]),
+        "off": torch.tensor([u.off for u in units], dtype=torch.float64),
+        "own_mean_off": torch.tensor([u.own_mean_off for u in units], dtype=torch.float64),
+    }
+
+
+def unstacked(state: Mapping[str, Tensor], device: torch.device) -> list[Unit]:
+    """Return the units that `stacked` was given, their vectors copied to a device."""
+    sums, axes, shift = (
+        state[name].to(device, torch.float64, copy=True) for name in ("sums", "axes", "shift")
+    )
+    return [
+        Unit(
+            count=int(state["counts"][i]),
+            n=int(state["n"][i]),
+            sums=sums[i],
+            axes=axes[i],
+            shift=shift[i],
+            off=float(state["off"][i]),
+            own_mean_off=float(state["own_mean_off"][i]),
+        )
+        for i in range(len(sums))
+    ]
+
+
 class Drop:
     """The sums of all units, and of all units but one."""
 

@@ -9,12 +9,10 @@ from torch import Tensor
 from probes._foreign import Array, real, widen
 
 from .spectrum import Spectrum, spectrum_of
+from .symmetric import mirrored, strips, working_dtype
 
 _CHUNK = 4096
 """Rows per float32 matmul: bounds its rounding, and the memory of the shifted copy."""
-
-_STRIPS, _NARROWEST = 8, 96
-"""On a CPU a product is made in at most 8 strips of rows, none but the last under 96 wide."""
 
 _LARGEST = {torch.float32: 1e15, torch.float64: 1e140}
 """Largest magnitude whose squares can be added up in a dtype without overflow."""
@@ -70,7 +68,7 @@ class Moments:
         self._shift: Tensor | None = None
         self._sum: Tensor = torch.zeros(d, dtype=torch.float64, device=self._device)
         self._second: Tensor | None = None
-        self._pending: Tensor | None = None  # only the strips that `_strips` gives are written
+        self._pending: Tensor | None = None  # only the strips that `strips` gives are written
         self._pending_rows = 0
 
     @classmethod
@@ -121,7 +119,7 @@ class Moments:
         if pending is None:
             pending = torch.empty(self.d, self.d, dtype=dtype, device=rows.device)
             self._pending = pending
-        for start, stop in _strips(self.d, rows.device):
+        for start, stop in strips(self.d, rows.device):
             strip = pending[start:stop, start:]
             torch.addmm(strip, centred.T[start:stop], centred[:, start:], beta=keep, out=strip)
         self._pending_rows += len(rows)
@@ -143,7 +141,7 @@ class Moments:
             return
         if self._second is None:
             self._second = torch.diag(torch.zeros_like(self._sum))
-        for start, stop in _strips(self.d, self._pending.device):
+        for start, stop in strips(self.d, self._pending.device):
             strip = self._pending[start:stop, start:]
             self._second[start:stop, start:] += strip.to(self._sum.device)
         self._pending, self._pending_rows = None, 0
@@ -194,8 +192,7 @@ class Moments:
             raise ValueError(f"other: expected at most {self.n} rows to remove, found {other.n}")
         return self._copy()._combine(other, -1)
 
-    def __sub__(self, other: "Moments") -> "Moments":
-        return self.minus(other)
+    __sub__ = minus
 
     @torch.inference_mode(False)
     def _combine(self, other: "Moments", sign: int) -> "Moments":
@@ -213,10 +210,8 @@ class Moments:
         assert moved._second is not None
         self.n += sign * moved.n
         self._sum += sign * moved._sum
-        if self._second is None:
-            self._second = moved._second.mul(sign)
-        else:
-            self._second.add_(moved._second, alpha=sign)
+        change, mine = moved._second.mul(sign), self._second
+        self._second = change if mine is None else mine.add_(change)
         return self
 
     def _copy(self, device: torch.device | None = None) -> "Moments":
@@ -252,7 +247,7 @@ class Moments:
         """Population covariance [d d] (divided by n), about the mean."""
         _, upper = self._sums()
         mean = self._sum / self.n
-        return _mirrored(upper) / self.n - torch.outer(mean, mean)
+        return mirrored(upper) / self.n - torch.outer(mean, mean)
 
     def second_moment(self) -> Float64[Tensor, "d d"]:
         """Mean of x x^T [d d], about zero."""
@@ -284,7 +279,7 @@ class Moments:
             "n": torch.tensor(self.n, dtype=torch.int64),
             "shift": zero if self._shift is None else self._shift.clone(),
             "sum": self._sum.clone(),
-            "second": torch.diag(zero) if self._second is None else _mirrored(self._second),
+            "second": torch.diag(zero) if self._second is None else mirrored(self._second),
         }
 
     @classmethod
@@ -300,36 +295,6 @@ class Moments:
         out = cls(d, state["sum"].device)
         out.n = int(state["n"])
         if out.n:
-            out._shift = state["shift"].to(torch.float64, copy=True)
-            out._sum = state["sum"].to(torch.float64, copy=True)
-            out._second = state["second"].to(torch.float64, copy=True)
+            kept = (state[name].to(torch.float64, copy=True) for name in ("shift", "sum", "second"))
+            out._shift, out._sum, out._second = kept
         return out
-
-
-def _strips(d: int, device: torch.device) -> list[tuple[int, int]]:
-    """First and last row of the strips in which a symmetric [d d] is made; all of it off a CPU."""
-    step = max(_NARROWEST, -(-d // _STRIPS)) if device.type == "cpu" else d
-    return [(start, min(start + step, d)) for start in range(0, d, step)]
-
-
-def _mirrored(upper: Tensor) -> Float[Tensor, "d d"]:
-    """The symmetric matrix with this upper triangle; what lies below the diagonal is not read."""
-    return upper.triu() + upper.triu(1).T
-
-
-def working_dtype(rows: torch.dtype, wanted: torch.dtype, device: torch.device) -> torch.dtype:
-    """The dtype to multiply rows in: never narrower than the rows, or than float32.
-
-    Where float32 matmuls have been set to run in a reduced precision (TF32, bfloat16), float64.
-    """
-    if device.type == "mps":
-        return torch.float32
-    if wanted == torch.float32 and _reduced_float32(device):
-        wanted = torch.float64
-    return torch.promote_types(rows, wanted)
-
-
-def _reduced_float32(device: torch.device) -> bool:
-    backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
-    precision: str = getattr(getattr(backend, "matmul", None), "fp32_precision", "ieee")
-    return precision not in ("ieee", "none")

@@ -7,14 +7,15 @@ import math
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64
 from torch import Tensor
 
 from probes._foreign import Array, real, widen
 
-from .leave_out import FIGURES, Drop, LeaveOneOut, Unit
-from .moments import working_dtype
+from .leave_out import FIGURES, Drop, LeaveOneOut, Unit, stacked, unstacked
+from .seen import mark, marks
 from .spectrum import Spectrum
+from .symmetric import working_dtype
 
 _STRIP = 1 << 17  # entries of a strip of M_g per thread: with its copies, in a core's cache
 
@@ -22,21 +23,6 @@ _STATE = frozenset(
     {"seen", "units", "counts", "n", "sums", "axes", "shift", "off", "own_mean_off"}
     | {"weighted_off"}
 )
-
-
-def _mark(seen: bytearray, number: int) -> None:
-    """Mark an id in place; `seen` grows by half its length where it is too short."""
-    if number >= len(seen):
-        seen.extend(bytes(max(number + 1, len(seen) * 3 // 2) - len(seen)))
-    seen[number] = 1
-
-
-def _marks(seen: bytearray, length: int | None = None) -> UInt8[Tensor, " ids"]:
-    """1 for every id that was seen, up to the last of them or to `length`."""
-    marks = seen.rstrip(b"\0")  # a copy: a buffer that a tensor looks at cannot grow
-    if length is not None:
-        marks = marks.ljust(length, b"\0")
-    return torch.frombuffer(marks or bytearray(1), dtype=torch.uint8)
 
 
 class PromptSpectra:
@@ -141,7 +127,7 @@ class PromptSpectra:
         key = prompt % self.max_groups
         self._units[key] = self._units[key].pooled(unit) if key in self._units else unit
         self._weighted_off = self._weighted_off + weighted_off
-        _mark(self._seen, prompt)
+        mark(self._seen, prompt)
 
     def _unit(self, rows: Tensor) -> tuple[Unit, Tensor]:
         """The unit of one prompt, and M_g s_g less the part of M_g's diagonal."""
@@ -220,7 +206,7 @@ class PromptSpectra:
                 f"spectrum, found {other.max_groups} and {other._n}"
             )
         length = max(len(self._seen), len(other._seen))
-        mine, theirs = _marks(self._seen, length), _marks(other._seen, length)
+        mine, theirs = marks(self._seen, length), marks(other._seen, length)
         common = (mine & theirs).nonzero()
         if len(common):
             raise ValueError(f"other: expected other prompts, found {int(common[0])} in both")
@@ -234,25 +220,11 @@ class PromptSpectra:
         """Plain tensors that hold all that was added (but not the spectrum)."""
         keys = sorted(self._units)
         units = [self._units[k] for k in keys]
-        width = self._mean.shape[0]
-
-        def whole(values: list[int]) -> Tensor:
-            return torch.tensor(values, dtype=torch.int64)
-
-        def stack(rows: list[Tensor]) -> Tensor:
-            return torch.stack(rows) if rows else self._mean.new_zeros(0, width)
-
         return {
-            "seen": _marks(self._seen),
-            "units": whole(keys),
-            "counts": whole([u.count for u in units]),
-            "n": whole([u.n for u in units]),
-            "sums": stack([u.sums for u in units]),
-            "axes": stack([u.axes for u in units]),
-            "shift": stack([u.shift for u in units]),
-            "off": torch.tensor([u.off for u in units], dtype=torch.float64),
-            "own_mean_off": torch.tensor([u.own_mean_off for u in units], dtype=torch.float64),
+            "seen": marks(self._seen),
+            "units": torch.tensor(keys, dtype=torch.int64),
             "weighted_off": self._weighted_off.clone(),
+            **stacked(units, width=self._mean.shape[0]),
         }
 
     @classmethod
@@ -273,19 +245,8 @@ class PromptSpectra:
         device = out._mean.device
         out._seen = bytearray(state["seen"].to("cpu", torch.uint8).numpy())
         out._weighted_off = state["weighted_off"].to(device, torch.float64, copy=True)
-        sums, axes, shift = (
-            state[name].to(device, torch.float64, copy=True) for name in ("sums", "axes", "shift")
-        )
-        for i, key in enumerate(state["units"]):
-            out._units[int(key)] = Unit(
-                count=int(state["counts"][i]),
-                n=int(state["n"][i]),
-                sums=sums[i],
-                axes=axes[i],
-                shift=shift[i],
-                off=float(state["off"][i]),
-                own_mean_off=float(state["own_mean_off"][i]),
-            )
+        keys = (int(key) for key in state["units"])
+        out._units = dict(zip(keys, unstacked(state, device), strict=True))
         return out
 
     def leave_one_out(self) -> LeaveOneOut:
