@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import (
     _DummyBackendModule,
     _setup_privateuseone_for_python_backend,
@@ -84,8 +83,8 @@ class Pretend(torch.Tensor):
         if kwargs.get("device") is not None:
             device = torch.device(kwargs["device"])
             kwargs["device"] = torch.device("cpu")
-        result = func(*tree_map(raw_of, args), **tree_map(raw_of, kwargs))
-        known = {id(t.raw): t for t in tree_leaves((args, kwargs)) if isinstance(t, Pretend)}
+        result = func(*mapped(raw_of, args), **{k: mapped(raw_of, v) for k, v in kwargs.items()})
+        known = {id(t.raw): t for t in leaves((args, *kwargs.values())) if isinstance(t, Pretend)}
         for tensor in known.values():
             assert tensor.raw.shape == tensor.shape, f"{name} changed a shape in place"
 
@@ -94,7 +93,21 @@ class Pretend(torch.Tensor):
                 return out
             return known[id(out)] if id(out) in known else _placed(out, device)
 
-        return tree_map(given_back, result)
+        return mapped(given_back, result)
+
+
+def mapped(each, value):
+    """`each` of every leaf of nested lists and tuples: what operations take and return."""
+    if isinstance(value, list | tuple):
+        return type(value)([mapped(each, item) for item in value])
+    return each(value)
+
+
+def leaves(value):
+    """The leaves of nested lists and tuples, in order."""
+    if isinstance(value, list | tuple):
+        return [leaf for item in value for leaf in leaves(item)]
+    return [value]
 
 
 def raw_of(value):
@@ -114,9 +127,9 @@ def _one_device(name, args, kwargs):
     Raises:
         RuntimeError: they are on several.
     """
-    tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
+    tensors = [t for t in leaves((args, *kwargs.values())) if isinstance(t, torch.Tensor)]
     if name in INDEXING:
-        indices = {id(t) for t in tree_leaves(args[1]) if t is not None}
+        indices = {id(t) for t in leaves(args[1]) if t is not None}
         tensors = [t for t in tensors if t.device.type != "cpu" or id(t) not in indices]
     wide = {t.device for t in tensors if t.ndim}
     devices = wide or {t.device for t in tensors if t.device.type != "cpu"}

@@ -2,8 +2,9 @@
 
 import pytest
 
-from hyperinterp.checkpoints import bundle, sandbox, staging, zipscreen
+from hyperinterp.checkpoints import building, bundle, sandbox, staging, zipscreen
 from hyperinterp.checkpoints.screen import Screened
+from hyperinterp.errors import InputRefused
 from tests.hyperinterp.checkpoints import config_rows, hostile, trust_rows
 
 
@@ -17,6 +18,10 @@ def test_configs_run_nothing_and_open_no_socket(made, tmp_path):
 
 
 def test_control_without_the_screen_a_config_reaches_transformers(made, tmp_path, monkeypatch):
+    def reached(_root):  # a model of a billion blocks is not begun
+        raise InputRefused("this configuration has reached transformers; expected none")
+
+    monkeypatch.setattr(building, "read_config", reached)
     monkeypatch.setattr(staging, "screen_model_config", lambda value, what: Screened(dict(value)))
     rows = config_rows.config_rows(made, tmp_path)
     assert sum(row["reached"] for row in rows) >= 15
