@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 ONE := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test check format tutorials docs bench full wheel browser clean
+.PHONY: demo test quick check format tutorials docs bench full wheel browser clean
 
 .venv/.runtime: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("hyperinterp needs Python 3.11 or later, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -30,6 +30,9 @@ demo: .venv/.runtime ## hyperfit a real model, compare, write demo/report/report
 
 test: .venv/.dev browser ## every test that CI runs
 	$(ONE) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not full"
+
+quick: .venv/.dev ## the tests beside what changed since main (or SINCE=commit), in under a minute
+	$(ONE) $(BIN)/python -m tests.beside $(SINCE)
 
 check: .venv/.dev ## style, types, import rules
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Measure the shape of the code, and keep the table of it in CONTRIBUTING.md.
 
-    python -m benchmarks.shape            write the table
-    python -m benchmarks.shape --longest  list the longest modules and functions
+`python -m benchmarks.shape` writes the table; with `--longest` it lists the longest modules and
+functions instead.
 """
 
 import argparse
@@ -117,7 +117,7 @@ def table() -> str:
 
 def main() -> None:
     """Write the table, or list what is longest."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description="Sizes of modules and functions.")
     parser.add_argument("--longest", action="store_true")
     if parser.parse_args().longest:
         for package in PACKAGES:
