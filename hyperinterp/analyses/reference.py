@@ -48,18 +48,22 @@ class Reference:
         tokenizer: of the ids that it is given.
         batch_size: rows per forward pass.
         processes: the processes that share the reading.
+        ids: the ids that it is given are below this; 0 where that is not known.
     """
 
     model: HookedModel
     tokenizer: PreTrainedTokenizerBase
     batch_size: int = 8
     processes: Processes = ALONE
+    ids: int = 0
 
     @property
     def reads_ids(self) -> bool:
         """Return whether the ids mean the same to the model; else it is given the text."""
         own = self.model.tokenizer
-        return own is None or own is self.tokenizer or own.get_vocab() == self.tokenizer.get_vocab()
+        if own is None or self.model.vocab_size < self.ids:
+            return own is None
+        return own is self.tokenizer or own.get_vocab() == self.tokenizer.get_vocab()
 
     def rows(self, pairs: Sequence[tuple[Row, Row]]) -> list[tuple[Row, Row]]:
         """Return prompts and texts in the model's own ids.

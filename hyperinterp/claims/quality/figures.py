@@ -1,6 +1,7 @@
 """C10: the quality-diversity plane, and every quantity by source."""
 
 from hyperinterp.claims.quality import CLAIM
+from hyperinterp.claims.quality.arms import HALVES
 from hyperinterp.claims.quality.result import QualityResult, TextQuality
 from hyperinterp.claims.spec import Measured
 from hyperinterp.drawing.chart import Chart, Choice, bars, dots
@@ -51,13 +52,21 @@ def plane(block: QualityResult) -> Sketch:
 def _point(figure: Sketch, item: TextQuality, colour: str, symbol: str, size: int) -> None:
     figure.add(
         "scatter",
-        x=[item.excess.value], y=[item.ttr.value], mode="markers", name=label(item.source),
+        x=[item.excess.value], y=[item.ttr.value], mode="markers", name=label(_short(item)),
         marker={"color": colour, "symbol": symbol, "size": size},
         error_x=bars([item.excess], colour), error_y=bars([item.ttr], colour),
-        customdata=[[hover(item.excess), hover(item.ttr)]],
-        hovertemplate="%{fullData.name}<br>over human: %{customdata[0]}"
-        "<br>type-token ratio: %{customdata[1]}<extra></extra>",
+        customdata=[[label(item.source), hover(item.excess), hover(item.ttr)]],
+        hovertemplate="%{customdata[0]}<br>over human: %{customdata[1]}"
+        "<br>type-token ratio: %{customdata[2]}<extra></extra>",
+        showlegend=item.source != HALVES[1],
     )  # fmt: skip
+
+
+def _short(item: TextQuality) -> str:
+    """What the legend calls a source."""
+    if item.kind == "half":
+        return "its halves"
+    return item.source.removeprefix("base, ").removeprefix("repetition ")
 
 
 def by_source(block: QualityResult, quantity: str) -> Sketch:
@@ -98,7 +107,7 @@ def charts(block: QualityResult) -> tuple[Chart, ...]:
     return (
         Chart(
             "plane", *explained(__package__, "plane", reference=block.reference),
-            lambda: plane(block), height=440,
+            lambda: plane(block), height=480,
         ),
         Chart(
             "quantities", *explained(__package__, "quantities", reference=block.reference),

@@ -36,7 +36,9 @@ def measure(study: Study) -> QualityResult:
         texts[arm.name] = Written(study.control_rows, rows)
     given = study.readers.get("reference")
     judge = study.base if given is None else given
-    reference = Reference(judge, study.tokenizer, study.batch_size, study.processes)
+    reference = Reference(
+        judge, study.tokenizer, study.batch_size, study.processes, study.base.vocab_size
+    )
     if not reference.reads_ids:
         study.ledger.warn(NOTE.format(name=judge.name))
     reads = 2 * sum(len(item.rows) for item in texts.values())

@@ -11,9 +11,9 @@ from hyperinterp.drawing.table import Heading, Table, table
 def tables(result: QualityResult) -> tuple[Table, ...]:
     """Return the tables, the main one first."""
     read: dict[str, Heading] = {
-        "source": "text", "fresh": "fresh surprisal", "excess": "over human",
-        "shocking": "shocking tokens", "gain": "prompt gain", "surprisal": "surprisal",
-        "distance": "distance", "ttr": "type-token ratio",
+        "source": "text", "ttr": "type-token ratio", "fresh": "fresh surprisal",
+        "excess": "over human", "shocking": "shocking tokens", "gain": "prompt gain",
+        "surprisal": "surprisal", "distance": "distance",
     }  # fmt: skip
     if any(item.mauve.value is not None for item in result.texts):
         read["mauve"] = "MAUVE"
@@ -22,10 +22,11 @@ def tables(result: QualityResult) -> tuple[Table, ...]:
             "texts", f"Texts under {result.reference}",
             (
                 {
-                    "source": item.source, "fresh": item.fresh, "excess": item.excess,
-                    "shocking": item.shocking, "gain": item.gain, "surprisal": item.surprisal,
-                    "distance": item.distance, "fresh_share": item.fresh_share, "ttr": item.ttr,
-                    "mauve": item.mauve, "n": item.fresh.n, "kind": item.kind,
+                    "source": item.source, "ttr": item.ttr, "fresh": item.fresh,
+                    "excess": item.excess, "shocking": item.shocking, "gain": item.gain,
+                    "surprisal": item.surprisal, "distance": item.distance,
+                    "fresh_share": item.fresh_share, "mauve": item.mauve, "n": item.fresh.n,
+                    "kind": item.kind,
                 }
                 for item in result.texts
             ),

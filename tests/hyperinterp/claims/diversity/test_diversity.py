@@ -31,6 +31,18 @@ def test_scores_equal_a_plain_recomputation(tiny_pair, make_study):
     assert block.scores["ttr"].delta.n == len(rows)
 
 
+def test_what_people_wrote_is_the_ceiling(tiny_pair, make_study, words):
+    study = make_study(tiny_pair, new_tokens=18, window=18)  # 24 tokens, of which 6 are given
+    block, _ = evaluated(diversity.CLAIM, study)
+    rows = [row[6:] for row in study.contexts_rows.rows]
+    ratio = sum(len(set(row)) / len(row) for row in rows) / len(rows)
+    assert block.human.value == pytest.approx(ratio)
+    star = block.plot("scores").data[-1]
+    assert (star.name, star.x[0]) == ("human", block.human.value)
+    short = make_study(tiny_pair, passages=words(4, 0, 12, 14))
+    assert "as long as the texts" in evaluated(diversity.CLAIM, short)[0].human.reason
+
+
 def test_a_text_that_only_ends_earlier_gains_nothing():
     whole = Generated(tuple((*range(20), *range(20)) for _ in range(6)), (False,) * 6)
     short = Generated(tuple(row[: 18 + n] for n, row in enumerate(whole.rows)), (True,) * 6)
