@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hyperinterp.claims.quality import CLAIM
+from hyperinterp.claims.quality.arms import BASE, FITTED, TOO_HOT, hot
 from hyperinterp.claims.quality.result import QualityResult
 from hyperinterp.claims.spec import Beaten, Claim, Verdict
 
@@ -14,11 +16,23 @@ LEANS = (
 
 
 def beats(result: QualityResult, results: Mapping[str, Any]) -> Iterator[Beaten]:
-    """Yield the distance of every source from the human texts, and their noise."""
+    """Yield what lies around the human texts, and the most diverse remedy that still is good."""
     yield Beaten("one half of the human texts over the other", result.noise_floor, 0)
     for item in result.texts:
-        if item.kind in ("base", "remedy"):
+        if item.source in (BASE, hot(TOO_HOT)):
             yield Beaten(item.source, item.excess, 0)
+    by_source = {item.source: item for item in result.texts}
+    limit = CLAIM.rule.criteria[0].threshold
+    good = [
+        (item.ttr.value, item)
+        for item in result.texts
+        if item.kind == "remedy" and item.ttr.value is not None
+        and item.excess.value is not None and item.excess.value < limit
+    ]  # fmt: skip
+    if good and FITTED in by_source:
+        best = max(good, key=lambda pair: pair[0])[1]
+        yield Beaten(f"type-token ratio, {best.source}", best.ttr)
+        yield Beaten("of the fitted model, on all prompts", by_source[FITTED].ttr)
 
 
 def caveat(claim: Claim, result: QualityResult) -> str:

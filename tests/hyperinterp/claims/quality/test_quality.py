@@ -10,11 +10,13 @@ import torch
 import hyperinterp as hi
 from hyperinterp.analyses.reference import Reference
 from hyperinterp.claims import quality
+from hyperinterp.claims.quality import likeness as measure
 from hyperinterp.claims.quality.arms import BASE, FITTED, HALVES, HUMAN, remedies
 from hyperinterp.claims.quality.counting import Written
 from hyperinterp.claims.quality.judging import judged
 from hyperinterp.claims.quality.likeness import likeness
 from hyperinterp.claims.quality.measurement import quantities
+from hyperinterp.claims.quality.words import beats
 from hyperinterp.claims.running import evaluated
 from hyperinterp.claims.spec import Verdict
 from hyperinterp.claims.verdict import judge
@@ -24,6 +26,7 @@ from hyperinterp.models import HookedModel
 from hyperinterp.text import TokenRows
 from probes import fresh_tokens, mauve
 
+from ...report import factory
 from ..conftest import SIZES, hooked, tiny_llama
 
 PROMPTS, TOKENS = 12, 20
@@ -189,6 +192,16 @@ def test_every_source_of_a_study_is_measured_on_the_same_passages(tiny_pair, mak
     assert found[BASE].ttr.n == len(study.prompt_rows)
     assert next(item.tokens for item in result.prompts if item.source == BASE) == len(greedy)
     assert "200" in found[FITTED].mauve.reason
+    assert result.is_base
+    assert "--reference CKPT" in result.tables()[0].note
+
+
+def test_the_most_diverse_remedy_that_is_still_good_stands_beside_the_claim():
+    result = factory.quality(factory.Maker())
+    told = {item.words: item.measured.value for item in beats(result, {})}
+    assert list(told)[1:3] == [BASE, "base, T = 1.5"]
+    assert told["type-token ratio, base, repetition penalty 1.2"] == 0.915
+    assert told["of the fitted model, on all prompts"] == 0.532
 
 
 def test_passages_that_end_with_the_prompt_leave_it_undecided(tiny_pair, make_study, words):
@@ -199,18 +212,14 @@ def test_passages_that_end_with_the_prompt_leave_it_undecided(tiny_pair, make_st
     assert not list(result.charts()[0].variants())
 
 
-def test_the_base_judges_by_default_and_the_report_says_so(tiny_pair, words):
+def test_another_judge_is_named_in_the_report(tiny_pair, words):
     sizes = replace(SIZES, control_prompts=2, new_tokens=16, window=16)
-    given = {"prompts": words(2), "sizes": sizes, "claims": "C1,C10"}
-    plain = hi.compare(*tiny_pair, **given)
-    assert plain.quality.is_base
-    assert "--reference CKPT" in plain.quality.tables()[0].note
-    other = hi.compare(*tiny_pair, **given, reference=hooked(tiny_llama(5), "judge"))
-    assert not other.quality.is_base
-    assert other.quality.reference == "judge"
-    assert [item.role for item in other.provenance.checkpoints] == ["base", "fitted", "reference"]
-    assert hi.Report.from_json(other.to_json()).quality == other.quality
-    assert plain.diversity == other.diversity
+    given = {"prompts": words(2), "sizes": sizes, "claims": "C10"}
+    report = hi.compare(*tiny_pair, **given, reference=hooked(tiny_llama(5), "judge"))
+    assert (report.quality.is_base, report.quality.reference) == (False, "judge")
+    assert "--reference" not in report.quality.tables()[0].note
+    assert [item.role for item in report.provenance.checkpoints] == ["base", "fitted", "reference"]
+    assert hi.Report.from_json(report.to_json()).quality == report.quality
 
 
 def test_a_reference_that_cannot_read_is_refused(tiny_pair, words):
@@ -220,7 +229,8 @@ def test_a_reference_that_cannot_read_is_refused(tiny_pair, words):
         hi.compare(*tiny_pair, prompts=words(4), reference=3)
 
 
-def test_likeness_is_mauve_from_200_texts_on():
+def test_likeness_is_mauve_from_200_texts_on(monkeypatch):
+    monkeypatch.setattr(measure, "DRAWS", 20)
     draw = torch.Generator().manual_seed(0)
     ours, theirs = (torch.randn(200, 4, generator=draw) + shift for shift in (0, 0.3))
     found = likeness(ours, theirs, 200, seed=0)
