@@ -24,6 +24,7 @@ from hyperinterp.claims import registry
 from hyperinterp.claims.running import evaluated
 from hyperinterp.claims.spec import Claim, Verdict
 from hyperinterp.models import HookedModel
+from hyperinterp.runs import RunContext
 from hyperinterp.sizes import PRESETS, Sizes
 from hyperinterp.study import Study
 from hyperinterp.text import Passage, Passages, builtin_passages
@@ -116,7 +117,7 @@ def judged(study: Study, kind: str, claims: tuple[str, ...]) -> Outcome:
     return Outcome(
         kind=kind,
         family=study.base.anatomy.family,
-        seed=study.seed,
+        seed=study.run.seed,
         verdicts={claim: str(result.verdict) for claim, result in found.items()},
         effects={claim: result.effect for claim, result in found.items()},
         named=named,
@@ -131,7 +132,11 @@ def tiny_study(kind: str, family: str, seed: int) -> Study:
     if kind == "loop broken":
         settle(base)
     return Study(
-        base, planted_twin(base, kind, seed + 1), random_words(seed), sizes=SIZES, seed=seed
+        base,
+        planted_twin(base, kind, seed + 1),
+        random_words(seed),
+        sizes=SIZES,
+        run=RunContext(seed=seed),
     )
 
 
@@ -142,7 +147,7 @@ def real_study(base: HookedModel, kind: str, seed: int, sizes: Sizes) -> Study:
         planted_twin(base, kind, seed + 1),
         builtin_passages("heldout"),
         sizes=sizes,
-        seed=seed,
+        run=RunContext(seed=seed),
     )
 
 

@@ -23,6 +23,7 @@ from hyperinterp.provenance import facts_of, provenance_of, rounded
 from hyperinterp.report.data import SCHEMA_VERSION, Provenance
 from hyperinterp.report.schema import Report
 from hyperinterp.roles import checkpoints, given_roles, read_texts, with_known_training
+from hyperinterp.runs import RunContext
 from hyperinterp.sizes import PRESETS, Sizes
 from hyperinterp.study import Study
 from hyperinterp.text import as_passages, builtin_passages, check_chat
@@ -123,7 +124,6 @@ def compare(
     base = pinned(base, revision, subfolder)
     fitted = pinned(fitted, fitted_revision, fitted_subfolder)
     wanted = registry.chosen(claims)
-    runs = {name for spec in wanted for name in spec.runs}
     given = given_roles(registry.roles(), roles)
     check_arguments(
         sizes=sizes, preset=preset, partial=partial, progress=progress, processes=processes,
@@ -163,23 +163,24 @@ def compare(
         fitted=second,
         passages=held_out,
         sizes=chosen,
-        seed=seed,
-        batch_size=batch_size,
+        run=RunContext(
+            seed=seed,
+            batch_size=batch_size,
+            ledger=Ledger(progress),
+            processes=processes,
+            partial=None if partial is None or dropped else Path(partial),
+        ),
         roles=models | with_known_training(texts, second),
         readers={role: loaded[role] for role in readers},
-        geometry="moments" in runs,
-        lens="followed" in runs,
-        ledger=Ledger(progress),
-        processes=processes,
-        partial=None if partial is None or dropped else Path(partial),
         chat=chat,
+        wanted=frozenset(name for spec in wanted for name in spec.runs),
     )
     if dropped:
-        study.ledger.warnings.append(
+        study.run.ledger.warnings.append(
             "The corpus was not read: no claim that is measured on it was asked for."
         )
     specs = registry.every_claim()
-    study.ledger.warn(*registry.faults().values())
+    study.run.ledger.warn(*registry.faults().values())
     found = run(study, specs, wanted)
     training_curve = read_curve(second.name)
     if training_curve is None:
@@ -187,8 +188,8 @@ def compare(
     provenance = _provenance(study, "custom" if sizes else preset, seed)
     seconds = {"loading": load_seconds, **provenance.wall_seconds}
     seconds["total"] = time.perf_counter() - start
-    if study.kept_sums is not None:
-        study.kept_sums.remove()
+    if study.shared.kept_sums is not None:
+        study.shared.kept_sums.remove()
     return Report(
         schema_version=SCHEMA_VERSION,
         claims=adjust({spec.id: found.claims[spec.id] for spec in registry.by_id(specs)}),
@@ -222,7 +223,7 @@ def _provenance(study: Study, preset: str, seed: int) -> Provenance:
     checkpoints = [facts_of(model, role.partition(" ")[0]) for role, model in models.items()]
     if study.base.fingerprint and study.base.fingerprint == study.fitted.fingerprint:
         same = not any(it.acts.kinds for it in differing_settings(study.base, study.fitted))
-        study.ledger.warn(
+        study.run.ledger.warn(
             "Base and fitted model have the same weights and settings."
             if same
             else "Base and fitted model have the same weights and differ in settings alone."

@@ -36,7 +36,7 @@ def provenance_of(
     study: Study, checkpoints: Sequence[CheckpointFacts], preset: str, seed: int
 ) -> Provenance:
     """Versions, text, sizes and cost of a study that is done."""
-    rows, passages = study.contexts_rows, study.passages
+    rows, passages = study.heldout.rows, study.passages
     return Provenance(
         versions={"python": platform.python_version()}
         | {package: _version(package) for package in PACKAGES},
@@ -49,7 +49,7 @@ def provenance_of(
         sizes=study.described()
         | {
             "threads": torch.get_num_threads(),
-            "processes": study.processes.size,
+            "processes": study.run.processes.size,
         },
         checkpoints=tuple(checkpoints),
         prompts=PromptFacts(
@@ -63,9 +63,9 @@ def provenance_of(
             context_tokens=study.sizes.context_tokens,
         ),
         corpus=_corpus_facts(study.stream),
-        wall_seconds=dict(study.ledger.seconds),
-        forwards=dict(study.ledger.forwards),
-        warnings=tuple(study.ledger.warnings),
+        wall_seconds=dict(study.run.ledger.seconds),
+        forwards=dict(study.run.ledger.forwards),
+        warnings=tuple(study.run.ledger.warnings),
     )
 
 

@@ -22,6 +22,7 @@ from hyperinterp.provenance import facts_of, provenance_of, rounded
 from hyperinterp.ranges import at_least
 from hyperinterp.report.trace.data import TRACE_VERSION, TracePoint
 from hyperinterp.report.trace.schema import Trace
+from hyperinterp.runs import RunContext
 from hyperinterp.sizes import Sizes
 from hyperinterp.study import Study
 from hyperinterp.text import as_passages, builtin_passages, check_chat
@@ -202,12 +203,10 @@ def trace(
         fitted=first,
         passages=held_out,
         sizes=chosen,
-        seed=seed,
-        batch_size=batch_size,
-        ledger=Ledger(progress),
+        run=RunContext(seed=seed, batch_size=batch_size, ledger=Ledger(progress)),
         chat=chat,
     )
-    usable = len(study.contexts_rows)
+    usable = len(study.heldout.rows)
     if usable < 2:  # nothing varies between prompts, and no interval leaves one out
         raise InputRefused(
             f"{study.passages.origin}: expected at least 2 passages of 4 tokens, found {usable} "
@@ -222,7 +221,7 @@ def trace(
     ]
     facts = [facts_of(first, "base")]
     for item in found:
-        with study.ledger.timed("loading"):
+        with study.run.ledger.timed("loading"):
             model = load(
                 item.path, base=under, base_if_adapter=True, like=like, dtype=dtype, device=device
             )
@@ -230,7 +229,7 @@ def trace(
         told["levels"] = list(item.facts.get("levels") or ())
         facts.append(replace(facts_of(model, item.name), trained=told))
         if tokenizer is not None:
-            model = model.reading_with(study.tokenizer)
+            model = model.reading_with(study.heldout.tokenizer)
         model = study.admitted(model)
         observed = beside(study, ours, model, side(study, model, item.name))
         loss = _loss(item, training_curve)
@@ -242,7 +241,7 @@ def trace(
         del model
         gc.collect()  # a model sits in reference cycles; the next one needs its memory
     if all(item.name != "final" for item in found):
-        study.ledger.warnings.append(
+        study.run.ledger.warnings.append(
             "The run is not finished: its final weights are not among these."
         )
     told = provenance_of(study, facts, "custom" if sizes else preset, seed)

@@ -36,7 +36,7 @@ def mean_shift(study: Study, contexts: Contexts) -> Float[Tensor, " v"]:
     def each(ours: Tensor, theirs: Tensor) -> Tensor:
         return centred_shift(ours, theirs).sum(0).cpu().double()
 
-    return (_total(study.map_logits(contexts, each, CHUNK)) / len(contexts)).float()
+    return (_total(study.shared.map_logits(contexts, each, CHUNK)) / len(contexts)).float()
 
 
 def scale_and_shift(study: Study, contexts: Contexts) -> tuple[float, Float[Tensor, " v"]]:
@@ -55,7 +55,7 @@ def scale_and_shift(study: Study, contexts: Contexts) -> tuple[float, Float[Tens
         parts = (a.sum(0), b.sum(0), (a * a).sum(), (a * b).sum())
         return tuple(part.cpu().double() for part in parts)  # pyright: ignore[reportReturnType]
 
-    columns = zip(*study.map_logits(contexts, each, CHUNK), strict=True)
+    columns = zip(*study.shared.map_logits(contexts, each, CHUNK), strict=True)
     base, fitted, square, product = (_total(column) for column in columns)
     n = len(contexts)
     spread = float(square - base @ base / n)
@@ -79,7 +79,7 @@ def rank_gainers(study: Study, contexts: Contexts, count: int) -> Int[Tensor, " 
     def each(ours: Tensor, theirs: Tensor) -> Tensor:
         return (_log_ranks(ours) - _log_ranks(theirs)).sum(0, dtype=torch.float64).cpu()
 
-    return order_rows(_total(study.map_logits(chosen, each, CHUNK)))[:count]
+    return order_rows(_total(study.shared.map_logits(chosen, each, CHUNK)))[:count]
 
 
 def _log_ranks(logits: Float[Tensor, "n v"]) -> Float[Tensor, "n v"]:
@@ -180,11 +180,11 @@ def fit_bias(study: Study, contexts: Contexts, shift: Tensor, steps: int) -> Fit
         step = ((fit.wanted * fit.count + 1) / (predicted * fit.count + 1)).log()
         following = ahead + step
         uphill = float((predicted - fit.wanted) @ (following - current)) > 0
-        uphill = study.processes.everywhere(uphill)[0]
+        uphill = study.run.processes.everywhere(uphill)[0]
         pace = 0 if uphill else pace + 1
         current, ahead = following, following + pace / (pace + 3) * (following - current)
     apart = () if held is fit else tuple(aside)
-    bias = study.processes.everywhere(kept.float().cpu())[0]
+    bias = study.run.processes.everywhere(kept.float().cpu())[0]
     return FittedBias(bias, tuple(losses), apart, chosen)
 
 
@@ -200,7 +200,7 @@ def _parts(study: Study, contexts: Contexts) -> tuple[_Part, _Part]:
 
 
 def _part(study: Study, contexts: Contexts) -> _Part:
-    base, fitted, shared = study.base, study.fitted, study.processes
+    base, fitted, shared = study.base, study.fitted, study.run.processes
     kept, constant = [], 0.0
     wanted = torch.zeros(base.vocab_size, device=base.device)
     for _, ours, theirs in paired_logits(base, fitted, contexts, CHUNK, shared):

@@ -10,6 +10,6 @@ def human_text(study: Study) -> Generated:
     It is as long as `context_tokens` leaves it, and may be empty.
     """
     longest = study.sizes.new_tokens
-    pairs = zip(study.contexts_rows.rows, study.prompt_rows.rows, strict=True)
+    pairs = zip(study.heldout.rows.rows, study.heldout.prompts.rows, strict=True)
     rows = tuple(row[len(prompt) :][:longest] for row, prompt in pairs)
     return Generated(rows, (False,) * len(rows))

@@ -12,8 +12,8 @@ def on_policy_contexts(study: Study) -> Contexts | None:
     A row's decisions begin at the last token of its own prompt, so that every one of them is
     followed by a token that the model wrote. None where fewer than two rows have any.
     """
-    written = study.texts.greedy("fitted")
-    prompts = study.prompt_rows
+    written = study.shared.texts.greedy("fitted")
+    prompts = study.heldout.prompts
     rows = tuple(prompt + text for prompt, text in zip(prompts.rows, written.rows, strict=True))
 
     def positions(number: int, length: int) -> list[int]:
@@ -23,21 +23,21 @@ def on_policy_contexts(study: Study) -> Contexts | None:
         return chosen_positions(length, study.sizes.contexts_per_prompt, start)
 
     if sum(bool(positions(number, len(row))) for number, row in enumerate(rows)) < 2:
-        study.ledger.warnings.append(
+        study.run.ledger.warnings.append(
             "Fewer than two of the fitted model's texts have a token: ranks on its own text are "
             "not measured."
         )
         return None
 
-    with study.ledger.timed("reading the fitted model's text"):
+    with study.run.ledger.timed("reading the fitted model's text"):
         run = run_pair(
             study.base,
             study.fitted,
             replace(prompts, rows=rows),
             positions=positions,
-            batch_size=study.batch_size,
-            tick=study.ledger.ticker("both models read the fitted model's text", len(rows)),
-            processes=study.processes,
+            batch_size=study.run.batch_size,
+            tick=study.run.ledger.ticker("both models read the fitted model's text", len(rows)),
+            processes=study.run.processes,
         )
-    study.ledger.forwards["both over the fitted model's text"] += 1
+    study.run.ledger.forwards["both over the fitted model's text"] += 1
     return run.contexts

@@ -18,7 +18,7 @@ def contexts_per_passage(study: Study) -> int | None:
 
 def shortened(study: Study, numbers: Iterable[int]) -> TokenRows:
     """These passages, cut to two tokens per context that is looked at."""
-    rows, count = study.contexts_rows.chosen(numbers), contexts_per_passage(study)
+    rows, count = study.heldout.rows.chosen(numbers), contexts_per_passage(study)
     length = rows.length if count is None else max(4, TOKENS_PER_CONTEXT * count)
     kept = tuple(row[:length] for row in rows.rows)
     return replace(rows, rows=kept, length=min(length, rows.length))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hyperinterp.analyses.growth import PRIMARY, growth_contrast
 from hyperinterp.analyses.intervals import context_mean, difference_of, mean_of, resampled
-from hyperinterp.analyses.overriding import found_overrides, override_figures
+from hyperinterp.analyses.overriding import override_figures
 from hyperinterp.analyses.predictions import Reading, pair_over_contexts, read
 from hyperinterp.analyses.scoring import compared, together, values, window_scores
 from hyperinterp.brief import Brief
@@ -15,6 +15,7 @@ from hyperinterp.capture import ModelRun, PromptSink, rows_of_prompts, run_one
 from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.generation import GREEDY, Generated
 from hyperinterp.models import HookedModel
+from hyperinterp.runs import found_overrides
 from hyperinterp.sites import Site, SiteKind, block_outputs, stream_sites
 from hyperinterp.study import Study
 from probes import LeaveOneOut, bucket_counts, jackknife
@@ -110,16 +111,16 @@ def side(study: Study, model: HookedModel, role: str) -> Side:
     Raises:
         NumericalFault: an activation is NaN or infinite.
     """
-    rows, sizes = study.contexts_rows, study.sizes
+    rows, sizes = study.heldout.rows, study.sizes
     sites = stream_sites(model.n_layers)
-    with study.ledger.timed("reading"):
+    with study.run.ledger.timed("reading"):
         run = run_one(
             model,
             rows,
             sites=sites,
             contexts_per_row=sizes.contexts_per_prompt,
-            batch_size=study.batch_size,
-            tick=study.ledger.ticker(f"{role} reads the passages", len(rows)),
+            batch_size=study.run.batch_size,
+            tick=study.run.ledger.ticker(f"{role} reads the passages", len(rows)),
         )
         sinks = {site: PromptSink(run.moments[site].spectrum(vectors=True)) for site in sites}
         rows_of_prompts(
@@ -127,12 +128,12 @@ def side(study: Study, model: HookedModel, role: str) -> Side:
             rows,
             sites,
             {site: [sink] for site, sink in sinks.items()},
-            batch_size=study.batch_size,
-            tick=study.ledger.ticker(f"intervals of {role}", len(rows)),
+            batch_size=study.run.batch_size,
+            tick=study.run.ledger.ticker(f"intervals of {role}", len(rows)),
         )
-    study.ledger.forwards[f"{role} over the passages"] += 2
-    written = study.texts.write(model, task=f"{role} writes")[GREEDY.name]
-    with study.ledger.timed("measures"):
+    study.run.ledger.forwards[f"{role} over the passages"] += 2
+    written = study.shared.texts.write(model, task=f"{role} writes")[GREEDY.name]
+    with study.run.ledger.timed("measures"):
         return Side(
             written=written,
             run=run,
@@ -161,7 +162,7 @@ def alone(study: Study, base: Side) -> Observed:
 
 def beside(study: Study, base: Side, model: HookedModel, mine: Side) -> Observed:
     """One checkpoint's figures, and its differences from the base on the same prompts."""
-    with study.ledger.timed("measures"):
+    with study.run.ledger.timed("measures"):
         sides = compared(study.sizes.window, base.written, mine.written)
         keep = together(*sides)
         row = mine.run.row
@@ -227,6 +228,6 @@ def _growth(study: Study, base: Side, mine: Side) -> Growth:
             PRIMARY,
             last,
             others,
-            study.seed,
+            study.run.seed,
         ),
     )

@@ -35,7 +35,7 @@ class Outcome:
 
 def lacking(spec: ClaimSpec, study: Study) -> str:
     """Return why these inputs cannot test a claim; "" when they can."""
-    rows = len(study.contexts_rows)
+    rows = len(study.heldout.rows)
     if rows < 2:
         return f"needs at least 2 held-out prompts, found {rows}."
     if not all(study.given(role.name) for role in spec.roles if not role.optional):
@@ -48,8 +48,25 @@ def lacking(spec: ClaimSpec, study: Study) -> str:
     return ""
 
 
-def evaluated(spec: ClaimSpec, study: Study) -> tuple[Any, Claim]:
+def prepared(spec: ClaimSpec, study: Study) -> tuple[Any, ...]:
+    """Let a claim order its texts; return what `measure` is handed beside the study, if anything.
+
+    Cost: none, or the shared runs that it has to look at to know which texts it needs.
+    """
+    prepare = spec.part("measurement", "prepare")
+    found = None if prepare is None else prepare(study)
+    return () if found is None else (found,)
+
+
+def evaluated(
+    spec: ClaimSpec, study: Study, ready: tuple[Any, ...] | None = None
+) -> tuple[Any, Claim]:
     """Measure one claim and judge it by its rule.
+
+    Args:
+        spec: the claim.
+        study: the pair, the text and the shared runs.
+        ready: what `prepared` returned, where its texts are already ordered.
 
     Raises:
         TypeError: the claim's folder lacks `measure` or `quantities`.
@@ -58,7 +75,7 @@ def evaluated(spec: ClaimSpec, study: Study) -> tuple[Any, Claim]:
     measure, quantities = (spec.part("measurement", name) for name in ("measure", "quantities"))
     if measure is None or quantities is None:
         raise TypeError(f"{spec.package}.measurement: expected `measure` and `quantities`")
-    result = measure(study)
+    result = measure(study, *(prepared(spec, study) if ready is None else ready))
     check(spec, result)
     claim = judge(spec, quantities(result))
     if spec not in CLAIMS:
@@ -124,14 +141,13 @@ def run(study: Study, specs: Sequence[ClaimSpec], asked: Sequence[ClaimSpec]) ->
             found.claims[spec.id], found.absent[spec.slug] = not_tested(spec, reason), reason
         else:
             tested.append(spec)
+    ready: dict[str, tuple[Any, ...] | None] = {}
     for spec in tested:  # what they order is generated in the same batches
-        prepare = _guarded(study, spec, broken, lambda spec: spec.part("measurement", "prepare"))
-        if prepare is not None:
-            _guarded(study, spec, broken, lambda _, prepare=prepare: study.once(prepare))
+        ready[spec.id] = _guarded(study, spec, broken, lambda spec: prepared(spec, study))
     for spec in tested:
         if spec.id in broken:
             continue
-        pair = _guarded(study, spec, broken, lambda spec: evaluated(spec, study))
+        pair = _guarded(study, spec, broken, lambda spec: evaluated(spec, study, ready[spec.id]))
         if pair is not None:
             found.results[spec.slug], found.claims[spec.id] = pair
     if tested and len(broken) == len(tested):
@@ -154,7 +170,7 @@ def _guarded(
         return work(spec)
     except (Exception, SystemExit) as error:  # a claim of another package may do anything
         stops = isinstance(error, OutOfResources | OSError) or memory_ran_out(error)
-        if stops or study.processes.size > 1:
+        if stops or study.run.processes.size > 1:
             raise
         broken[spec.id] = error
         return None

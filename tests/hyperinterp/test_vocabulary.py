@@ -156,8 +156,8 @@ def test_begin_tokens_that_differ_are_told_and_the_bases_tokenizer_makes_the_row
     (note,) = reading_notes(base, other, passages().texts)
     assert "base's tokenizer begins a text with '<s>', fitted's adds no begin token" in note
     study = Study(base=base, fitted=other, passages=passages(), sizes=SIZES)
-    assert all(row[0] == 1 for row in study.contexts_rows.rows)
-    assert note in study.ledger.warnings
+    assert all(row[0] == 1 for row in study.heldout.rows.rows)
+    assert note in study.run.ledger.warnings
 
 
 def test_a_base_without_tokenizer_takes_the_others():
@@ -166,7 +166,7 @@ def test_a_base_without_tokenizer_takes_the_others():
         sizes=SIZES,
     )  # fmt: skip
     assert study.base.vocab_size == study.fitted.vocab_size == WORDS
-    assert any("base has no tokenizer: that of fitted" in it for it in study.ledger.warnings)
+    assert any("base has no tokenizer: that of fitted" in it for it in study.run.ledger.warnings)
 
 
 def test_neither_has_a_tokenizer_and_one_that_is_given():
@@ -186,7 +186,7 @@ def test_text_with_a_token_that_only_the_base_has_is_refused():
         passages=Passages((Passage("1", "w3 w4 <pad> w5 w6"), *passages().items), "words"),
     )  # fmt: skip
     with pytest.raises(InputRefused, match=r"found '<pad>' \(id 40\), which not all"):
-        _ = study.contexts_rows
+        _ = study.heldout.rows
 
 
 def test_a_table_of_counts_may_name_tokens_that_are_left_out():

@@ -11,14 +11,14 @@ from hyperinterp.study import Study
 
 def prepare(study: Study) -> None:
     """Orders the texts."""
-    study.texts.order_greedy("base", "fitted", "control")
+    study.shared.texts.order_greedy("base", "fitted", "control")
 
 
 def measure(study: Study) -> ControlResult:
     """Measure text and predictions of the control beside the base, and its gap to the fitted."""
     control_model = study.model("control")
-    written = {role: study.texts.greedy(role) for role in ("base", "fitted", "control")}
-    with study.ledger.timed("control"):
+    written = {role: study.shared.texts.greedy(role) for role in ("base", "fitted", "control")}
+    with study.run.ledger.timed("control"):
         window = study.sizes.window
         sides = compared(window, written["base"], written["control"])
         keep = together(*sides)
@@ -44,17 +44,17 @@ def _predictions(study: Study) -> dict[str, Pair]:
     run = run_pair(
         study.base,
         control,
-        study.contexts_rows,
+        study.heldout.rows,
         contexts_per_row=study.sizes.contexts_per_prompt,
-        batch_size=study.batch_size,
-        tick=study.ledger.ticker("base and control read the passages", len(study.contexts_rows)),
-        processes=study.processes,
+        batch_size=study.run.batch_size,
+        tick=study.run.ledger.ticker("base and control read the passages", len(study.heldout.rows)),
+        processes=study.run.processes,
     )
     for role in ("base", "control"):
-        study.ledger.forwards[f"{role} over the passages"] += 1
+        study.run.ledger.forwards[f"{role} over the passages"] += 1
     found = run.contexts
-    ours = read(study.base, found.base, found.target, found.row, study.processes)
-    theirs = read(control, found.fitted, found.target, found.row, study.processes)
+    ours = read(study.base, found.base, found.target, found.row, study.run.processes)
+    theirs = read(control, found.fitted, found.target, found.row, study.run.processes)
     overridden = context_mean((ours.choice != theirs.choice).float(), found.row)
     never = Measured(0.0, 0.0, 0.0, overridden.n, "prompt", "the base agrees with itself")
     return {

@@ -26,13 +26,13 @@ COPY_LENGTH = 8
 
 def prepare(study: Study) -> None:
     """Orders the texts."""
-    study.texts.order_greedy("base", "fitted")
+    study.shared.texts.order_greedy("base", "fitted")
 
 
 def measure(study: Study) -> DiversityResult:
     """Score the greedy text of both models on the held-out prompts."""
-    written = {role: study.texts.greedy(role) for role in ("base", "fitted")}
-    with study.ledger.timed("diversity"):
+    written = {role: study.shared.texts.greedy(role) for role in ("base", "fitted")}
+    with study.run.ledger.timed("diversity"):
         window = study.sizes.window
         scores = dict(zip(written, compared(window, *written.values()), strict=True))
         keep = together(*scores.values())
@@ -45,7 +45,7 @@ def measure(study: Study) -> DiversityResult:
         )
         pairs["self_bleu"] = _self_bleus(study, written)
         if not keep.all():
-            study.ledger.warnings.append(
+            study.run.ledger.warnings.append(
                 f"{int((~keep).sum())} of {len(keep)} prompts have a continuation shorter than "
                 f"{MIN_TOKENS} tokens and are left out of the diversity scores."
             )
@@ -90,7 +90,7 @@ def _self_bleus(study: Study, written: dict[str, Generated]) -> Pair:
         if len(rows) < 2:
             figures.append(None)
             continue
-        figures.append(self_bleu(rows, max_sample=64, seed=study.seed).mean)
+        figures.append(self_bleu(rows, max_sample=64, seed=study.run.seed).mean)
     if None in figures:
         gap = missing("fewer than two texts")
         return Pair(gap, gap, gap)
@@ -104,14 +104,14 @@ def _side_by_side(
     training = study.training_rows
     index = None if training is None else NgramIndex(training.rows, n=COPY_LENGTH)
     found = []
-    for row in range(len(study.prompt_rows)):
+    for row in range(len(study.heldout.prompts)):
         texts = {role: _continuation(study, text, row, index) for role, text in written.items()}
         ttr = {role: _score(scores[role], "ttr", row) for role in written}
         rep = {role: _score(scores[role], "rep_4", row) for role in written}
         found.append(
             SideBySide(
-                prompt_id=study.prompt_id(row),
-                prompt=study.tokenizer.decode(study.prompt_rows.rows[row]),
+                prompt_id=study.heldout.prompt_id(row),
+                prompt=study.heldout.tokenizer.decode(study.heldout.prompts.rows[row]),
                 base=texts["base"],
                 fitted=texts["fitted"],
                 base_ttr=ttr["base"],
@@ -132,8 +132,8 @@ def _continuation(
 ) -> Continuation:
     ids = written.rows[row]
     return Continuation(
-        text=study.tokenizer.decode(ids),
-        pieces=pieces(study.tokenizer, ids),
+        text=study.heldout.tokenizer.decode(ids),
+        pieces=pieces(study.heldout.tokenizer, ids),
         repeated=tuple(repeated_spans(ids)) if ids else (),
         copied=() if index is None or not ids else tuple(copied_spans(ids, index)),
         ended=written.ended[row],

@@ -138,25 +138,27 @@ def patched_everywhere(study: Study) -> Patching:
     nulls = null_layers(can, base.n_layers, sizes.null_blocks)
     rows, per_passage = passages(study), contexts_per_passage(study)
     distinct = 2 * len(plan) + len(nulls) * sizes.null_draws
-    tick = study.ledger.ticker("functions are patched", distinct * len(rows))
+    tick = study.run.ledger.ticker("functions are patched", distinct * len(rows))
     longest = len(chosen_positions(max(map(len, rows.rows)), per_passage))
-    size = max(1, min(study.batch_size, KEPT_ENTRIES // (longest * base.vocab_size)))
-    (size,) = study.processes.rows_per_batch(size, [len(rows)])
+    size = max(1, min(study.run.batch_size, KEPT_ENTRIES // (longest * base.vocab_size)))
+    (size,) = study.run.processes.rows_per_batch(size, [len(rows)])
     parts: dict[str, list[Outcome]] = {INTO_BASE: [], INTO_FITTED: []}
     row: list[Tensor] = []
     with _counted(base, fitted) as count:
-        for numbers, ids in study.processes.share(rows.batches(size)):
+        for numbers, ids in study.run.processes.share(rows.batches(size)):
             count.rows = len(numbers)
             where = torch.tensor(chosen_positions(ids.shape[1], per_passage))
             row.append(torch.tensor(numbers).repeat_interleave(len(where)))
             sides = [_Side(model, model.record(ids), where) for model in (base, fitted)]
             for direction, (recipient, donor) in zip(parts, (sides, sides[::-1]), strict=True):
-                pair = _Pair(recipient, donor, partial(tick, len(numbers) * study.processes.size))
+                pair = _Pair(
+                    recipient, donor, partial(tick, len(numbers) * study.run.processes.size)
+                )
                 draws = nulls if direction == INTO_BASE else ()
-                parts[direction].append(pair.outcome(plan, draws, sizes.null_draws, study.seed))
+                parts[direction].append(pair.outcome(plan, draws, sizes.null_draws, study.run.seed))
     for role in ("base", "fitted"):
-        study.ledger.forwards[f"{role} over the passages of the patches"] += 1
-    shared = study.processes
+        study.run.ledger.forwards[f"{role} over the passages of the patches"] += 1
+    shared = study.run.processes
     executed = int(shared.summed(torch.tensor(count.executed)))
     row = shared.gathered(row)
     parts = {direction: shared.gathered(found) for direction, found in parts.items()}

@@ -67,14 +67,14 @@ def stitched_texts(
     plan = planned_models(study.base.n_layers, largest)[: study.sizes.hybrids]
     if not plan:
         return ()
-    study.texts.order_greedy("base", "fitted")
-    study.texts.greedy(
+    study.shared.texts.order_greedy("base", "fitted")
+    study.shared.texts.greedy(
         "base"
     )  # by all processes together, before each writes stitched models of its own
-    before = study.ledger.forwards[WRITTEN]
-    texts = study.processes.mapped(lambda stitched: _written(study, stitched, differing), plan)
-    study.ledger.forwards[WRITTEN] = before + sum(
-        study.processes.everywhere(study.ledger.forwards[WRITTEN] - before)
+    before = study.run.ledger.forwards[WRITTEN]
+    texts = study.run.processes.mapped(lambda stitched: _written(study, stitched, differing), plan)
+    study.run.ledger.forwards[WRITTEN] = before + sum(
+        study.run.processes.everywhere(study.run.ledger.forwards[WRITTEN] - before)
     )
     return tuple(
         _scored(study, stitched.label, stitched.layers, stitched.direction, text)
@@ -84,9 +84,9 @@ def stitched_texts(
 
 def unchanged_texts(study: Study) -> tuple[StitchedText, ...]:
     """Base and fitted model as they are, on the prompts of the stitched models and scored alike."""
-    rows = study.control_rows
+    rows = study.heldout.control_rows
     return tuple(
-        _scored(study, role, (), "", study.texts.greedy(role).chosen(rows))
+        _scored(study, role, (), "", study.shared.texts.greedy(role).chosen(rows))
         for role in ("base", "fitted")
     )
 
@@ -95,19 +95,21 @@ def _written(study: Study, stitched: StitchedModel, differing: frozenset[Part]) 
     role, other = ("base", "fitted") if stitched.direction == INTO_BASE else ("fitted", "base")
     parts = [part for part in blocks(stitched.layers) if part in differing]
     if not parts:
-        return study.texts.greedy(role).chosen(study.control_rows)
+        return study.shared.texts.greedy(role).chosen(study.heldout.control_rows)
     with transplanted(study.model(role), study.model(other), parts) as model:
-        arm = replace(GREEDY, rows=study.control_rows)
-        found = study.texts.write(model, [arm], task=f"{stitched.label} writes", processes=ALONE)
+        arm = replace(GREEDY, rows=study.heldout.control_rows)
+        found = study.shared.texts.write(
+            model, [arm], task=f"{stitched.label} writes", processes=ALONE
+        )
     return found[GREEDY.name]
 
 
 def _scored(
     study: Study, label: str, layers: tuple[int, ...], direction: str, written: Generated
 ) -> StitchedText:
-    rows, window = study.control_rows, study.sizes.window
+    rows, window = study.heldout.control_rows, study.sizes.window
     own = window_scores(written, window)
-    ends = (study.texts.greedy(role).chosen(rows) for role in ("base", "fitted"))
+    ends = (study.shared.texts.greedy(role).chosen(rows) for role in ("base", "fitted"))
     sides = compared(window, *ends, written)
     mine, keep = together(own), together(*sides)
     return StitchedText(
@@ -117,5 +119,5 @@ def _scored(
         ttr=mean_of(values(own, "ttr", mine)),
         rep_4=mean_of(values(own, "rep_4", mine)),
         gain_share=gain_share(*(values(side, "ttr", keep) for side in sides)),
-        example=study.tokenizer.decode(written.rows[0]),
+        example=study.heldout.tokenizer.decode(written.rows[0]),
     )

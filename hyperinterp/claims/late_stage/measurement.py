@@ -28,7 +28,7 @@ from probes import DiversityScores, LeaveOneOut
 
 def prepare(study: Study) -> None:
     """Orders the texts."""
-    study.texts.order_greedy(*_roles(study))
+    study.shared.texts.order_greedy(*_roles(study))
 
 
 def measure(study: Study) -> LateStageResult:
@@ -38,12 +38,15 @@ def measure(study: Study) -> LateStageResult:
             "expected a late-stage checkpoint, found none; name it with --late-stage"
         )
     roles = _roles(study)
-    scores = {role: window_scores(study.texts.greedy(role), study.sizes.window) for role in roles}
+    scores = {
+        role: window_scores(study.shared.texts.greedy(role), study.sizes.window) for role in roles
+    }
     last = Site(SiteKind.RESID, study.base.n_layers - 1)
-    shared = study.pair_run if last in study.geometry_sites and not study.corpus else None
-    with study.ledger.timed("sufficiency"):
-        twins = _twins(study, scores, last, shared)
-        sides = compared(study.sizes.window, *(study.texts.greedy(role) for role in roles[:3]))
+    with study.run.ledger.timed("sufficiency"):
+        twins = _twins(study, scores, last)
+        sides = compared(
+            study.sizes.window, *(study.shared.texts.greedy(role) for role in roles[:3])
+        )
         keep = together(*sides)
         base, fitted, late = (values(side, "ttr", keep) for side in sides)
     return LateStageResult(
@@ -63,15 +66,14 @@ def _roles(study: Study) -> list[str]:
     return ["base", "fitted", *study.named("late-stage")]
 
 
-def _twins(
-    study: Study, scores: Mapping[str, DiversityScores], last: Site, shared: PairRun | None
-) -> tuple[Twin, ...]:
+def _twins(study: Study, scores: Mapping[str, DiversityScores], last: Site) -> tuple[Twin, ...]:
     twins: list[Twin] = []
     ours: LeaveOneOut | None = None
     for role in scores:
         if role == "base":
             continue
-        run = shared if shared is not None and role == "fitted" else _run(study, role, last)
+        fitted = role == "fitted"
+        run = study.shared.over_passages([last]) if fitted else _run(study, role, last)
         if ours is None:
             ours = _left_out(study, "base", run, last)
             twins.append(_twin(study, "base", scores["base"], _reading(study, "base", run)))
@@ -86,15 +88,15 @@ def _run(study: Study, role: str, last: Site) -> PairRun:
     run = run_pair(
         study.base,
         study.model(role),
-        study.contexts_rows,
+        study.heldout.rows,
         sites=[last],
         contexts_per_row=study.sizes.contexts_per_prompt,
-        batch_size=study.batch_size,
-        tick=study.ledger.ticker(f"base and {role} read the passages", len(study.contexts_rows)),
-        processes=study.processes,
+        batch_size=study.run.batch_size,
+        tick=study.run.ledger.ticker(f"base and {role} read the passages", len(study.heldout.rows)),
+        processes=study.run.processes,
     )
     for name in ("base", role):
-        study.ledger.forwards[f"{name} over the passages"] += 1
+        study.run.ledger.forwards[f"{name} over the passages"] += 1
     return run
 
 
@@ -102,25 +104,25 @@ def _left_out(study: Study, role: str, run: PairRun, last: Site) -> LeaveOneOut:
     """Second run of one model: the last block's figures with each passage left out."""
     moments = run.sites[last].moments["base" if role == "base" else "fitted"]
     model = study.model(role)
-    (spectrum,) = spectra_of([moments], study.processes, model.device)
+    (spectrum,) = spectra_of([moments], study.run.processes, model.device)
     sink = PromptSink(spectrum, device=model.device)
     rows_of_prompts(
         model,
         run.rows,
         [last],
         {last: [sink]},
-        batch_size=study.batch_size,
-        tick=study.ledger.ticker(f"interval of the {role} last block", len(run.rows)),
-        processes=study.processes,
+        batch_size=study.run.batch_size,
+        tick=study.run.ledger.ticker(f"interval of the {role} last block", len(run.rows)),
+        processes=study.run.processes,
     )
-    study.ledger.forwards[f"{role} over the passages"] += 1
-    return leave_one_out([sink], study.processes)[0]
+    study.run.ledger.forwards[f"{role} over the passages"] += 1
+    return leave_one_out([sink], study.run.processes)[0]
 
 
 def _reading(study: Study, role: str, run: PairRun) -> Reading:
     found = run.contexts
     hidden = found.base if role == "base" else found.fitted
-    return read(study.model(role), hidden, found.target, found.row, study.processes)
+    return read(study.model(role), hidden, found.target, found.row, study.run.processes)
 
 
 def _twin(study: Study, role: str, scores: DiversityScores, reading: Reading) -> Twin:

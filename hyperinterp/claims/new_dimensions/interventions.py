@@ -116,10 +116,10 @@ def intervened(study: Study, rows: TokenRows, jobs: Sequence[Job], task: str) ->
         task: what it is called while it runs.
     """
     models = {"base": study.base, "fitted": study.fitted}
-    per_passage, shared = contexts_per_passage(study), study.processes
-    tick = study.ledger.ticker(task, (len(jobs) + 2) * len(rows))
+    per_passage, shared = contexts_per_passage(study), study.run.processes
+    tick = study.run.ledger.ticker(task, (len(jobs) + 2) * len(rows))
     longest = len(chosen_positions(max(map(len, rows.rows)), per_passage))
-    size = max(1, min(study.batch_size, KEPT_ENTRIES // (longest * study.base.vocab_size)))
+    size = max(1, min(study.run.batch_size, KEPT_ENTRIES // (longest * study.base.vocab_size)))
     (size,) = shared.rows_per_batch(size, [len(rows)])
     row: list[Tensor] = []
     found: list[list[Effect]] = []

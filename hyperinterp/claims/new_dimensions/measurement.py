@@ -50,19 +50,19 @@ SAME = "nothing to undo: the models choose alike"
 def prepare(study: Study) -> None:
     """Orders the texts that those without directions are compared with."""
     if study.sizes.hybrids:
-        study.texts.order_greedy("base", "fitted")
+        study.shared.texts.order_greedy("base", "fitted")
 
 
 def measure(study: Study) -> NewDimensionsResult:
     """Estimate directions on every other prompt, and replace them on the rest."""
-    numbers = range(len(study.contexts_rows))
+    numbers = range(len(study.heldout.rows))
     used = numbers[1::2][: 2 * study.sizes.transplant_prompts]
-    with study.ledger.timed("new dimensions"):
+    with study.run.ledger.timed("new dimensions"):
         sites = _estimates(study, numbers[::2])
         last = sites[-1]
         jobs = _jobs(last)
         task = "the last block's directions are replaced"
-        found = intervened(study, study.contexts_rows.chosen(used), jobs, task)
+        found = intervened(study, study.heldout.rows.chosen(used), jobs, task)
         profile, run = _profile(study, sites, used[: study.sizes.transplant_prompts])
     texts = ablated_texts(study, last, used)
     over = _overridden(found)
@@ -107,27 +107,27 @@ def quantities(result: NewDimensionsResult) -> dict[str, Measured]:
 def _estimates(study: Study, numbers: Sequence[int]) -> list[SiteDirections]:
     """The directions of the sites of the profile, the last block's last."""
     layers = depths(study.base.n_layers, study.sizes.dimension_blocks)
-    rows = study.contexts_rows.chosen(numbers)
+    rows = study.heldout.rows.chosen(numbers)
     run: PairRun = run_pair(
         study.base,
         study.fitted,
         rows,
         sites=[Site(SiteKind.RESID, layer) for layer in layers],
         positions=lambda _number, _length: (),
-        batch_size=study.processes.rows_per_batch(study.batch_size, [len(rows)])[0],
-        tick=study.ledger.ticker("both models read for the new directions", len(rows)),
-        processes=study.processes,
+        batch_size=study.run.processes.rows_per_batch(study.run.batch_size, [len(rows)])[0],
+        tick=study.run.ledger.ticker("both models read for the new directions", len(rows)),
+        processes=study.run.processes,
     )
     for role in ("base", "fitted"):
-        study.ledger.forwards[f"{role} over the passages of the new directions"] += 1
+        study.run.ledger.forwards[f"{role} over the passages of the new directions"] += 1
 
     def solved(site: Site) -> SiteDirections:
         last = site.layer == study.base.n_layers - 1
         return estimated(
-            site, run.sites[site], draws=study.sizes.null_draws, seed=study.seed, ladder=last
+            site, run.sites[site], draws=study.sizes.null_draws, seed=study.run.seed, ladder=last
         )
 
-    return study.processes.mapped(solved, run.sites)
+    return study.run.processes.mapped(solved, run.sites)
 
 
 def depths(layers: int, others: int | None) -> tuple[int, ...]:
@@ -247,7 +247,7 @@ def _margin(
     (new,) = _effects(found, sets, NEW, site)
     others = _effects(found, sets, kind, site)
     gains = [_back(found, effect) for effect in (new, *others)]
-    return share_contrast(gains, _overridden(found).double(), found.row, study.seed)
+    return share_contrast(gains, _overridden(found).double(), found.row, study.run.seed)
 
 
 def _diversity(found: Intervened, texts: Sequence[AblatedText]) -> Measured:

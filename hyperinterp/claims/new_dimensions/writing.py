@@ -35,7 +35,7 @@ def ablated_texts(
     """
     if not study.sizes.hybrids:
         return ()
-    base, fitted = (study.texts.greedy(role).chosen(numbers) for role in ("base", "fitted"))
+    base, fitted = (study.shared.texts.greedy(role).chosen(numbers) for role in ("base", "fitted"))
     found = [_scored(study, role, "", 0, text, (base, fitted)) for role, text in
              (("base", base), ("fitted", fitted))]  # fmt: skip
     order = (NEW, RANDOM, LEADING)[: study.sizes.hybrids]
@@ -69,7 +69,7 @@ def _written(
     arm = replace(GREEDY, rows=tuple(numbers))
     with edited(study.fitted, layer, change) as model:
         task = f"{study.fitted.name} writes without {directions.kind} directions"
-        return study.texts.write(model, [arm], task=task)[GREEDY.name]
+        return study.shared.texts.write(model, [arm], task=task)[GREEDY.name]
 
 
 def _scored(
@@ -92,7 +92,7 @@ def _scored(
         ttr=mean_of(values(own, "ttr", mine)),
         rep_4=mean_of(values(own, "rep_4", mine)),
         undone=_rest(kept),
-        example=study.tokenizer.decode(written.rows[0]),
+        example=study.heldout.tokenizer.decode(written.rows[0]),
     )
 
 

@@ -19,40 +19,43 @@ NOTE = (
 
 def prepare(study: Study) -> None:
     """Orders the texts."""
-    study.texts.order_greedy("base", "fitted")
-    study.texts.order("base", remedies(study.seed, study.control_rows))
+    study.shared.texts.order_greedy("base", "fitted")
+    study.shared.texts.order("base", remedies(study.run.seed, study.heldout.control_rows))
 
 
 def measure(study: Study) -> QualityResult:
     """Read human text, greedy text and the base's text under remedies with the reference."""
-    study.once(prepare)
-    arms = remedies(study.seed, study.control_rows)
-    every = tuple(range(len(study.prompt_rows)))
+    arms = remedies(study.run.seed, study.heldout.control_rows)
+    every = tuple(range(len(study.heldout.prompts)))
     texts = {HUMAN: Written(every, human_text(study).rows)}
     for name, role in ((BASE, "base"), (FITTED, "fitted")):
-        texts[name] = Written(every, study.texts.greedy(role).rows)
+        texts[name] = Written(every, study.shared.texts.greedy(role).rows)
     for arm in arms:
-        rows = study.texts.of("base", arm.name).rows
-        texts[arm.name] = Written(study.control_rows, rows)
+        rows = study.shared.texts.of("base", arm.name).rows
+        texts[arm.name] = Written(study.heldout.control_rows, rows)
     given = study.readers.get("reference")
     judge = study.base if given is None else given
     reference = Reference(
-        judge, study.tokenizer, study.batch_size, study.processes, study.base.vocab_size
+        judge,
+        study.heldout.tokenizer,
+        study.run.batch_size,
+        study.run.processes,
+        study.base.vocab_size,
     )
     if not reference.reads_ids:
-        study.ledger.warn(NOTE.format(name=judge.name))
+        study.run.ledger.warn(NOTE.format(name=judge.name))
     reads = 2 * sum(len(item.rows) for item in texts.values())
-    with study.ledger.timed("quality"):
+    with study.run.ledger.timed("quality"):
         found = judged(
             reference,
-            study.prompt_rows.rows,
+            study.heldout.prompts.rows,
             texts,
             window=study.sizes.window,
-            seed=study.seed,
-            prompt_ids=[study.prompt_id(row) for row in every],
-            tick=study.ledger.ticker("the reference reads the texts", reads),
+            seed=study.run.seed,
+            prompt_ids=[study.heldout.prompt_id(row) for row in every],
+            tick=study.run.ledger.ticker("the reference reads the texts", reads),
         )
-    study.ledger.forwards["reference over the texts"] += 1
+    study.run.ledger.forwards["reference over the texts"] += 1
     return replace(found, is_base=given is None)
 
 

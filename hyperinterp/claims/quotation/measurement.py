@@ -21,7 +21,7 @@ EXAMPLES = 8
 
 def prepare(study: Study) -> None:
     """Orders the texts."""
-    study.texts.order_greedy("base", "fitted")
+    study.shared.texts.order_greedy("base", "fitted")
 
 
 def measure(study: Study) -> QuotationResult:
@@ -31,8 +31,8 @@ def measure(study: Study) -> QuotationResult:
         raise InputRefused(
             "expected the training passages, found none; name them with --train-data"
         )
-    written = {role: study.texts.greedy(role) for role in ("base", "fitted")}
-    with study.ledger.timed("quotation"):
+    written = {role: study.shared.texts.greedy(role) for role in ("base", "fitted")}
+    with study.run.ledger.timed("quotation"):
         index = NgramIndex(training.rows, n=COPY_LENGTH)
         copied = {role: _copied(text.rows, index) for role, text in written.items()}
         share = _ratio_pair(copied["base"], copied["fitted"])
@@ -83,7 +83,7 @@ def _ratio_pair(base: Copied, fitted: Copied) -> Pair:
 
 def _heldout(study: Study, index: NgramIndex) -> Measured:
     """The share of copied n-grams in what really follows the prompts."""
-    pairs = zip(study.contexts_rows.rows, study.prompt_rows.rows, strict=True)
+    pairs = zip(study.heldout.rows.rows, study.heldout.prompts.rows, strict=True)
     found = _copied([row[len(prompt) :] for row, prompt in pairs], index)
     share = ratio_of(found.copied, found.grams)
     if share.value is None:
@@ -113,6 +113,6 @@ def _examples(
         if span.source_index is None:
             continue
         source = study.training.items[training.index[span.source_index]].id
-        text = study.tokenizer.decode(ids[span.start : span.start + span.length])
-        found.append(CopiedExample(study.prompt_id(row), span.length, text, source))
+        text = study.heldout.tokenizer.decode(ids[span.start : span.start + span.length])
+        found.append(CopiedExample(study.heldout.prompt_id(row), span.length, text, source))
     return tuple(sorted(found, key=lambda item: -item.length)[:EXAMPLES])

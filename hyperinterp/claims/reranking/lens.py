@@ -5,11 +5,11 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
-from hyperinterp.analyses.followed import depths, followed, streams
 from hyperinterp.analyses.overriding import text_before
 from hyperinterp.capture import Contexts
 from hyperinterp.claims.reranking.result import LensProfile, LensTrajectory
 from hyperinterp.models import check_logits
+from hyperinterp.runs import depths
 from hyperinterp.sites import Site
 from hyperinterp.study import Study
 from probes import LensReadout, lens_ranks, overtake_depth
@@ -17,11 +17,11 @@ from probes import LensReadout, lens_ranks, overtake_depth
 
 def lens_profile(study: Study) -> LensProfile | None:
     """Overridden decisions through the depth of both models; None when there are none."""
-    chosen = study.once(followed)
+    chosen = study.shared.followed
     if chosen is None:
         return None
-    some, tokens, sites = chosen.contexts, chosen.tokens, depths(study)
-    kept = {role: streams(study, role) for role in ("base", "fitted")}
+    some, tokens, sites = chosen.contexts, chosen.tokens, depths(study.base.n_layers)
+    kept = {role: study.shared.streams(role) for role in ("base", "fitted")}
 
     both = torch.stack([tokens["base"], tokens["fitted"]])
 
@@ -39,7 +39,7 @@ def lens_profile(study: Study) -> LensProfile | None:
 
     jobs = [(role, site) for role in ("base", "fitted") for site in sites]
     read: dict[str, list[LensReadout]] = defaultdict(list)
-    for (role, _), readout in zip(jobs, study.processes.mapped(through, jobs), strict=True):
+    for (role, _), readout in zip(jobs, study.run.processes.mapped(through, jobs), strict=True):
         read[role].append(readout)
     ranks = {
         (role, token): torch.stack([item.ranks[index] for item in items])
@@ -75,11 +75,11 @@ def _trajectories(
     for index in torch.linspace(0, len(contexts) - 1, min(count, len(contexts))).long().tolist():
         found.append(
             LensTrajectory(
-                prompt_id=study.prompt_id(int(contexts.row[index])),
+                prompt_id=study.heldout.prompt_id(int(contexts.row[index])),
                 position=int(contexts.position[index]),
                 context=text_before(study, contexts, index, 24),
-                base_token=study.tokenizer.decode([int(tokens["base"][index])]),
-                fitted_token=study.tokenizer.decode([int(tokens["fitted"][index])]),
+                base_token=study.heldout.tokenizer.decode([int(tokens["base"][index])]),
+                fitted_token=study.heldout.tokenizer.decode([int(tokens["fitted"][index])]),
                 base_rank_of_fitted=tuple(ranks["base", "fitted"][:, index].tolist()),
                 fitted_rank_of_fitted=tuple(ranks["fitted", "fitted"][:, index].tolist()),
                 fitted_rank_of_base=tuple(ranks["fitted", "base"][:, index].tolist()),

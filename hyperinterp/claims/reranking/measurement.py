@@ -4,10 +4,9 @@ import torch
 from torch import Tensor
 
 from hyperinterp.analyses.bias_fit import scale_and_shift
-from hyperinterp.analyses.followed import held_out_overrides
 from hyperinterp.analyses.intervals import context_mean
 from hyperinterp.analyses.on_policy import on_policy_contexts
-from hyperinterp.analyses.overriding import found_overrides, override_figures
+from hyperinterp.analyses.overriding import override_figures
 from hyperinterp.capture import Contexts
 from hyperinterp.claims.reranking.lens import lens_profile
 from hyperinterp.claims.reranking.orders import vocabulary_orders
@@ -19,6 +18,7 @@ from hyperinterp.claims.reranking.token_shifts import (
     token_frequencies,
 )
 from hyperinterp.claims.spec import Measured
+from hyperinterp.runs import found_overrides
 from hyperinterp.study import Study
 from hyperinterp.text import split_half
 from probes import (
@@ -34,21 +34,21 @@ TABLE = 20
 
 def prepare(study: Study) -> None:
     """Orders the texts."""
-    study.texts.order_greedy("fitted")
+    study.shared.texts.order_greedy("fitted")
 
 
 def measure(study: Study) -> RerankingResult:
     """Measure overrides and orderings on held-out and on on-policy text."""
-    contexts, own = study.contexts, on_policy_contexts(study)
-    with study.ledger.timed("ranks"):
+    contexts, own = study.shared.contexts, on_policy_contexts(study)
+    with study.run.ledger.timed("ranks"):
         frequencies, source = token_frequencies(study)
-        found = study.once(held_out_overrides)
+        found = study.shared.overrides
         forced = _context_ranks(study, "teacher-forced", contexts, found, frequencies)
         policy = None
         if own is not None:
-            found = found_overrides(study.base, study.fitted, own, processes=study.processes)
+            found = found_overrides(study.base, study.fitted, own, processes=study.run.processes)
             policy = _context_ranks(study, "on-policy", own, found, frequencies)
-    with study.ledger.timed("lens"):
+    with study.run.ledger.timed("lens"):
         lens = lens_profile(study)
     return RerankingResult(forced, policy, lens, source)
 
@@ -77,13 +77,13 @@ def _context_ranks(
 ) -> ContextRanks:
     over = found.overridden
     rows = contexts.row.unique().tolist()
-    sides = [[rows[i] for i in half] for half in split_half(len(rows), study.seed)]
+    sides = [[rows[i] for i in half] for half in split_half(len(rows), study.run.seed)]
     halves = [contexts.in_rows(side) for side in sides]
     crossed = []
     for index, half in enumerate(halves):
         other = halves[1 - index]
         change = scale_and_shift(study, other)
-        changed = found_overrides(study.base, study.fitted, half, change, study.processes)
+        changed = found_overrides(study.base, study.fitted, half, change, study.run.processes)
         mine = torch.isin(contexts.row, torch.tensor(sides[index]))
         crossed.append((changed.overridden & over[mine], half.row))
     still = torch.cat([flags for flags, _ in crossed])

@@ -34,7 +34,7 @@ def vocabulary_orders(study: Study, contexts: Contexts) -> dict[str, Any]:
                 figures[f"jaccard {k}"] = jaccard_at_k(ours, theirs, k).cpu()
         return rank_flow(ours, theirs).cpu(), figures
 
-    found = study.map_logits(chosen, each, 64)
+    found = study.shared.map_logits(chosen, each, 64)
     flow = torch.stack([part for part, _ in found]).sum(0)
     parts = [figures for _, figures in found]
     values = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -25,7 +25,7 @@ def token_frequencies(study: Study) -> tuple[Tensor, str]:
     table = study.counts
     if table is not None:
         return torch.tensor(table.of_size(size, study.most_rows)), table.origin
-    rows = [*study.contexts_rows.rows]
+    rows = [*study.heldout.rows.rows]
     source = "tokens of the held-out passages"
     if study.training_rows is not None:
         rows += study.training_rows.rows
@@ -75,12 +75,14 @@ def shift_table(
         first = int(where.nonzero()[0])
         shifts.append(
             TokenShift(
-                token=study.tokenizer.decode([token]),
+                token=study.heldout.tokenizer.decode([token]),
                 token_id=token,
                 count=count,
                 median_rank=float(ranks[where].double().quantile(0.5)),
                 frequency_class=FREQUENCY_CLASSES[int(classes[token])],
-                example=text_before(study, contexts, first) if study.contexts is contexts else "",
+                example=text_before(study, contexts, first)
+                if study.shared.contexts is contexts
+                else "",
             )
         )
     return tuple(shifts)

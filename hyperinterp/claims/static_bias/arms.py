@@ -36,15 +36,15 @@ def writing_keys(study: Study) -> list[Key]:
 
 def text_rows(study: Study) -> tuple[int, ...]:
     """The prompts of the evaluation half that texts continue."""
-    evaluation = split_half(len(study.contexts_rows), study.seed)[1]
+    evaluation = split_half(len(study.heldout.rows), study.run.seed)[1]
     return tuple(evaluation[: study.sizes.control_prompts])
 
 
 def bias_texts(study: Study) -> Texts:
     """Greedy text on the same prompts: of both models and the arms that write."""
-    texts: Texts = {key: study.texts.of("base", label(key)) for key in writing_keys(study)}
+    texts: Texts = {key: study.shared.texts.of("base", label(key)) for key in writing_keys(study)}
     for role in ("base", "fitted"):
-        texts[role] = study.texts.greedy(role).chosen(text_rows(study))
+        texts[role] = study.shared.texts.greedy(role).chosen(text_rows(study))
     texts[NONE, 0.0] = texts["base"]
     return texts
 

@@ -50,24 +50,26 @@ MOST_GAINERS = 500
 
 def prepare(study: Study) -> tuple[dict[str, Tensor], FittedBias]:
     """Every bias by name, and how the fitted one was found; orders the texts written with them."""
-    calibration = study.contexts.in_rows(split_half(len(study.contexts_rows), study.seed)[0])
-    with study.ledger.timed("static bias"):
+    calibration = study.shared.contexts.in_rows(
+        split_half(len(study.heldout.rows), study.run.seed)[0]
+    )
+    with study.run.ledger.timed("static bias"):
         biases, fitted = _biases(study, calibration)
     rows = text_rows(study)
     arms = [
         Decoding(label(key), bias=biases[key[0]], alpha=key[1], rows=rows)
         for key in writing_keys(study)
     ]
-    study.texts.order("base", arms)
+    study.shared.texts.order("base", arms)
     return biases, fitted
 
 
-def measure(study: Study) -> StaticBiasResult:
+def measure(study: Study, prepared: tuple[dict[str, Tensor], FittedBias]) -> StaticBiasResult:
     """Fit static biases on one half of the prompts, and measure them on the other."""
-    halves = split_half(len(study.contexts_rows), study.seed)
-    evaluation, keys = study.contexts.in_rows(halves[1]), bias_grid(study)
-    biases, fitted = study.once(prepare)
-    with study.ledger.timed("static bias"):
+    halves = split_half(len(study.heldout.rows), study.run.seed)
+    evaluation, keys = study.shared.contexts.in_rows(halves[1]), bias_grid(study)
+    biases, fitted = prepared
+    with study.run.ledger.timed("static bias"):
         found = _evaluate(study, evaluation, biases, keys)
     texts, window = bias_texts(study), study.sizes.window
     scores = {key: window_scores(text, window) for key, text in texts.items()}
@@ -114,7 +116,7 @@ def _biases(study: Study, contexts: Contexts) -> tuple[dict[str, Tensor], Fitted
     tokens = rank_gainers(study, contexts, max(1, min(MOST_GAINERS, len(shift) // 100)))
     gainers = torch.zeros_like(shift)
     gainers[tokens] = shift[tokens]
-    order = torch.randperm(len(shift), generator=torch.Generator().manual_seed(study.seed))
+    order = torch.randperm(len(shift), generator=torch.Generator().manual_seed(study.run.seed))
     fitted = fit_bias(study, contexts, shift, study.sizes.bias_steps)
     found = {MEAN: shift, GAINERS: gainers, SHUFFLED: shift[order], FITTED: fitted.bias}
     return found, fitted
@@ -160,7 +162,7 @@ def _evaluate(
             agrees[name, alpha] = (top1_rows(arm) == top).cpu()
         return [part.cpu() for part in parts], agrees
 
-    found = study.map_logits(contexts, each, CHUNK)
+    found = study.shared.map_logits(contexts, each, CHUNK)
     columns = zip(*(parts for parts, _ in found), strict=True)
     return _Evaluated(
         *(torch.cat(column) for column in columns),

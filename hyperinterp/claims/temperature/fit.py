@@ -92,7 +92,7 @@ def fit_contexts(study: Study, contexts: Contexts) -> ContextFits:
             best_kl,
         )
 
-    parts = study.map_logits(contexts, each, CHUNK)
+    parts = study.shared.map_logits(contexts, each, CHUNK)
     return ContextFits(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
@@ -101,7 +101,7 @@ def fit_globally(
 ) -> GlobalFit:
     """The T whose mean entropy over all contexts is the mean of `target`, and its figures."""
     # One process solves: T is a key of what all of them compute, and may not differ by a bit.
-    temperature, unreachable = study.processes.by_first(
+    temperature, unreachable = study.run.processes.by_first(
         lambda: _solved(_replayable(study, contexts), target)
     )
     wanted = dict.fromkeys((*grid, temperature))
@@ -112,7 +112,7 @@ def fit_globally(
         entropies = {t: entropy_and_slope(ours, t) for t in wanted}
         return kl_divergence(theirs, cooled).cpu(), same.cpu(), entropies
 
-    parts = study.map_logits(contexts, each, CHUNK)
+    parts = study.shared.map_logits(contexts, each, CHUNK)
     found = {t: [entropies[t] for _, _, entropies in parts] for t in wanted}
     entropies = {t: torch.cat([part[0] for part in found[t]]) for t in wanted}
     return GlobalFit(

@@ -53,13 +53,13 @@ TAUTOLOGY = (
 
 def prepare(study: Study) -> tuple[ContextFits, GlobalFit]:
     """Temperatures of every context and of all together; orders the texts written at them."""
-    contexts = study.contexts
-    with study.ledger.timed("temperature"):
+    contexts = study.shared.contexts
+    with study.run.ledger.timed("temperature"):
         fits = fit_contexts(study, contexts)
         fit = fit_globally(study, contexts, fits.fitted_entropy, _grid(study))
-    rows = study.control_rows
+    rows = study.heldout.control_rows
     for role, arms in _sampled(study, fit.temperature).items():
-        study.texts.order(
+        study.shared.texts.order(
             role,
             [
                 Decoding(_drawn(name, s), t, s, rows=rows, match_entropy=name == AT_CONTEXT)
@@ -70,10 +70,10 @@ def prepare(study: Study) -> tuple[ContextFits, GlobalFit]:
     return fits, fit
 
 
-def measure(study: Study) -> TemperatureResult:
+def measure(study: Study, prepared: tuple[ContextFits, GlobalFit]) -> TemperatureResult:
     """Match temperatures, and measure what they leave of the change and the texts at them."""
-    row, grid = study.contexts.row, _grid(study)
-    fits, fit = study.once(prepare)
+    row, grid = study.shared.contexts.row, _grid(study)
+    fits, fit = prepared
     entropies = _entropies(fits, fit, row)
     scores = _texts(study, fit.temperature)
     arms = _arms(fit, entropies, scores)
@@ -159,7 +159,7 @@ def _grid(study: Study) -> tuple[float, ...]:
 
 
 def _seeds(study: Study) -> list[int]:
-    return [study.seed * 10_007 + number for number in range(study.sizes.seeds)]
+    return [study.run.seed * 10_007 + number for number in range(study.sizes.seeds)]
 
 
 def _drawn(name: str, seed: int) -> str:
@@ -176,7 +176,7 @@ def _sampled(study: Study, temperature: float) -> dict[str, dict[str, float]]:
 
 def _draws(study: Study, role: str, name: str) -> list[Generated]:
     """What an arm wrote, one entry per seed."""
-    return [study.texts.of(role, _drawn(name, seed)) for seed in _seeds(study)]
+    return [study.shared.texts.of(role, _drawn(name, seed)) for seed in _seeds(study)]
 
 
 def _texts(study: Study, temperature: float) -> Scores:
@@ -186,7 +186,7 @@ def _texts(study: Study, temperature: float) -> Scores:
     for role, arms in _sampled(study, temperature).items():
         for name in arms:
             scores[name] = [window_scores(draw, window) for draw in _draws(study, role, name)]
-        greedy = study.texts.greedy(role).chosen(study.control_rows)
+        greedy = study.shared.texts.greedy(role).chosen(study.heldout.control_rows)
         scores[f"{role} greedy"] = [window_scores(greedy, window)]
     scores["base greedy at T*"] = scores["base greedy"]
     return scores

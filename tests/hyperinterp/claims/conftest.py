@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from hyperinterp.models import HookedModel
+from hyperinterp.runs import RunContext
 from hyperinterp.sizes import Sizes
 from hyperinterp.study import Study
 from hyperinterp.text import Passage, Passages
@@ -111,13 +112,13 @@ def words():
 
 @pytest.fixture(scope="session")
 def make_study(words):
-    """A function (pair, **changed sizes) -> study of 16 prompts; `seed` and `passages` too."""
+    """A function (pair, **changed sizes) -> study of 16 prompts; also of a seed, passages, runs."""
 
-    def make(pair, *, seed=0, passages=None, **sizes):
+    def make(pair, *, seed=0, passages=None, wanted=(), **sizes):
         base, fitted = pair
         return Study(
-            base, fitted, passages or words(), sizes=replace(SIZES, **sizes), seed=seed,
-            geometry=False,
+            base, fitted, passages or words(), sizes=replace(SIZES, **sizes),
+            run=RunContext(seed=seed), wanted=frozenset(wanted),
         )  # fmt: skip
 
     return make

@@ -29,28 +29,26 @@ def test_all_models_write_all_their_texts_in_one_call(tiny_pair, make_study, mon
     assert {GREEDY.name, "mean shift, alpha 0.5", "fitted bias, alpha 1"} <= arms[base]
     assert sum(name.startswith("base sampled") for name in arms[base]) == 4 * SIZES.seeds
     assert arms[fitted] == {GREEDY.name, "fitted sampled #0", "fitted sampled #1"}
-    texts = 2 * len(made.prompt_rows) + SIZES.control_prompts * (len(arms[base]) + 1)
+    texts = 2 * len(made.heldout.prompts) + SIZES.control_prompts * (len(arms[base]) + 1)
     assert report.provenance.forwards["continuations generated"] == texts
 
 
 def test_texts_are_those_of_every_arm_alone(tiny_pair, make_study):
     together = make_study(tiny_pair)
     for module in (temperature, static_bias):
-        together.once(module.prepare)
+        module.prepare(together)
     merged = evaluated(diversity.CLAIM, together)[0]
     assert merged == evaluated(diversity.CLAIM, make_study(tiny_pair))[0]
     alone = make_study(tiny_pair)
-    arm = Decoding("base sampled #0", 1.0, 0, rows=alone.control_rows)
-    expected = alone.texts.write(alone.base, [arm])[arm.name]
-    assert together.texts.of("base", arm.name) == expected
+    arm = Decoding("base sampled #0", 1.0, 0, rows=alone.heldout.control_rows)
+    expected = alone.shared.texts.write(alone.base, [arm])[arm.name]
+    assert together.shared.texts.of("base", arm.name) == expected
 
 
-def test_what_is_made_once_is_kept(tiny_pair, make_study):
-    made, calls = make_study(tiny_pair), []
-    for _ in range(2):
-        assert made.once(lambda study: calls.append(study) or 7) == 7
-    assert len(calls) == 2  # two functions
-    make = calls.append
-    made.once(make)
-    made.once(make)
-    assert len(calls) == 3
+def test_a_shared_run_is_made_once(tiny_pair, make_study):
+    made = make_study(tiny_pair, wanted=("moments",))
+    assert made.shared.contexts is made.shared.contexts
+    assert made.shared.moments is made.shared.passages
+    assert made.shared.left_out("base") is made.shared.left_out("base")
+    forwards = made.run.ledger.forwards
+    assert (forwards["base over the passages"], forwards["fitted over the passages"]) == (2, 1)

@@ -54,7 +54,7 @@ def test_a_broken_model_gets_no_verdict(make_tiny, words, role, path, value, cla
 
 
 def test_a_broken_model_whose_entropy_is_matched_is_named(make_tiny, make_study, tiny_pair):
-    prompts = make_study(tiny_pair).prompt_rows
+    prompts = make_study(tiny_pair).heldout.prompts
     broken = spoiled(make_tiny(), "lm_head.weight", float("nan"))
     arms = [Decoding("matched", seed=1, match_entropy=True)]
     with pytest.raises(NumericalFault, match="the broken one"):
@@ -62,7 +62,7 @@ def test_a_broken_model_whose_entropy_is_matched_is_named(make_tiny, make_study,
 
 
 def test_token_ids_that_a_model_rules_out_are_never_written(make_tiny, make_study, tiny_pair):
-    model, prompts = make_tiny(), make_study(tiny_pair).prompt_rows
+    model, prompts = make_tiny(), make_study(tiny_pair).heldout.prompts
     plain = generate(model, prompts, new_tokens=8)[GREEDY.name].rows
     ruled_out = plain[0][0]
     arms = [GREEDY, Decoding("drawn", seed=0)]

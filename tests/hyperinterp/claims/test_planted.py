@@ -26,7 +26,7 @@ def test_a_last_block_that_breaks_the_loop_is_found(make_study, family):
             block, claim = evaluated(spec, study)
             verdicts.append(claim.verdict)
         assert block.largest_block == base.n_layers - 1
-        steps = [pair for row in study.texts.greedy("base").rows for pair in pairwise(row)]
+        steps = [pair for row in study.shared.texts.greedy("base").rows for pair in pairwise(row)]
         assert sum(a == b for a, b in steps) > len(steps) / 2
     assert Verdict.NOT_SUPPORTED not in verdicts
     assert verdicts.count(Verdict.SUPPORTED) >= len(verdicts) - 2

@@ -35,7 +35,7 @@ def unseeded(source):
 def test_every_draw_is_given_the_seed():
     assert {"bootstrap", "bootstrap_contrast", "permutation_test", "self_bleu"} <= SEEDED
     assert unseeded("bootstrap(x)") == unseeded("resampled(bootstrap, x, seed=0)") == [1]
-    assert unseeded("bootstrap(x, seed=study.seed)") == []
+    assert unseeded("bootstrap(x, seed=study.run.seed)") == []
     root = Path(hyperinterp.__file__).parent
     wrong = {
         path.name: lines
@@ -52,7 +52,6 @@ def ends(make_tiny, make_study):
 
     def run(figure, seed):
         study = make_study(pair, seed=seed, hybrids=0)
-        study.geometry = True
         found = figure(study)
         return found.value, found.lo, found.hi
 

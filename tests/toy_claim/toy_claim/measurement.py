@@ -11,18 +11,18 @@ from toy_claim.result import LengthResult
 
 def prepare(study: Study) -> None:
     """Order the texts: those of all claims are generated together."""
-    study.texts.order_greedy("base", "fitted")
+    study.shared.texts.order_greedy("base", "fitted")
 
 
 def measure(study: Study) -> LengthResult:
     """Measure the length of both models' greedy texts, in the judge's tokens or the base's."""
     judge = study.model("judge" if study.given("judge") else "base")
-    texts = (study.texts.greedy(role).rows for role in ("base", "fitted"))
+    texts = (study.shared.texts.greedy(role).rows for role in ("base", "fitted"))
     return LengthResult(pair_of(*(_lengths(study, judge, rows) for rows in texts)))
 
 
 def _lengths(study: Study, judge: HookedModel, rows: Sequence[Sequence[int]]) -> list[float]:
-    texts = [study.tokenizer.decode(row) for row in rows]
+    texts = [study.heldout.tokenizer.decode(row) for row in rows]
     return [float(len(judge.tokenizer(text)["input_ids"])) for text in texts]
 
 

@@ -40,7 +40,7 @@ def test_a_control_like_the_fitted_model_takes_the_claim_away(study):
 def test_predictions_are_those_of_full_forwards(study, make_tiny):
     study.roles["control"] = make_tiny(3)
     block, _ = evaluated(control.CLAIM, study)
-    rows = torch.tensor(study.contexts_rows.rows)
+    rows = torch.tensor(study.heldout.rows.rows)
     where = torch.tensor(chosen_positions(rows.shape[1], 8))
     ours, theirs = (m.logits(rows)[:, where].double() for m in (study.base, study.model("control")))
     for name, side, logits in (("base", "base", ours), ("control", "fitted", theirs)):

@@ -22,7 +22,7 @@ def test_a_model_beside_itself_gains_nothing(planted, make_study):
 def test_scores_equal_a_plain_recomputation(tiny_pair, make_study):
     study = make_study(tiny_pair)
     block, _ = evaluated(diversity.CLAIM, study)
-    rows = study.texts.greedy("fitted").rows
+    rows = study.shared.texts.greedy("fitted").rows
     ratio = sum(len(set(row)) / len(row) for row in rows) / len(rows)
     assert block.scores["ttr"].fitted.value == pytest.approx(ratio)
     fours = [list(zip(*(row[i:] for i in range(4)), strict=False)) for row in rows]
@@ -34,7 +34,7 @@ def test_scores_equal_a_plain_recomputation(tiny_pair, make_study):
 def test_what_people_wrote_is_the_ceiling(tiny_pair, make_study, words):
     study = make_study(tiny_pair, new_tokens=18, window=18)  # 24 tokens, of which 6 are given
     block, _ = evaluated(diversity.CLAIM, study)
-    rows = [row[6:] for row in study.contexts_rows.rows]
+    rows = [row[6:] for row in study.heldout.rows.rows]
     ratio = sum(len(set(row)) / len(row) for row in rows) / len(rows)
     assert block.human.value == pytest.approx(ratio)
     star = block.plot("scores").data[-1]
@@ -58,9 +58,9 @@ def test_all_models_of_a_study_end_at_the_same_tokens(planted, make_study):
     fitted.hf.generation_config.eos_token_id = [2, 5, 7, 11]
     study = make_study((base, fitted))
     block, claim = evaluated(diversity.CLAIM, study)
-    assert set(study.texts.stops) >= {2, 5, 7, 11}
-    assert any("end tokens" in warning for warning in study.ledger.warnings)
-    assert study.texts.greedy("base").rows == study.texts.greedy("fitted").rows
+    assert set(study.shared.texts.stops) >= {2, 5, 7, 11}
+    assert any("end tokens" in warning for warning in study.run.ledger.warnings)
+    assert study.shared.texts.greedy("base").rows == study.shared.texts.greedy("fitted").rows
     assert block.scores["ttr"].delta.value == 0
     assert claim.verdict is not Verdict.SUPPORTED
 

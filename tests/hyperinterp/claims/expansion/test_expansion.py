@@ -20,7 +20,6 @@ def judged(planted, make_study):
         if layer is not None:
             expand(fitted, layer, seed)
         study = make_study((base, fitted), seed=seed, variants=("standardised", "unit_norm"))
-        study.geometry = True
         study.sizes = replace(study.sizes, parts=layer is None)
         return evaluated(expansion.CLAIM, study)
 

@@ -86,7 +86,7 @@ def test_a_model_with_itself_supports_nothing(planted, make_study):
     assert [item.ttr for item in block.stitched[1:]] == [block.stitched[0].ttr]
     assert any(
         "3 of 3 blocks have equal weights and settings" in warning
-        for warning in study.ledger.warnings
+        for warning in study.run.ledger.warnings
     )
     assert block.patches[0].recovered_logit.reason
 
@@ -178,7 +178,7 @@ def test_equals_full_forwards_of_models_with_swapped_weights(
     base, fitted = pair.values()
     study = make_study((base, fitted), transplant_prompts=3, contexts_per_prompt=5, **NO_TEXT)
     block, _ = evaluated(last_block.CLAIM, study)
-    rows = torch.tensor([row[:10] for row in study.contexts_rows.rows[:3]])
+    rows = torch.tensor([row[:10] for row in study.heldout.rows.rows[:3]])
     where = chosen_positions(rows.shape[1], 5)
     assert block.n_contexts == 3 * len(where)
     parts = {item.label + item.kind: item.parts for item in planned(base, inside=True)}
@@ -216,7 +216,7 @@ def test_the_unembedding_of_a_tied_model_moves_alone(make_tiny, make_study, no_t
     block, _ = evaluated(
         last_block.CLAIM, make_study((base, fitted), transplant_prompts=2, **NO_TEXT)
     )
-    rows = torch.tensor(make_study((base, fitted)).contexts_rows.rows[:2])
+    rows = torch.tensor(make_study((base, fitted)).heldout.rows.rows[:2])
     where = chosen_positions(rows.shape[1], None)
     hidden = base.run(rows)[:, where]
     mixed = hidden @ fitted.hf.lm_head.weight.detach().T
@@ -289,7 +289,7 @@ def test_does_not_depend_on_the_batch(make_tiny, make_study, no_text):
     found = []
     for size in (1, 8):
         study = make_study(pair)
-        study.batch_size = size
+        study.run = replace(study.run, batch_size=size)
         found.append(evaluated(last_block.CLAIM, study)[0])
     for ours, theirs in zip(*(item.patches for item in found), strict=True):
         assert ours.kl_to_donor.value == pytest.approx(theirs.kl_to_donor.value, abs=1e-5)
@@ -317,7 +317,7 @@ def test_the_mlp_of_opt_lies_in_two_modules_and_moves_whole(make_tiny, make_stud
     block, _ = evaluated(last_block.CLAIM, study)
     assert len(paths_of(study.base, Part(PartKind.MLP, 0))) == 2
     assert len(_of(block, "MLP", INTO_BASE)) == study.base.n_layers
-    assert not any("MLP" in warning for warning in study.ledger.warnings)
+    assert not any("MLP" in warning for warning in study.run.ledger.warnings)
 
 
 def test_weights_outside_attention_and_mlp_are_told(make_tiny, make_study, no_text):
@@ -329,7 +329,7 @@ def test_weights_outside_attention_and_mlp_are_told(make_tiny, make_study, no_te
     block, _ = evaluated(last_block.CLAIM, study)
     assert _of(block, "attention", INTO_BASE)
     assert not _of(block, "MLP", INTO_BASE)
-    assert any("MLP" in warning for warning in study.ledger.warnings)
+    assert any("MLP" in warning for warning in study.run.ledger.warnings)
 
 
 def test_null_blocks_are_the_last_one_and_others_evenly():
@@ -406,9 +406,11 @@ def test_hybrid_text_is_written_by_the_hybrid(make_tiny, make_study):
     written = stitched_module._written(study, stitched, every)
     hf = with_donor_weights(study.base, study.fitted, ["model.layers.2"])
     naive = hooked_like(study.base, hf)
-    expected = study.texts.write(naive, [replace(GREEDY, rows=study.control_rows)])["greedy"]
+    expected = study.shared.texts.write(naive, [replace(GREEDY, rows=study.heldout.control_rows)])[
+        "greedy"
+    ]
     assert written == expected
     assert (
         stitched_module._written(study, stitched, frozenset()).rows
-        == study.texts.greedy("base").rows[:6]
+        == study.shared.texts.greedy("base").rows[:6]
     )

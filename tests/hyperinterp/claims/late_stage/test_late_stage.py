@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -74,7 +76,7 @@ def test_without_a_gain_of_the_reference_there_is_no_share(planted, make_study):
 
 def test_entropy_and_loss_are_those_of_full_forwards(study):
     block, _ = evaluated(late_stage.CLAIM, study)
-    rows = torch.tensor(study.contexts_rows.rows)
+    rows = torch.tensor(study.heldout.rows.rows)
     where = torch.tensor(chosen_positions(rows.shape[1], 8))
     for twin, model in zip(block.twins, study.models.values(), strict=True):
         logp = model.logits(rows)[:, where].double().log_softmax(-1)
@@ -87,8 +89,7 @@ def test_entropy_and_loss_are_those_of_full_forwards(study):
 
 def test_growth_at_the_last_block_is_that_of_the_geometry_block(study):
     alone, _ = evaluated(late_stage.CLAIM, study)
-    study.geometry = True
-    del study.__dict__["geometry_sites"]
+    study = replace(study, wanted=frozenset({"moments"}))
     shared, _ = evaluated(late_stage.CLAIM, study)
     profile, _ = evaluated(expansion.CLAIM, study)
     expected = profile.last_delta

@@ -141,7 +141,7 @@ def test_removing_nothing_changes_nothing_to_the_bit(study):
     none, width = torch.zeros(32, 0), study.base.d_model
     jobs = [Job(role, layer, basis_of(none)) for role in ("base", "fitted") for layer in range(3)]
     jobs += [Job("fitted", 2, basis_of(none), MEAN, torch.ones(width))]
-    found = intervened(study, study.contexts_rows, jobs, "")
+    found = intervened(study, study.heldout.rows, jobs, "")
     for job, effect in zip(jobs, found.effects, strict=True):
         same = found.unchanged[job.recipient]
         assert torch.equal(effect.choice, same.choice)
@@ -167,7 +167,7 @@ def test_the_whole_stream_of_the_donor_takes_the_place(dtype):
 def test_all_directions_at_the_last_block_are_the_other_model(study):
     """The pair shares final norm and unembedding; at a block below, the fitted blocks run on."""
     jobs = [Job("fitted", 2, everything(32)), Job("base", 2, everything(32))]
-    found = intervened(study, study.contexts_rows, jobs, "")
+    found = intervened(study, study.heldout.rows, jobs, "")
     for job, effect in zip(jobs, found.effects, strict=True):
         assert torch.equal(effect.choice, found.unchanged[job.donor].choice)
         assert torch.equal(effect.kl, torch.zeros_like(effect.kl))
@@ -176,7 +176,7 @@ def test_all_directions_at_the_last_block_are_the_other_model(study):
 def test_all_directions_at_the_last_block_keep_the_readout_of_the_recipient(planted, make_study):
     """A static bias of the unembedding stays: the streams are the same already."""
     study = make_study(planted("static bias"), **NO_TEXT)
-    found = intervened(study, study.contexts_rows, [Job("fitted", 2, everything(32))], "")
+    found = intervened(study, study.heldout.rows, [Job("fitted", 2, everything(32))], "")
     assert torch.equal(found.effects[0].choice, found.unchanged["fitted"].choice)
     assert not torch.equal(found.effects[0].choice, found.unchanged["base"].choice)
 
@@ -191,8 +191,8 @@ def test_an_intervention_is_a_plain_hook(study, pair, layer, given):
     job = Job("fitted", layer, basis_of(basis))
     if given == "mean":
         job = replace(job, given=MEAN, mean=mean)
-    found = intervened(study, study.contexts_rows, [job], "")
-    ids = torch.tensor(study.contexts_rows.rows)
+    found = intervened(study, study.heldout.rows, [job], "")
+    ids = torch.tensor(study.heldout.rows.rows)
     with torch.no_grad():
         streams = base.hf(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states
     theirs = base.activations(ids, [Site(SiteKind.RESID, layer)])[Site(SiteKind.RESID, layer)]
@@ -228,17 +228,17 @@ def test_writing_without_directions_is_a_loop_with_a_hook(make_study):
     study = make_study(roomy("carried expansion"), **SMALL)
     result, _ = evaluated(new_dimensions.CLAIM, study)
     site = Site(SiteKind.RESID, 2)
-    rows = study.contexts_rows.chosen(range(0, 6, 2))
+    rows = study.heldout.rows.chosen(range(0, 6, 2))
     sums = run_pair(study.base, study.fitted, rows, sites=[site]).sites[site]
     found = estimated(site, sums, draws=2, seed=0, ladder=True)
     basis = next(item for item in found.verdict if item.kind == NEW).basis.float()
     mean = found.means["fitted"].float()
-    ids = torch.tensor([study.prompt_rows.rows[1]])
+    ids = torch.tensor([study.heldout.prompts.rows[1]])
     start = ids.shape[1]
     for _ in range(study.sizes.new_tokens):
         logits = logits_with(study.fitted, 2, ids, lambda s: s - (s - mean) @ basis @ basis.T)
         ids = torch.cat([ids, logits[:, -1:].argmax(-1)], 1)
-    text = study.tokenizer.decode(ids[0, start:])
+    text = study.heldout.tokenizer.decode(ids[0, start:])
     assert next(item for item in result.texts if item.kind == NEW).example == text
 
 
@@ -248,7 +248,7 @@ def test_writing_without_directions_is_a_loop_with_a_hook(make_study):
 def test_the_directions_of_a_site(make_study):
     study = make_study(roomy("carried expansion"), **NO_TEXT)
     site = Site(SiteKind.RESID, 2)
-    sums = run_pair(study.base, study.fitted, study.contexts_rows, sites=[site]).sites[site]
+    sums = run_pair(study.base, study.fitted, study.heldout.rows, sites=[site]).sites[site]
     found = estimated(site, sums, draws=2, seed=0, ladder=True)
     fitted = sums.moments["fitted"].covariance()
     by_kind = {kind: [d for d in found.sets if d.kind == kind] for kind in (NEW, RANDOM, COUNT)}
@@ -302,7 +302,7 @@ def test_halves_do_not_meet_and_runs_are_counted(result):
     assert found.rows == 3 * 23
     assert found.contexts == 3 * 22
     for role in ("base", "fitted"):
-        assert study.ledger.forwards[f"{role} over the passages of the new directions"] == 1
+        assert study.run.ledger.forwards[f"{role} over the passages of the new directions"] == 1
     jobs = [layer for layer in (0, 1, 2) for _ in range(3)] if found.profile[0].directions else []
     above = sum(2 - layer for layer in jobs if found.profile[layer].directions)
     short = len(shortened(study, range(3)))

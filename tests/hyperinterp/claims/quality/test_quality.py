@@ -185,11 +185,12 @@ def test_every_source_of_a_study_is_measured_on_the_same_passages(tiny_pair, mak
     arms = [arm.name for arm in remedies(0, ())]
     assert list(found) == [HUMAN, *HALVES, BASE, FITTED, *arms]
     assert {found[name].fresh.n for name in arms} == {study.sizes.control_prompts}
-    assert found[FITTED].fresh.n == len(study.prompt_rows)
+    assert found[FITTED].fresh.n == len(study.heldout.prompts)
     assert {found[name].kind for name in arms} == {"remedy"}
     assert claim.effect == result.excess.value
-    greedy = study.texts.greedy("base").rows[0][:18]  # 24 tokens of a passage, 6 of them given
-    assert found[BASE].ttr.n == len(study.prompt_rows)
+    # 24 tokens of a passage, 6 of them given
+    greedy = study.shared.texts.greedy("base").rows[0][:18]
+    assert found[BASE].ttr.n == len(study.heldout.prompts)
     assert next(item.tokens for item in result.prompts if item.source == BASE) == len(greedy)
     assert "200" in found[FITTED].mauve.reason
     assert result.is_base

@@ -10,7 +10,7 @@ from hyperinterp.text import Passage, Passages
 
 
 def _texts(study, rows, origin="training"):
-    items = (Passage(f"t{n}", study.tokenizer.decode(row)) for n, row in enumerate(rows))
+    items = (Passage(f"t{n}", study.heldout.tokenizer.decode(row)) for n, row in enumerate(rows))
     return Passages(tuple(items), origin)
 
 
@@ -20,7 +20,7 @@ def study(make_tiny, make_study):
 
 
 def test_text_of_the_training_set_is_quotation(study):
-    study.roles["train-data"] = _texts(study, study.texts.greedy("fitted").rows)
+    study.roles["train-data"] = _texts(study, study.shared.texts.greedy("fitted").rows)
     block, claim = evaluated(quotation.CLAIM, study)
     assert block.copied_share.fitted.value == 1.0
     assert block.longest_span.fitted.value == study.sizes.new_tokens
@@ -30,7 +30,9 @@ def test_text_of_the_training_set_is_quotation(study):
     for example in block.examples:
         row = int(example.prompt_id)
         assert example.length == 24
-        assert example.text == study.tokenizer.decode(study.texts.greedy("fitted").rows[row])
+        assert example.text == study.heldout.tokenizer.decode(
+            study.shared.texts.greedy("fitted").rows[row]
+        )
         assert example.text == {item.id: item.text for item in study.training}[example.source_id]
 
 
@@ -48,17 +50,17 @@ def test_text_that_shares_nothing_is_not(study, words):
 
 def test_a_model_with_itself_copies_no_more(planted, make_study):
     study = make_study(planted("itself"))
-    study.roles["train-data"] = _texts(study, study.texts.greedy("base").rows[:4])
+    study.roles["train-data"] = _texts(study, study.shared.texts.greedy("base").rows[:4])
     block, _ = evaluated(quotation.CLAIM, study)
     assert block.copied_share.delta.value == 0.0
     assert block.longest_span.delta.value == 0.0
 
 
 def test_held_out_text_in_the_training_text_is_counted_and_warned_of(study):
-    study.roles["train-data"] = _texts(study, study.contexts_rows.rows[:4])
+    study.roles["train-data"] = _texts(study, study.heldout.rows.rows[:4])
     block, _ = evaluated(quotation.CLAIM, study)
-    assert block.heldout_share.value == pytest.approx(4 / len(study.contexts_rows))
-    assert any("8 tokens in a row" in warning for warning in study.ledger.warnings)
+    assert block.heldout_share.value == pytest.approx(4 / len(study.heldout.rows))
+    assert any("8 tokens in a row" in warning for warning in study.run.ledger.warnings)
 
 
 def test_shares_are_ratios_of_sums_with_a_paired_difference():

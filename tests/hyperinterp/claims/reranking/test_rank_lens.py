@@ -6,10 +6,10 @@ from copy import deepcopy
 import pytest
 import torch
 
-from hyperinterp.analyses.followed import depths, followed, streams
 from hyperinterp.claims import expansion, reranking
 from hyperinterp.claims.reranking.lens import lens_profile
 from hyperinterp.claims.running import evaluated
+from hyperinterp.runs import depths
 from hyperinterp.sites import Site, SiteKind, block_outputs
 from probes import lens_ranks
 
@@ -74,23 +74,22 @@ def test_a_model_beside_itself_has_no_profile(planted, make_study):
 def test_streams_kept_by_the_run_for_the_intervals_are_those_of_the_model_itself(
     planted, make_study
 ):
-    study = make_study(planted("middle block"))
-    study.geometry = True
+    study = make_study(planted("middle block"), wanted=("moments", "followed"))
     evaluated(expansion.CLAIM, study)
     evaluated(reranking.CLAIM, study)
-    assert study.ledger.forwards["base over the passages"] == 2
-    assert study.ledger.forwards["fitted over the passages"] == 2
-    assert not any("lens" in name for name in study.ledger.forwards)
-    chosen = followed(study)
+    assert study.run.ledger.forwards["base over the passages"] == 2
+    assert study.run.ledger.forwards["fitted over the passages"] == 2
+    assert not any("lens" in name for name in study.run.ledger.forwards)
+    chosen = study.shared.followed
     alone = make_study((study.base, study.fitted))
     for role in ("base", "fitted"):
-        kept, read = streams(study, role), streams(alone, role)
-        for site in depths(study):
+        kept, read = study.shared.streams(role), alone.shared.streams(role)
+        for site in depths(study.base.n_layers):
             assert torch.allclose(kept[site], read[site], atol=1e-5)
             for index in (0, len(chosen.contexts) - 1):
                 row = int(chosen.contexts.row[index])
-                ids = torch.tensor([study.contexts_rows.rows[row]])
+                ids = torch.tensor([study.heldout.rows.rows[row]])
                 found = study.model(role).activations(ids, [site])[site]
                 wanted = found[0, chosen.contexts.position[index]]
                 assert torch.allclose(kept[site][index], wanted, atol=1e-5)
-    assert alone.ledger.forwards["base over the passages of the lens"] == 1
+    assert alone.run.ledger.forwards["base over the passages of the lens"] == 1

@@ -36,7 +36,7 @@ def test_a_static_bias_is_recognised_as_static(planted, make_study):
 
 def test_a_temperature_with_a_static_bias_is_recognised_as_context_free(planted, make_study):
     study = make_study(planted("temperature and bias"))
-    scale, _ = scale_and_shift(study, study.contexts)
+    scale, _ = scale_and_shift(study, study.shared.contexts)
     assert scale == pytest.approx(1 / TEMPERATURE, rel=1e-4)
     block, claim = evaluated(reranking.CLAIM, study)
     assert block.teacher_forced.override_rate.value > 0.2
@@ -66,7 +66,7 @@ def test_counts_equal_a_plain_recomputation(planted, make_study):
     study = make_study((base, fitted))
     block, _ = evaluated(reranking.CLAIM, study)
     found = []
-    for row in study.contexts_rows.rows:
+    for row in study.heldout.rows.rows:
         ids = torch.tensor([row])
         ours, theirs = base.logits(ids)[0, 1:-1], fitted.logits(ids)[0, 1:-1]
         order = ours.argsort(dim=-1, descending=True, stable=True)
@@ -84,7 +84,7 @@ def test_counts_equal_a_plain_recomputation(planted, make_study):
 
 def test_own_text_begins_where_each_prompt_ends(planted, make_study, words):
     study = make_study(planted("last block"), passages=words(8, 0, 4, 24), prompt_tokens=20)
-    prompts, written = study.prompt_rows.rows, study.texts.greedy("fitted").rows
+    prompts, written = study.heldout.prompts.rows, study.shared.texts.greedy("fitted").rows
     assert len(set(map(len, prompts))) > 2
     contexts = on_policy_contexts(study)
     for row, (prompt, text) in enumerate(zip(prompts, written, strict=True)):
@@ -108,12 +108,12 @@ def test_own_text_begins_where_each_prompt_ends(planted, make_study, words):
 @pytest.mark.parametrize("kept", [0, 1, 2])
 def test_own_text_needs_two_texts(planted, make_study, kept):
     study = make_study(planted("last block"))
-    whole = study.texts.greedy("fitted")
+    whole = study.shared.texts.greedy("fitted")
     rows = tuple(text if number < kept else () for number, text in enumerate(whole.rows))
-    study.texts._written["fitted"]["greedy"] = Generated(rows, whole.ended)
+    study.shared.texts._written["fitted"]["greedy"] = Generated(rows, whole.ended)
     block, _ = evaluated(reranking.CLAIM, study)
     assert (block.on_policy is None) == (kept < 2)
-    assert any("own text" in words for words in study.ledger.warnings) == (kept < 2)
+    assert any("own text" in words for words in study.run.ledger.warnings) == (kept < 2)
 
 
 @pytest.mark.parametrize("count", [2, 3])

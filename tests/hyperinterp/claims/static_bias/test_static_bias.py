@@ -44,7 +44,7 @@ def changed(tiny_pair, make_study):
 def test_mean_shift_is_the_planted_bias_up_to_a_constant(planted, make_study):
     study = make_study(planted("static bias"))
     truth = study.fitted.hf.lm_head.bias.detach()
-    found = mean_shift(study, study.contexts)
+    found = mean_shift(study, study.shared.contexts)
     torch.testing.assert_close(found, truth - truth.mean(), atol=1e-5, rtol=0)
 
 
@@ -58,7 +58,7 @@ def test_a_constant_on_all_logits_is_no_shift():
 
 def test_rank_gainers_are_those_of_the_rank_probe(tiny_pair, make_study):
     study = make_study(tiny_pair, order_contexts=10_000)
-    ours, theirs = both_logits(study, study.contexts)
+    ours, theirs = both_logits(study, study.shared.contexts)
     every = torch.arange(ours.shape[-1])
     gain = torch.stack(
         [
@@ -67,12 +67,12 @@ def test_rank_gainers_are_those_of_the_rank_probe(tiny_pair, make_study):
             for token in every
         ]
     ).mean(1)
-    assert rank_gainers(study, study.contexts, 5).tolist() == gain.topk(5).indices.tolist()
+    assert rank_gainers(study, study.shared.contexts, 5).tolist() == gain.topk(5).indices.tolist()
 
 
 def test_fitted_bias_reaches_the_minimum_that_lbfgs_finds(tiny_pair, make_study, words):
     study = make_study(tiny_pair, passages=words(3))  # below four prompts nothing is kept aside
-    ours, theirs = both_logits(study, study.contexts)
+    ours, theirs = both_logits(study, study.shared.contexts)
     wanted = theirs.double().softmax(-1)
     bias = torch.zeros(ours.shape[-1], dtype=torch.float64, requires_grad=True)
     search = torch.optim.LBFGS([bias], max_iter=400, line_search_fn="strong_wolfe")
@@ -88,7 +88,7 @@ def test_fitted_bias_reaches_the_minimum_that_lbfgs_finds(tiny_pair, make_study,
         return value
 
     search.step(closure)
-    found = fit_bias(study, study.contexts, mean_shift(study, study.contexts), 300)
+    found = fit_bias(study, study.shared.contexts, mean_shift(study, study.shared.contexts), 300)
     assert min(found.losses) == pytest.approx(loss().item(), abs=2e-3)
     assert min(found.losses) < found.losses[0]
     assert found.held_losses == ()
@@ -96,8 +96,8 @@ def test_fitted_bias_reaches_the_minimum_that_lbfgs_finds(tiny_pair, make_study,
 
 def test_the_step_that_is_best_on_the_prompts_kept_aside_is_taken(tiny_pair, make_study):
     study = make_study(tiny_pair)
-    _, held = _parts(study, study.contexts)
-    found = fit_bias(study, study.contexts, mean_shift(study, study.contexts), 60)
+    _, held = _parts(study, study.shared.contexts)
+    found = fit_bias(study, study.shared.contexts, mean_shift(study, study.shared.contexts), 60)
     assert len(found.held_losses) == len(found.losses)
     assert found.held_losses[found.chosen] == pytest.approx(min(found.held_losses), abs=2e-6)
     assert found.held_losses[found.chosen] == pytest.approx(held.loss(found.bias)[0], abs=1e-6)
@@ -106,15 +106,15 @@ def test_the_step_that_is_best_on_the_prompts_kept_aside_is_taken(tiny_pair, mak
 
 def test_fitted_bias_is_at_least_as_good_as_no_bias_and_the_mean_shift(tiny_pair, make_study):
     study = make_study(tiny_pair)
-    shift = mean_shift(study, study.contexts)
-    _, held = _parts(study, study.contexts)
-    found = held.loss(fit_bias(study, study.contexts, shift, 30).bias)[0]
+    shift = mean_shift(study, study.shared.contexts)
+    _, held = _parts(study, study.shared.contexts)
+    found = held.loss(fit_bias(study, study.shared.contexts, shift, 30).bias)[0]
     assert found <= min(held.loss(torch.zeros_like(shift))[0], held.loss(shift)[0]) + 1e-6
 
 
 def test_parts_keep_every_fourth_prompt_aside(tiny_pair, make_study):
     study = make_study(tiny_pair)
-    fit, held = _parts(study, study.contexts)
+    fit, held = _parts(study, study.shared.contexts)
     assert (fit.count, held.count) == (12 * 22, 4 * 22)
     assert fit.loss(torch.zeros(151))[1].sum() == pytest.approx(1.0, abs=1e-5)
 

@@ -96,8 +96,8 @@ def test_a_context_out_of_reach_is_counted(planted, make_study):
         base.hf.lm_head.weight[:2] *= 3.0
         fitted.hf.lm_head.weight *= 40.0
     study = make_study((base, fitted))
-    fits = fit_contexts(study, study.contexts)
-    assert 0 < int(fits.unmatched.sum()) < len(study.contexts)
+    fits = fit_contexts(study, study.shared.contexts)
+    assert 0 < int(fits.unmatched.sum()) < len(study.shared.contexts)
     assert bool((fits.best_kl <= fits.kl + 1e-12).all())
 
 
@@ -105,7 +105,7 @@ def test_interval_of_the_global_temperature_is_that_of_solving_again_without_eac
     tiny_pair, make_study
 ):
     study = make_study(tiny_pair)
-    contexts = study.contexts
+    contexts = study.shared.contexts
     fits = fit_contexts(study, contexts)
     fit = fit_globally(study, contexts, fits.fitted_entropy, ())
     figure = measurement._temperature(fit, fits.fitted_entropy, contexts.row)
@@ -205,7 +205,7 @@ def test_seeds_follow_the_study(tiny_pair, make_study):
 
     def scores(seed):
         study = make_study(tiny_pair, seed=seed, **few)
-        _, fit = study.once(measurement.prepare)
+        _, fit = measurement.prepare(study)
         return measurement._texts(study, fit.temperature)["base sampled"]
 
     ttr = [scores(seed) for seed in (0, 0, 1)]
@@ -232,10 +232,10 @@ def test_one_prompt_gives_figures_without_intervals(tiny_pair, make_study, words
 
 def test_logits_too_large_to_keep_are_computed_again(tiny_pair, make_study, monkeypatch):
     study = make_study(tiny_pair)
-    goal = fit_contexts(study, study.contexts).fitted_entropy
-    kept = fit_globally(study, study.contexts, goal, (0.7,))
+    goal = fit_contexts(study, study.shared.contexts).fitted_entropy
+    kept = fit_globally(study, study.shared.contexts, goal, (0.7,))
     monkeypatch.setattr("hyperinterp.claims.temperature.fit.KEPT_BYTES", 0)
-    anew = fit_globally(study, study.contexts, goal, (0.7,))
+    anew = fit_globally(study, study.shared.contexts, goal, (0.7,))
     assert anew.temperature == kept.temperature
     assert torch.equal(anew.grid[0.7], kept.grid[0.7])
     assert replace(anew, grid={}).unreachable == ""

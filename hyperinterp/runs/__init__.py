@@ -1,0 +1,17 @@
+"""What the claims of one comparison share: held-out text, a run's context, runs of the pair."""
+
+from hyperinterp.runs.context import RunContext
+from hyperinterp.runs.heldout import HeldOut
+from hyperinterp.runs.left_out import LeftOut
+from hyperinterp.runs.overrides import Followed, depths, found_overrides
+from hyperinterp.runs.shared import SharedRuns
+
+__all__ = [
+    "Followed",
+    "HeldOut",
+    "LeftOut",
+    "RunContext",
+    "SharedRuns",
+    "depths",
+    "found_overrides",
+]

@@ -1,0 +1,117 @@
+"""Figures of the geometry with each prompt left out: one model over the text once more."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from hyperinterp.capture import (
+    ContextRows,
+    PairRun,
+    Partial,
+    PromptSink,
+    SiteSums,
+    leave_one_out,
+    rows_of_prompts,
+    spectra_of,
+)
+from hyperinterp.models import HookedModel
+from hyperinterp.runs.context import RunContext
+from hyperinterp.sites import Site
+from probes import LeaveOneOut, Moments, Spectrum
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Figures of one model at every site, all prompts and each one left out.
+
+    Attributes:
+        figures: by site and variant of the rows, "" for the plain ones.
+        streams: rows of the followed decisions by site, where they were kept on the way.
+    """
+
+    figures: dict[tuple[Site, str], LeaveOneOut]
+    streams: Mapping[Site, ContextRows]
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """One way of taking the rows of one site of one model."""
+
+    name: str
+    moments: Moments
+    scale: Tensor | None = None
+    unit_norm: bool = False
+
+
+def left_out(
+    model: HookedModel,
+    role: str,
+    moments: PairRun,
+    variants: tuple[str, ...],
+    run: RunContext,
+    kept: Partial | None,
+    keepers: Mapping[Site, ContextRows],
+) -> tuple[LeftOut, dict[Site, Spectrum]]:
+    """Read the text of a run again, with one model.
+
+    Args:
+        model: the model.
+        role: "base" or "fitted".
+        moments: the first run over the text.
+        variants: of the rows, beside the plain ones.
+        run: batches, processes and log.
+        kept: keeps the sums on disk on the way.
+        keepers: what keeps rows of followed decisions on the way.
+
+    Returns:
+        The figures, and the spectra of the plain rows.
+    """
+    jobs = [
+        (site, variant)
+        for site, sums in moments.sites.items()
+        for variant in _variants_of(sums, role, variants)
+    ]
+    found = spectra_of([variant.moments for _, variant in jobs], run.processes, model.device)
+    sinks: dict[Site, list[PromptSink]] = defaultdict(list)
+    for (site, variant), spectrum in zip(jobs, found, strict=True):
+        sink = PromptSink(
+            spectrum, scale=variant.scale, unit_norm=variant.unit_norm, device=model.device
+        )
+        sinks[site].append(sink)
+    rows_of_prompts(
+        model,
+        moments.rows,
+        list(moments.sites),
+        sinks,
+        batch_size=run.batch_size,
+        tick=run.ledger.ticker(f"intervals of the {role} geometry", len(moments.rows)),
+        processes=run.processes,
+        partial=kept and (kept, f"intervals-{role}"),
+        keepers=keepers,
+    )
+    every = leave_one_out([sink for named in sinks.values() for sink in named], run.processes)
+    figures = {
+        (site, variant.name): item for (site, variant), item in zip(jobs, every, strict=True)
+    }
+    spectra = {
+        site: spectrum
+        for (site, variant), spectrum in zip(jobs, found, strict=True)
+        if not variant.name
+    }
+    return LeftOut(figures, keepers), spectra
+
+
+def _variants_of(sums: SiteSums, role: str, variants: tuple[str, ...]) -> Iterator[_Variant]:
+    moments = sums.moments[role]
+    yield _Variant("", moments)
+    if f"{role} first" not in sums.moments:
+        return
+    if "standardised" in variants:
+        deviations = sums.moments["base"].covariance().diagonal().clamp_min(0).sqrt()
+        largest = float(deviations.max())
+        scale = 1 / deviations.clamp_min(largest * 1e-6 if largest > 0 else 1.0)
+        yield _Variant("@standardised", moments.scaled(scale), scale=scale)
+    if f"{role} unit" in sums.moments:
+        yield _Variant("@unit_norm", sums.moments[f"{role} unit"], unit_norm=True)
