@@ -31,7 +31,7 @@ sys.addaudithook(_refuse)
 PLACES: dict[str, list[str]] = {
     "train": [
         "hyperinterp.training.starting:load:1",
-        "hyperinterp.training.run:build_prefix:1",
+        "hyperinterp.training.running:build_prefix:1",
         "hyperinterp.training.output:link_tree:1",
         "hyperinterp.training.output:save_adapter:1",
     ],

@@ -1,13 +1,9 @@
 """`train`: hyperfit a model, from a name and passages to a directory."""
 
-import json
-import math
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.ambient import own_settings
@@ -17,28 +13,22 @@ from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import AnyModel, HookedModel, check_given
 from hyperinterp.ranges import of_kind
-from hyperinterp.text import TokenRows, as_passages, chat_of, check_chat, tokenise
+from hyperinterp.text import as_passages, chat_of, check_chat, tokenise
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.data import DataSummary, prepare_rows
-from hyperinterp.training.evaluation import Evaluator
 from hyperinterp.training.folder import RunFolder
-from hyperinterp.training.log import LOG_NAME, TrainingLog
-from hyperinterp.training.module import LossModule
-from hyperinterp.training.output import Writer
-from hyperinterp.training.prefix import PrefixCache, build_prefix, text_free
 from hyperinterp.training.quiet import faults_named, own_randomness, quiet_trainer
-from hyperinterp.training.result import RESULT_NAME, TrainResult
+from hyperinterp.training.result import TrainResult
+from hyperinterp.training.running import Run
 from hyperinterp.training.sharding import asked_of_accelerate
 from hyperinterp.training.starting import own, prepared
 from hyperinterp.training.surroundings import (
     check_card,
     check_fsdp,
     check_surroundings,
-    tracker_faults,
 )
-from hyperinterp.training.targets import Trainable, check_method, trainable
-from hyperinterp.training.tracker import Progress, Tally, Tracker
-from hyperinterp.training.trainer import HyperfitTrainer
+from hyperinterp.training.targets import check_method
+from hyperinterp.training.tracker import Progress
 
 
 @own_settings()
@@ -123,27 +113,16 @@ def train(
     check_card(str(model.device) if isinstance(model, HookedModel) else device, processes)
     if fsdp:
         check_fsdp(model, config, processes)
-    if config.keep_control and heldout is None:
-        raise InputRefused(
-            "keep_control: expected held-out passages to choose it by, found none; give heldout="
-        )
-    if config.eval_every is not None and heldout is None:
-        raise InputRefused(
-            "eval_every: expected held-out passages to evaluate on, found none; give heldout="
-        )
+    _check_heldout(config, heldout)
     check_chat(chat)
     fields: dict[str, Any] = {"split": split, "column": column}
     learnt = as_passages(passages, what="passages", **fields)
     unseen = None if heldout is None else as_passages(heldout, what="heldout", **fields)
     folder = RunFolder(out, force=force, resume=resume)
     processes.by_first(folder.check)
-    hooked = prepared(model, base=base, like=like, device=device)
-    if isinstance(model, HookedModel):
-        hooked = own(hooked, weights_train=not config.uses_lora)
-    if tokenizer is not None:
-        hooked = hooked.reading_with(load_tokenizer(tokenizer))
-        check_vocabulary(hooked.hf, hooked.tokenizer, hooked.name)
-    check_method(hooked, config)
+    hooked = _trainee(
+        prepared(model, base=base, like=like, device=device), model, config, tokenizer
+    )
     reader = _tokenizer(hooked)
     template = chat_of(chat, [(hooked.name, reader)])
     rows, data = prepare_rows(reader, learnt, config.seq_len, template)
@@ -159,13 +138,41 @@ def train(
         return TrainResult.of_json(out, finished)
     try:
         with quiet_trainer(), own_randomness(config.seed), faults_named(folder.path):
-            return _Run(
+            return Run(
                 hooked, rows, held, data, config, folder, on_progress, digest, processes,
                 sharded=fsdp,
             ).result()  # fmt: skip
     finally:
         if processes.first:
             folder.release()
+
+
+def _check_heldout(config: TrainConfig, heldout: Any) -> None:
+    """Refuse a recipe that looks at held-out passages where none were given."""
+    why = {"keep_control": "choose it by"} if config.keep_control else {}
+    if config.eval_every is not None:
+        why["eval_every"] = "evaluate on"
+    for name, use in why.items():
+        if heldout is None:
+            raise InputRefused(
+                f"{name}: expected held-out passages to {use}, found none; give heldout="
+            )
+
+
+def _trainee(
+    hooked: HookedModel,
+    given: Any,
+    config: TrainConfig,
+    tokenizer: str | Path | PreTrainedTokenizerBase | None,
+) -> HookedModel:
+    """Return the model that is trained: a copy of one in memory, with the tokenizer asked for."""
+    if isinstance(given, HookedModel):
+        hooked = own(hooked, weights_train=not config.uses_lora)
+    if tokenizer is not None:
+        hooked = hooked.reading_with(load_tokenizer(tokenizer))
+        check_vocabulary(hooked.hf, hooked.tokenizer, hooked.name)
+    check_method(hooked, config)
+    return hooked
 
 
 def _tokenizer(model: HookedModel) -> Any:
@@ -188,160 +195,3 @@ def _recipe(
         "tokens_sha256": data.tokens_sha256,
         "heldout_sha256": heldout_sha256,
     }
-
-
-class _Run:
-    """One run, from a checked recipe to the directory."""
-
-    def __init__(
-        self,
-        model: HookedModel,
-        rows: TokenRows,
-        held: TokenRows | None,
-        data: DataSummary,
-        config: TrainConfig,
-        folder: RunFolder,
-        on_progress: Callable[[Progress], None] | None,
-        heldout_sha256: str | None,
-        processes: Processes,
-        *,
-        sharded: bool,
-    ) -> None:
-        self.processes = processes
-        self.sharded = sharded
-        self.model = model
-        self.rows = rows
-        self.held = held
-        self.data = data
-        self.config = config
-        self.folder = folder
-        self.on_progress = on_progress
-        self.heldout_sha256 = heldout_sha256
-
-    def result(self) -> TrainResult:
-        with ExitStack() as stack:
-            chosen = stack.enter_context(trainable(self.model, self.config))
-            stack.callback(self.model.hf.zero_grad, set_to_none=True)
-            return self._trained(chosen)
-
-    def _trained(self, chosen: Trainable) -> TrainResult:
-        config, folder = self.config, self.folder
-        point = self.processes.by_first(folder.newest)
-        tally = Tally(**point.state) if point else Tally()
-        log = TrainingLog(folder.path, point.step if point else None, mute=not self.processes.first)
-        log.write("resume" if point else "start", step=point.step if point else 0)
-        prefix = self._prefix(self.rows, chosen, "prefix", tell=True)
-        start = chosen.blocks[0]
-        module = LossModule(
-            self.model, start, chosen.blocks if config.gradient_checkpointing else ()
-        )
-        writer = Writer(
-            self.model,
-            chosen,
-            config,
-            self.data,
-            self.model.name,
-            self.model.fingerprint,
-            folder.path,
-            self.processes,
-            self.sharded,
-        )
-        tracker = Tracker(
-            config, log, folder.path, writer.save, self._evaluator(module, chosen, prefix),
-            self.on_progress, tally, self._steps_per_epoch(), self.processes,
-        )  # fmt: skip
-        trainer = HyperfitTrainer(
-            module, self.rows, prefix, config, folder.path / "trackers", [tracker],
-            self.processes, sharded=self.sharded,
-        )  # fmt: skip
-        tracker.trainer = trainer
-        with tracker_faults(config.report_to):
-            trainer.train(resume_from_checkpoint=str(point.path) if point else None)
-        where = "none" if prefix is None else "mapped" if prefix.mapped else "memory"
-        return self._published(writer, tracker, trainer.state.global_step, where)
-
-    def _published(self, writer: Writer, tracker: Tracker, steps: int, where: str) -> TrainResult:
-        tally, out = tracker.tally, self.folder.out
-        capped = self.config.max_steps is not None and steps >= self.config.max_steps
-        stop = tally.stop or ("max steps" if capped else "epochs")
-        result = TrainResult(
-            out=out,
-            method=self.config.method,
-            epochs=tally.epochs,
-            steps=steps,
-            loss=tally.loss,
-            stop=stop,
-            trainable=writer.chosen.trainable,
-            total=writer.chosen.total,
-            tokens=tally.tokens,
-            seconds=tally.seconds,
-            tokens_per_second=tally.tokens / tally.seconds if tally.seconds else 0.0,
-            prefix=where,
-            control=out / "control" if tally.control_loss is not None else None,
-            log=out / LOG_NAME,
-            heldout_loss=None if tracker.evaluator is None else tracker.heldout_loss(),
-            heldout_sha256=self.heldout_sha256,
-            notes=self.model.notes,
-        )
-        told = {} if result.heldout_loss is None else {"heldout_loss": result.heldout_loss}
-        tracker.log.write(
-            "end", step=steps, stop=stop, epochs=tally.epochs, loss=tally.loss, **told
-        )
-        facts = {"epoch": tally.epochs, "step": steps, "epoch_loss": tally.loss, "stop": stop}
-
-        def extra(partial: Path) -> None:
-            (partial / LOG_NAME).write_bytes(tracker.log.path.read_bytes())
-            document = {"recipe": self.folder.recipe, "result": result.as_json()}
-            (partial / RESULT_NAME).write_text(json.dumps(document, indent=2), encoding="utf-8")
-
-        writer.publish(out, facts, extra, force=self.folder.force)
-        if self.processes.first:
-            self.folder.close()
-        return result
-
-    # -- parts -----------------------------------------------------------------------------
-
-    def _steps_per_epoch(self) -> int:
-        batches = math.ceil(len(self.rows) / (self.config.batch_size * self.processes.size))
-        return math.ceil(batches / self.config.grad_accum)
-
-    def _prefix(
-        self, rows: TokenRows, chosen: Trainable, name: str, *, tell: bool = False
-    ) -> PrefixCache | None:
-        """The cached stream, where frozen blocks come first and what follows is text-free."""
-        config, start = self.config, chosen.blocks[0]
-        if not config.prefix_cache or start == 0 or config.method != "late-stage":
-            return None
-        if self.sharded:
-            return None
-        if not text_free(self.model, start):
-            return None
-
-        def on_rows(done: int) -> None:
-            if tell and self.on_progress is not None and self.processes.first:
-                steps = self._steps_per_epoch()
-                self.on_progress(Progress("prefix", 0, config.epochs, done, len(rows), steps))
-
-        rank = self.processes.rank
-        folder = self.folder.path / (f"{name}-{rank}" if rank else name)
-        folder.mkdir(exist_ok=True)
-        return build_prefix(
-            self.model,
-            rows,
-            start,
-            batch_size=config.batch_size,
-            budget_bytes=config.prefix_budget_bytes,
-            folder=folder,
-            dtype=torch.bfloat16 if config.dtype == "bfloat16" else None,
-            on_rows=on_rows,
-        )
-
-    def _evaluator(
-        self, module: LossModule, chosen: Trainable, prefix: PrefixCache | None
-    ) -> Evaluator | None:
-        config = self.config
-        if self.held is None:
-            return None
-        held_prefix = None if prefix is None else self._prefix(self.held, chosen, "heldout-prefix")
-        bf16 = config.dtype == "bfloat16"
-        return Evaluator(module, self.held, held_prefix, config.batch_size, bf16=bf16)
