@@ -2,8 +2,8 @@
 
 import gc
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,20 @@ from hyperinterp.ambient import own_settings
 from hyperinterp.analyses.trace import alone, beside, side
 from hyperinterp.arguments import check_arguments
 from hyperinterp.checkpoints import check_like, load_tokenizer, pinned
-from hyperinterp.checkpoints.manifest import MANIFEST_NAME, read_manifest
 from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.ledger import Ledger, Progress, silent
-from hyperinterp.models import AnyModel, check_given, checked, load, taken
+from hyperinterp.models import AnyModel, HookedModel, check_given, checked, load, taken
 from hyperinterp.provenance import facts_of, provenance_of, rounded
 from hyperinterp.ranges import at_least
+from hyperinterp.report.data import CheckpointFacts
 from hyperinterp.report.trace.data import TRACE_VERSION, TracePoint
 from hyperinterp.report.trace.schema import Trace
 from hyperinterp.runs import RunContext
 from hyperinterp.sizes import Sizes
 from hyperinterp.study import Study
 from hyperinterp.text import as_passages, builtin_passages, check_chat
+from hyperinterp.training.kept import Kept, kept, run_folder
 from hyperinterp.training_curve.result import TrainingCurve, read_curve
 
 TRACE_PRESETS: dict[str, Sizes] = {
@@ -34,84 +35,6 @@ TRACE_PRESETS: dict[str, Sizes] = {
     "full": Sizes(prompts=None, contexts_per_prompt=None, parts=False, variants=()),
 }
 """How much a trace looks at; the sizes that it does not use are those of `compare`."""
-
-
-@dataclass(frozen=True)
-class Kept:
-    """Weights that a run left.
-
-    Attributes:
-        path: the checkpoint directory.
-        name: its own name, e.g. "loss-3".
-        also: other names of the same step.
-        facts: what its manifest records.
-    """
-
-    path: Path
-    name: str
-    also: tuple[str, ...]
-    facts: Mapping[str, Any]
-
-    @property
-    def step(self) -> int:
-        """Optimiser steps done."""
-        return _whole(self.facts.get("step"))
-
-    @property
-    def epoch(self) -> int:
-        """Whole epochs done."""
-        return _whole(self.facts.get("epoch"))
-
-
-def kept(run: Path) -> tuple[Kept, ...]:
-    """Every checkpoint that a run left, by step; those of one step are one with several names.
-
-    Args:
-        run: the directory that `train` made, or its `.run` directory while it is unfinished.
-
-    Raises:
-        InputRefused: no checkpoint of a run is there.
-        CorruptFile: a manifest was altered.
-    """
-    folder = _folder(run)
-    named = [*_inside(folder), *_inside(folder / "checkpoints")]
-    by_step: dict[int, list[Kept]] = {}
-    for item in named:
-        facts = read_manifest(item).provenance
-        if facts.get("kind") == "hyperfitted":
-            one = Kept(item, "final" if item == folder else item.name, (), facts)
-            by_step.setdefault(one.step, []).append(one)
-    if not by_step:
-        raise InputRefused(
-            f"{run}: expected the output of `hyperinterp train`, found no checkpoint of a run; "
-            "train with --save-at, or name another directory"
-        )
-    found = []
-    for _, same in sorted(by_step.items()):
-        first = max(same, key=lambda item: item.name == "final")
-        also = tuple(item.name for item in same if item is not first)
-        found.append(replace(first, also=also))
-    return tuple(found)
-
-
-def _folder(run: Path) -> Path:
-    """Where a run's files are: its output, or beside it while it is unfinished."""
-    unfinished = run.with_name(run.name + ".run")
-    folder = unfinished if not run.exists() and unfinished.is_dir() else run
-    if not folder.is_dir():
-        raise InputRefused(
-            f"{run}: expected the directory of a training run, found nothing there; name the --out "
-            "of `hyperinterp train`"
-        )
-    return folder
-
-
-def _inside(folder: Path) -> Iterator[Path]:
-    """The folder itself and the directories in it, where they are checkpoints."""
-    if folder.is_dir():
-        for path in (folder, *sorted(folder.iterdir())):
-            if (path / MANIFEST_NAME).is_file():
-                yield path
 
 
 @own_settings()
@@ -189,12 +112,7 @@ def trace(
     named = pinned(str(recorded["base_name"]) if base is None else base, revision, subfolder)
     check_like(like, named)
     first = checked(taken(named, "base", like=like, dtype=dtype, device=device))
-    if first.fingerprint != recorded["base_fingerprint"]:
-        raise MismatchedPair(
-            f"{first.name}: expected the model that {run} started from "
-            f"({str(recorded['base_fingerprint'])[:12]}), found {first.fingerprint[:12]}; "
-            "name it with --base"
-        )
+    _check_base(first, recorded, run)
     under = named if isinstance(named, str | Path) else first
     if tokenizer is not None:
         first = first.reading_with(load_tokenizer(tokenizer))
@@ -206,44 +124,14 @@ def trace(
         run=RunContext(seed=seed, batch_size=batch_size, ledger=Ledger(progress)),
         chat=chat,
     )
-    usable = len(study.heldout.rows)
-    if usable < 2:  # nothing varies between prompts, and no interval leaves one out
-        raise InputRefused(
-            f"{study.passages.origin}: expected at least 2 passages of 4 tokens, found {usable} "
-            f"among {len(study.passages)}"
-        )
-    training_curve = read_curve(_folder(run))
-    ours = side(study, study.base, "base")
-    points = [
-        TracePoint(
-            "base", (), 0, 0, _first_loss(training_curve), first.fingerprint, alone(study, ours)
-        )
-    ]
-    facts = [facts_of(first, "base")]
-    for item in found:
-        with study.run.ledger.timed("loading"):
-            model = load(
-                item.path, base=under, base_if_adapter=True, like=like, dtype=dtype, device=device
-            )
-        told = {name: item.facts.get(name) for name in ("step", "epoch", "epoch_loss")}
-        told["levels"] = list(item.facts.get("levels") or ())
-        facts.append(replace(facts_of(model, item.name), trained=told))
-        if tokenizer is not None:
-            model = model.reading_with(study.heldout.tokenizer)
-        model = study.admitted(model)
-        observed = beside(study, ours, model, side(study, model, item.name))
-        loss = _loss(item, training_curve)
-        points.append(
-            TracePoint(
-                item.name, item.also, item.step, item.epoch, loss, model.fingerprint, observed
-            )
-        )
-        del model
-        gc.collect()  # a model sits in reference cycles; the next one needs its memory
-    if all(item.name != "final" for item in found):
-        study.run.ledger.warnings.append(
-            "The run is not finished: its final weights are not among these."
-        )
+    _check_rows(study)
+
+    def opened(path: Path) -> HookedModel:
+        model = load(path, base=under, base_if_adapter=True, like=like, dtype=dtype, device=device)
+        return model if tokenizer is None else model.reading_with(study.heldout.tokenizer)
+
+    training_curve = read_curve(run_folder(run))
+    points, facts = _points(study, found, opened, training_curve)
     told = provenance_of(study, facts, "custom" if sizes else preset, seed)
     seconds = {**told.wall_seconds, "total": time.perf_counter() - start}
     return Trace(
@@ -255,6 +143,60 @@ def trace(
         provenance=replace(told, wall_seconds=rounded(seconds)),
         training_curve=training_curve,
     )
+
+
+def _check_base(base: HookedModel, recorded: Mapping[str, Any], run: Path) -> None:
+    """Refuse a base that is not the one that the run started from."""
+    if base.fingerprint != recorded["base_fingerprint"]:
+        raise MismatchedPair(
+            f"{base.name}: expected the model that {run} started from "
+            f"({str(recorded['base_fingerprint'])[:12]}), found {base.fingerprint[:12]}; "
+            "name it with --base"
+        )
+
+
+def _check_rows(study: Study) -> None:
+    """Refuse fewer than two rows: nothing varies between prompts, no interval leaves one out."""
+    usable = len(study.heldout.rows)
+    if usable < 2:
+        raise InputRefused(
+            f"{study.passages.origin}: expected at least 2 passages of 4 tokens, found {usable} "
+            f"among {len(study.passages)}"
+        )
+
+
+def _points(
+    study: Study,
+    found: Sequence[Kept],
+    opened: Callable[[Path], HookedModel],
+    curve: TrainingCurve | None,
+) -> tuple[list[TracePoint], list[CheckpointFacts]]:
+    """Measure the base, then every checkpoint by step, one in memory at a time."""
+    ours = side(study, study.base, "base")
+    loss, observed = _first_loss(curve), alone(study, ours)
+    points = [TracePoint("base", (), 0, 0, loss, study.base.fingerprint, observed)]
+    facts = [facts_of(study.base, "base")]
+    for item in found:
+        with study.run.ledger.timed("loading"):
+            model = opened(item.path)
+        told = {name: item.facts.get(name) for name in ("step", "epoch", "epoch_loss")}
+        told["levels"] = list(item.facts.get("levels") or ())
+        facts.append(replace(facts_of(model, item.name), trained=told))
+        model = study.admitted(model)
+        observed = beside(study, ours, model, side(study, model, item.name))
+        loss = _loss(item, curve)
+        points.append(
+            TracePoint(
+                item.name, item.also, item.step, item.epoch, loss, model.fingerprint, observed
+            )
+        )
+        del model
+        gc.collect()  # a model sits in reference cycles; the next one needs its memory
+    if all(item.name != "final" for item in found):
+        study.run.ledger.warnings.append(
+            "The run is not finished: its final weights are not among these."
+        )
+    return points, facts
 
 
 def trace_sizes(preset: str, count: int | None = None) -> Sizes:
@@ -285,7 +227,3 @@ def _loss(item: Kept, training_curve: TrainingCurve | None) -> Measured:
     if training_curve is not None and training_curve.last_loss is not None and item.name == "final":
         return Measured(training_curve.last_loss, method="last batch: no epoch was whole")
     return missing("no epoch was whole")
-
-
-def _whole(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0

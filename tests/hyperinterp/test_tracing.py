@@ -23,8 +23,9 @@ from hyperinterp.report.trace.tables import trace_table
 from hyperinterp.report.trace.writing import render
 from hyperinterp.sizes import Sizes
 from hyperinterp.text import Passage, Passages
-from hyperinterp.tracing import kept, trace, trace_sizes
+from hyperinterp.tracing import trace, trace_sizes
 from hyperinterp.training import TrainConfig, run_directory, train
+from hyperinterp.training.kept import kept
 
 SIZES = Sizes(
     prompts=10, prompt_tokens=12, new_tokens=24, window=24, context_tokens=30,
