@@ -58,7 +58,7 @@ def judged(
     }
     return QualityResult(
         reference=reference.model.name,
-        is_base=False,
+        judge="other",
         reads_text=not reference.reads_ids,
         shocking_beyond=beyond,
         window=window,

@@ -9,6 +9,7 @@ from hyperinterp.claims.quality.counting import Written
 from hyperinterp.claims.quality.judging import judged
 from hyperinterp.claims.quality.result import QualityResult
 from hyperinterp.claims.spec import Measured
+from hyperinterp.models import HookedModel
 from hyperinterp.study import Study
 
 NOTE = (
@@ -56,7 +57,16 @@ def measure(study: Study) -> QualityResult:
             tick=study.run.ledger.ticker("the reference reads the texts", reads),
         )
     study.run.ledger.forwards["reference over the texts"] += 1
-    return replace(found, is_base=given is None)
+    return replace(found, judge=_of_the_pair(study, judge))
+
+
+def _of_the_pair(study: Study, judge: HookedModel) -> str:
+    """Which of the pair a model is, by its weights."""
+    for role, model in (("base", study.base), ("fitted", study.fitted)):
+        same = bool(judge.fingerprint) and judge.fingerprint == model.fingerprint
+        if judge is model or same:
+            return role
+    return "other"
 
 
 def quantities(result: QualityResult) -> dict[str, Measured]:

@@ -58,7 +58,7 @@ class QualityResult(Result):
 
     Attributes:
         reference: the model that the texts are judged by.
-        is_base: it is the base of the pair.
+        judge: "base" or "fitted" where one of the pair judges, else "other".
         reads_text: it has another tokenizer, and reads text instead of ids.
         shocking_beyond: surprisal that 1 % of the fresh human tokens exceed, nats; None without
             human text.
@@ -73,7 +73,7 @@ class QualityResult(Result):
     """
 
     reference: str
-    is_base: bool
+    judge: str
     reads_text: bool
     shocking_beyond: float | None
     window: int

@@ -58,7 +58,7 @@ def _told(result: QualityResult) -> Iterator[str]:
     )
     if result.shocking_beyond is not None:
         yield f"Shocking: a fresh token of more than {number(result.shocking_beyond)} nats."
-    if result.is_base:
-        yield f"No other reference was given: {LEANS}"
+    if result.judge in LEANS:
+        yield f"Mind that {LEANS[result.judge]}"
     reasons = {item.mauve.reason for item in result.texts if item.kind == "fitted"} - {""}
     yield from (f"{reason}." for reason in sorted(reasons))

@@ -8,11 +8,19 @@ from hyperinterp.claims.quality.arms import BASE, FITTED, TOO_HOT, hot
 from hyperinterp.claims.quality.result import QualityResult
 from hyperinterp.claims.spec import Beaten, Claim, Verdict
 
-LEANS = (
-    "the base judges itself. It finds its own text likely, and that of a model that came from it, "
-    "so both look better beside people's text than to another judge: this makes C10 easier to "
-    "meet. --reference CKPT names another judge."
-)
+LEANS = {
+    "base": (
+        "the base judges itself. It finds its own text likely, and that of a model that came from "
+        "it, so both look better beside people's text than to another judge: this makes C10 "
+        "easier to meet. --reference CKPT names another judge."
+    ),
+    "fitted": (
+        "the fitted model judges itself, and greedy text is what it finds likeliest: this makes "
+        "C10 easier to meet, most of all its first two conditions. --reference CKPT names "
+        "another judge."
+    ),
+}
+"""Which way a judge of the pair leans."""
 
 
 def beats(result: QualityResult, results: Mapping[str, Any]) -> Iterator[Beaten]:
@@ -38,4 +46,4 @@ def beats(result: QualityResult, results: Mapping[str, Any]) -> Iterator[Beaten]
 def caveat(claim: Claim, result: QualityResult) -> str:
     """Return what favours the claim whatever the truth."""
     judged = claim.verdict in (Verdict.SUPPORTED, Verdict.INCONCLUSIVE)
-    return LEANS if result.is_base and judged else ""
+    return LEANS.get(result.judge, "") if judged else ""

@@ -452,7 +452,7 @@ def quality(make: Maker) -> QualityResult:
     ]
     prompts.append(PromptQuality("p3", FITTED, 0, 0, None, None, None, None))
     return QualityResult(
-        "runs/judge </s>", False, True, 11.4, 64, texts, m(-0.82, 0.3), m(0.003, 0.005),
+        "runs/judge </s>", "other", True, 11.4, 64, texts, m(-0.82, 0.3), m(0.003, 0.005),
         m(0.69, 0.11), m(-1.6, 0.4), m(0.08, 0.4), tuple(prompts),
     )  # fmt: skip
 

@@ -15,8 +15,8 @@ from hyperinterp.claims.quality.arms import BASE, FITTED, HALVES, HUMAN, remedie
 from hyperinterp.claims.quality.counting import Written
 from hyperinterp.claims.quality.judging import judged
 from hyperinterp.claims.quality.likeness import likeness
-from hyperinterp.claims.quality.measurement import quantities
-from hyperinterp.claims.quality.words import beats
+from hyperinterp.claims.quality.measurement import _of_the_pair, quantities
+from hyperinterp.claims.quality.words import beats, caveat
 from hyperinterp.claims.running import evaluated
 from hyperinterp.claims.spec import Verdict
 from hyperinterp.claims.verdict import judge
@@ -27,7 +27,7 @@ from hyperinterp.text import TokenRows
 from probes import fresh_tokens, mauve
 
 from ...report import factory
-from ..conftest import SIZES, hooked, tiny_llama
+from ..conftest import SIZES, tiny_llama, word_tokenizer
 
 PROMPTS, TOKENS = 12, 20
 CRITERIA = [item.key for item in quality.CLAIM.rule.criteria]
@@ -193,8 +193,11 @@ def test_every_source_of_a_study_is_measured_on_the_same_passages(tiny_pair, mak
     assert found[BASE].ttr.n == len(study.heldout.prompts)
     assert next(item.tokens for item in result.prompts if item.source == BASE) == len(greedy)
     assert "200" in found[FITTED].mauve.reason
-    assert result.is_base
-    assert "--reference CKPT" in result.tables()[0].note
+    assert (result.judge, "the base judges itself" in result.tables()[0].note) == ("base", True)
+    assert _of_the_pair(study, study.fitted) == "fitted"
+    assert "the fitted model judges itself" in caveat(
+        replace(claim, verdict=Verdict.SUPPORTED), replace(result, judge="fitted")
+    )
 
 
 def test_the_most_diverse_remedy_that_is_still_good_stands_beside_the_claim():
@@ -203,6 +206,25 @@ def test_the_most_diverse_remedy_that_is_still_good_stands_beside_the_claim():
     assert list(told)[1:3] == [BASE, "base, T = 1.5"]
     assert told["type-token ratio, base, repetition penalty 1.2"] == 0.915
     assert told["of the fitted model, on all prompts"] == 0.532
+
+
+def test_the_plane_has_every_source_with_intervals_both_ways_and_people_at_0():
+    result = factory.quality(factory.Maker())
+    points = result.plot("plane").data
+    assert len(points) == len(result.texts)
+    assert (points[0].name, points[0].marker.symbol, points[0].x[0]) == ("human", "star", 0)
+    for point, item in zip(points, result.texts, strict=True):
+        assert (point.x[0], point.y[0]) == (item.excess.value, item.ttr.value)
+        assert point.error_x.array[0] > 0
+        assert point.error_y.array[0] > 0
+    levels = {
+        quantity: result.plot("quantities", quantity=quantity).layout.annotations
+        for quantity in ("fresh", "gain", "distance", "ttr")
+    }
+    told = {key: [note.text for note in notes] for key, notes in levels.items()}
+    assert told == {
+        "fresh": ["human + 0.5"], "gain": ["0.5 x human"], "distance": ["the base's"], "ttr": [],
+    }  # fmt: skip
 
 
 def test_passages_that_end_with_the_prompt_leave_it_undecided(tiny_pair, make_study, words):
@@ -216,8 +238,9 @@ def test_passages_that_end_with_the_prompt_leave_it_undecided(tiny_pair, make_st
 def test_another_judge_is_named_in_the_report(tiny_pair, words):
     sizes = replace(SIZES, control_prompts=2, new_tokens=16, window=16)
     given = {"prompts": words(2), "sizes": sizes, "claims": "C10"}
-    report = hi.compare(*tiny_pair, **given, reference=hooked(tiny_llama(5), "judge"))
-    assert (report.quality.is_base, report.quality.reference) == (False, "judge")
+    other = HookedModel(tiny_llama(5), word_tokenizer(), name="judge", fingerprint="2" * 64)
+    report = hi.compare(*tiny_pair, **given, reference=other)
+    assert (report.quality.judge, report.quality.reference) == ("other", "judge")
     assert "--reference" not in report.quality.tables()[0].note
     assert [item.role for item in report.provenance.checkpoints] == ["base", "fitted", "reference"]
     assert hi.Report.from_json(report.to_json()).quality == report.quality
