@@ -14,7 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from benchmarks.device import forget_peak, give_back, peak_bytes, settle
 from benchmarks.gpu_job import Job
 from benchmarks.gpu_pair import FEWEST
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.models import HookedModel
 from hyperinterp.sizes import PRESETS
 

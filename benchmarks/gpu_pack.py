@@ -26,7 +26,7 @@ USED = """
 import importlib.metadata, json, sys
 from transformers import LlamaConfig, LlamaForCausalLM
 import benchmarks.gpu_decode, benchmarks.gpu_eight, benchmarks.gpu_pair, benchmarks.gpu_ratios
-import hyperinterp.compare
+import hyperinterp.comparison
 from hyperinterp.claims.registry import CLAIMS
 from hyperinterp.models import HookedModel
 for spec in CLAIMS:

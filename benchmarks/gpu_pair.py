@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.gpu_job import Job
 from hyperinterp.claims.registry import CLAIMS
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.generation import Decoding, generate
 from hyperinterp.report.schema import Report
 from hyperinterp.sizes import PRESETS, Sizes

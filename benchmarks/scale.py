@@ -260,7 +260,7 @@ def transplants(rounds: int, model: HookedModel | None = None) -> dict[str, Any]
 COMPARE = """
 import json, sys, time, torch, hyperinterp as hi
 from dataclasses import replace
-from hyperinterp.compare import compare, sizes_of
+from hyperinterp.comparison import compare, sizes_of
 from hyperinterp.distributed import join, leave
 torch.set_num_threads(1)
 processes = join()

@@ -24,7 +24,7 @@ from typing import Any
 from tests.trust_table import ROWS
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = ("hyperinterp.compare", "hyperinterp.training", "hyperinterp.checkpoints")
+HEAVY = ("hyperinterp.comparison", "hyperinterp.training", "hyperinterp.checkpoints")
 RESULTS = ROOT / "benchmarks" / "results" / "trust.json"
 PAGE = ROOT / "docs" / "trust.md"
 BEGIN, END = "<!-- figures: benchmarks/trust.py -->", "<!-- end of figures -->"

@@ -4,13 +4,11 @@
 use, so that `import hyperinterp` is fast; the measures themselves live in the package `probes`.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hyperinterp.compare import compare as compare
+    from hyperinterp.comparison import compare as compare
     from hyperinterp.frequencies import Frequencies as Frequencies
     from hyperinterp.frequencies import read_frequencies as read_frequencies
     from hyperinterp.generation import continue_text as continue_text
@@ -39,7 +37,7 @@ _WHERE = {
     "TrainConfig": "hyperinterp.training",
     "as_passages": "hyperinterp.text",
     "builtin_passages": "hyperinterp.text",
-    "compare": "hyperinterp.compare",
+    "compare": "hyperinterp.comparison",
     "continue_text": "hyperinterp.generation",
     "load": "hyperinterp.models",
     "read_frequencies": "hyperinterp.frequencies",
@@ -51,17 +49,6 @@ _WHERE = {
 }
 
 __all__ = [*sorted(_WHERE), "__version__"]  # pyright: ignore
-
-
-class _Package(ModuleType):
-    """Keeps `hyperinterp.compare` the function, also after its module of that name was imported."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _WHERE and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

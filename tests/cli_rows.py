@@ -36,7 +36,7 @@ PLACES: dict[str, list[str]] = {
         "hyperinterp.training.output:save_adapter:1",
     ],
     "compare": [
-        "hyperinterp.compare:taken:2",
+        "hyperinterp.comparison:taken:2",
         "hyperinterp.study:run_pair:1",
         "hyperinterp.continuations:write_all:1",
         "hyperinterp.report.writing:write_bytes:1",

@@ -78,7 +78,7 @@ def in_child(job: dict[str, Any], output: Path, errors: Path) -> None:
 
 def main(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Run every job; exit code, what was printed, and seconds."""
-    for name in ("hyperinterp.compare", "hyperinterp.training", "hyperinterp.cli.training",
+    for name in ("hyperinterp.comparison", "hyperinterp.training", "hyperinterp.cli.training",
                  "transformer_lens", "hyperinterp.report.writing"):  # fmt: skip
         importlib.import_module(name)
     return [_done(job) for job in jobs]

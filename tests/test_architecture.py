@@ -311,7 +311,7 @@ def test_the_top_level_and_the_help_load_no_torch() -> None:
 def test_a_comparison_needs_neither_plotly_nor_pydantic() -> None:
     code = (
         "import importlib, sys, hyperinterp as hi\n"
-        "import hyperinterp.compare\nfrom hyperinterp.claims.registry import CLAIMS\n"
+        "import hyperinterp.comparison\nfrom hyperinterp.claims.registry import CLAIMS\n"
         "hi.load, hi.train, hi.compare, hi.Report\n"
         "for spec in CLAIMS:\n    spec.part('measurement', 'measure')\n"
         "print([m for m in ('plotly', 'pydantic', 'rich', 'beartype') if m in sys.modules])"
@@ -319,13 +319,11 @@ def test_a_comparison_needs_neither_plotly_nor_pydantic() -> None:
     assert run_python(code) == "[]"
 
 
-def test_a_function_is_not_hidden_by_the_module_of_its_name() -> None:
-    code = (
-        "from hyperinterp.compare import sizes_of; import hyperinterp.compare\n"
-        "import hyperinterp as hi; from hyperinterp import compare\n"
-        "print(callable(hi.compare), compare is hi.compare, callable(sizes_of))"
-    )
-    assert run_python(code) == "True True True"
+def test_no_module_has_the_name_of_a_public_function() -> None:
+    import hyperinterp
+
+    modules = {path.stem for path in (ROOT / "hyperinterp").iterdir()}
+    assert not modules & set(hyperinterp.__all__)
 
 
 def test_annotations_are_checked_at_run_time() -> None:

@@ -13,7 +13,7 @@ import torch
 from hyperinterp.checkpoints import export_bundle, save_checkpoint
 from hyperinterp.claims import registry
 from hyperinterp.claims.spec import Verdict
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.models import load
 from hyperinterp.report import Report, json_schema, save
 from hyperinterp.sizes import PRESETS

@@ -114,8 +114,8 @@ def compare(
 
     processes = join()
     with Reporter(quiet=not processes.first) as reporter:
-        from hyperinterp.compare import compare as run
-        from hyperinterp.compare import sizes_of
+        from hyperinterp.comparison import compare as run
+        from hyperinterp.comparison import sizes_of
         from hyperinterp.report import export
         from hyperinterp.report.writing import check_report
 

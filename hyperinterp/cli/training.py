@@ -8,7 +8,7 @@ from typing import Any
 from hyperinterp.cli.options import Texts
 from hyperinterp.cli.progress import Reporter
 from hyperinterp.cli.show import show_sweep, show_training
-from hyperinterp.compare import compare, sizes_of
+from hyperinterp.comparison import compare, sizes_of
 from hyperinterp.distributed import join, leave
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import load

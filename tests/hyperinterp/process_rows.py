@@ -71,7 +71,7 @@ SCRIPT = """
 import sys, torch, hyperinterp as hi
 import hyperinterp.capture.pair
 from hyperinterp.capture import run_pair
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.distributed import Processes, join, leave
 from hyperinterp.sites import part_sites, stream_sites
 from hyperinterp.sizes import Sizes

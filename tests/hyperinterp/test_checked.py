@@ -7,7 +7,7 @@ import torch
 
 from hyperinterp.analyses.trace import side
 from hyperinterp.checkpoints import save_checkpoint
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.errors import UnsupportedModel
 from hyperinterp.models import HookedModel, checked, checks, load
 from hyperinterp.sizes import Sizes

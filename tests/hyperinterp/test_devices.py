@@ -31,7 +31,7 @@ import json, sys
 from tests.pretend_device import pretend
 pretend()
 import hyperinterp as hi
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.sizes import Sizes
 folder = sys.argv[1]
 sizes = Sizes(

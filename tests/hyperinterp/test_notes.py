@@ -3,7 +3,7 @@
 import pytest
 
 from hyperinterp.cli.show import show_claims, show_summary, show_training
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.ledger import Ledger
 from hyperinterp.models import HookedModel
 from hyperinterp.training import TrainConfig, TrainResult, train

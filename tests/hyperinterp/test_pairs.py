@@ -13,7 +13,7 @@ from transformers import GenerationConfig
 
 from hyperinterp.checkpoints import load_checkpoint, save_checkpoint
 from hyperinterp.claims.registry import CLAIMS
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.frequencies import Frequencies
 from hyperinterp.models import HookedModel

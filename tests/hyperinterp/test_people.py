@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub import constants
 
 from hyperinterp.checkpoints import hub
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.errors import InputRefused
 from hyperinterp.training import TrainConfig, train
 from tests.hyperinterp import people

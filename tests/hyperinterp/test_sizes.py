@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.errors import InputRefused
 from hyperinterp.generation import continue_text
 from hyperinterp.models import HookedModel

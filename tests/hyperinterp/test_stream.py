@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from hyperinterp.capture import Partial, PromptSink, rows_of_prompts, run_pair
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
 from tokenizers import models as token_models
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.generation import continue_text
 from hyperinterp.models import HookedModel
 from hyperinterp.sizes import Sizes

@@ -13,7 +13,7 @@ import pytest
 
 import hyperinterp as hi
 from hyperinterp.analyses.growth import PRIMARY
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.drawing.rendering import csv_text
 from hyperinterp.errors import CorruptFile, InputRefused, MismatchedPair
 from hyperinterp.models import HookedModel, load

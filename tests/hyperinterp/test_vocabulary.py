@@ -10,7 +10,7 @@ from tokenizers import models as token_models
 from transformers import PreTrainedTokenizerFast
 
 from hyperinterp.checkpoints import load_tokenizer
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.frequencies import Frequencies
 from hyperinterp.generation import generate

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from hyperinterp.capture import Contexts, paired_logits, run_pair
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.errors import HyperinterpError, NumericalFault
 from hyperinterp.models import HookedModel
 from hyperinterp.pairs import check_pair

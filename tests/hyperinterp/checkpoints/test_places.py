@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hyperinterp.checkpoints import check_place, check_target, export, export_bundle
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.errors import InputRefused, OutOfResources
 from hyperinterp.models import HookedModel
 from hyperinterp.report.writing import check_report

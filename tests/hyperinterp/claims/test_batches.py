@@ -5,7 +5,7 @@ from hyperinterp.claims import diversity
 from hyperinterp.claims.running import evaluated
 from hyperinterp.claims.static_bias import measurement as static_bias
 from hyperinterp.claims.temperature import measurement as temperature
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.generation import GREEDY, Decoding
 
 from .conftest import SIZES

@@ -8,7 +8,7 @@ import torch
 from jsonschema import validate
 
 from hyperinterp.claims.registry import CLAIMS
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.errors import NumericalFault, UnsupportedModel
 from hyperinterp.generation import GREEDY, Decoding, generate
 from hyperinterp.models import check_logits

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from hyperinterp.checkpoints import load_checkpoint, save_adapter, save_checkpoint
-from hyperinterp.compare import compare
+from hyperinterp.comparison import compare
 from hyperinterp.errors import InputRefused, UnsupportedModel
 from hyperinterp.generation import continue_text, generate
 from hyperinterp.models import HookedModel, checked, load, placement, self_check

@@ -70,7 +70,7 @@ SMALL = Sizes(
 @pytest.fixture(scope="session")
 def real_file(smollm2: Any, twin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The saved page of a comparison of the real model with a twin trained for a few steps."""
-    from hyperinterp.compare import compare
+    from hyperinterp.comparison import compare
     from hyperinterp.models import load
     from hyperinterp.text import builtin_passages
 
