@@ -191,7 +191,7 @@ def test_a_batch_chooses_what_its_rows_choose_alone(vocab):
         arms = [kinds[number] for number in order[:10]]
         Counted.moves = 0
         process = ArmProcessor("m", arms, range(10))
-        chosen = [process(torch.zeros(10, 1), step).argmax(-1) for step in steps]
+        chosen = [process(torch.zeros(10, 1, dtype=torch.long), step).argmax(-1) for step in steps]
         assert Counted.moves == 2
         assert torch.equal(torch.stack(chosen), by_row(arms, range(10), steps))
 
