@@ -29,7 +29,7 @@ from hyperinterp.sizes import PRESETS, Sizes
 from hyperinterp.study import Study
 from hyperinterp.text import Passage, Passages, builtin_passages
 from tests.hyperinterp.claims.conftest import SIZES, VOCAB, word_tokenizer
-from tests.hyperinterp.claims.planted import CHANGES, flatten, planted_twin, settle
+from tests.hyperinterp.claims.planted import CHANGES, flatten, make_room, planted_twin, settle
 from tests.hyperinterp.claims.tiny import tiny
 
 FAMILIES = ("llama", "gpt_neox")
@@ -37,17 +37,20 @@ CLAIMS = ("C1", "C2", "C3", "C4", "C5", "C6")
 NO, YES = Verdict.NOT_SUPPORTED, Verdict.SUPPORTED
 
 EXPECTED: dict[str, dict[str, Verdict]] = {
-    "itself": dict.fromkeys(CLAIMS, NO),
+    "itself": dict.fromkeys((*CLAIMS, "C12"), NO),
     "noise": dict.fromkeys(CLAIMS, NO),
-    "temperature": {"C1": NO, "C2": NO, "C4": NO, "C5": NO, "C6": NO},
-    "static bias": {"C3": NO, "C4": NO, "C5": NO, "C6": NO},
-    "temperature and bias": {"C4": NO, "C5": NO, "C6": NO},
+    "temperature": {"C1": NO, "C2": NO, "C4": NO, "C5": NO, "C6": NO, "C12": NO},
+    "static bias": {"C3": NO, "C4": NO, "C5": NO, "C6": NO, "C12": NO},
+    "temperature and bias": {"C4": NO, "C5": NO, "C6": NO, "C12": NO},
     "first block": {"C6": NO},
     "middle block": {"C6": NO},
     "last block": {"C6": YES},
     "middle expansion": {"C5": NO},
     "last expansion": {"C5": YES},
     "loop broken": {"C1": YES, "C3": YES, "C4": YES, "C6": YES},
+    "carried expansion": {"C12": YES},
+    "invisible expansion": {"C12": NO},
+    "reordering": {"C12": NO},
 }
 """What theory decides: the verdict that must come out, by kind and claim."""
 
@@ -60,6 +63,9 @@ PLACES = {
     "loop broken": ("C6", lambda layers: layers - 1),
 }
 """Which block an analysis has to name, whatever its verdict."""
+
+ROOMY = ("carried expansion", "invisible expansion", "reordering")
+"""Kinds whose base uses half of its dimensions and repeats itself."""
 
 REAL_CLAIMS = {
     "itself": ("C1", "C4", "C5", "C6"),
@@ -127,10 +133,12 @@ def judged(study: Study, kind: str, claims: tuple[str, ...]) -> Outcome:
 def tiny_study(kind: str, family: str, seed: int) -> Study:
     """A planted pair of tiny random models, with the sizes of the unit tests."""
     base = tiny(family, word_tokenizer(), seed)
-    if "expansion" in kind:
+    if kind in ("middle expansion", "last expansion"):
         flatten(base)
-    if kind == "loop broken":
+    if kind == "loop broken" or kind in ROOMY:
         settle(base)
+    if kind in ROOMY:
+        make_room(base, blind=kind == "invisible expansion")
     return Study(
         base,
         planted_twin(base, kind, seed + 1),

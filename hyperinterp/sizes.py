@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hyperinterp.ranges import at_least, each, one_of, positive
 
-VARIANTS = ("standardised", "unit_norm")
+VARIANTS = ("standardised", "unit_norm", "visible")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ PRESETS: dict[str, Sizes] = {
         order_contexts=128,
         lens_contexts=48,
         parts=False,
-        variants=("standardised",),
+        variants=("standardised", "visible"),
         control_prompts=8,
         seeds=1,
         sweep=(0.7, 1.15),

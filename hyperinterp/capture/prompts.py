@@ -69,6 +69,7 @@ class PromptSink:
         spectrum: of the same rows (times `scale`) from the first run, with vectors.
         scale: multiply rows by this vector first (the standardised variant).
         unit_norm: scale rows to length 1 first.
+        through: map rows by this matrix first (what the logits see of them).
         device: where the work is done; by default where the spectrum is.
     """
 
@@ -78,16 +79,20 @@ class PromptSink:
         *,
         scale: Float[Tensor, " d"] | None = None,
         unit_norm: bool = False,
+        through: Float[Tensor, "d d"] | None = None,
         device: torch.device | None = None,
     ) -> None:
         self._spectrum = spectrum if device is None else _moved(spectrum, device)
         self._scale = scale
         self._spectra = PromptSpectra(self._spectrum, scale=scale)
         self._unit_norm = unit_norm
+        self._through = through if through is None or device is None else through.to(device)
 
     def add(self, rows: Float[Tensor, "position d"], prompt: int) -> None:
         """Add the rows of one prompt."""
         given = torch.nn.functional.normalize(rows.float(), dim=-1) if self._unit_norm else rows
+        if self._through is not None:
+            given = rows.to(self._through) @ self._through
         self._spectra.add(given, prompt)
 
     def mark(self) -> bytes:

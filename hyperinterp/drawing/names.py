@@ -14,6 +14,7 @@ VARIANTS = {
     "without_outliers": "without norm outliers",
     "standardised": "standardised",
     "unit_norm": "unit norm",
+    "visible": "as the logits read it",
     "integer": "whole numbers",
 }
 

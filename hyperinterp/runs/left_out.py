@@ -18,8 +18,10 @@ from hyperinterp.capture import (
 )
 from hyperinterp.models import HookedModel
 from hyperinterp.runs.context import RunContext
-from hyperinterp.sites import Site
+from hyperinterp.runs.visibility import Views
+from hyperinterp.sites import Site, SiteKind
 from probes import LeaveOneOut, Moments, Spectrum
+from probes.geometry.mapping import mapped
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class _Variant:
     moments: Moments
     scale: Tensor | None = None
     unit_norm: bool = False
+    through: Tensor | None = None
 
 
 def left_out(
@@ -53,6 +56,7 @@ def left_out(
     run: RunContext,
     kept: Partial | None,
     keepers: Mapping[Site, ContextRows],
+    views: Views | None = None,
 ) -> tuple[LeftOut, dict[Site, Spectrum]]:
     """Read the text of a run again, with one model.
 
@@ -64,6 +68,7 @@ def left_out(
         run: batches, processes and log.
         kept: keeps the sums on disk on the way.
         keepers: what keeps rows of followed decisions on the way.
+        views: what the model's logits see of the stream, for the variant "visible".
 
     Returns:
         The figures, and the spectra of the plain rows.
@@ -71,13 +76,17 @@ def left_out(
     jobs = [
         (site, variant)
         for site, sums in moments.sites.items()
-        for variant in _variants_of(sums, role, variants)
+        for variant in (*_variants_of(sums, role, variants), *_visible(site, sums, role, views))
     ]
     found = spectra_of([variant.moments for _, variant in jobs], run.processes, model.device)
     sinks: dict[Site, list[PromptSink]] = defaultdict(list)
     for (site, variant), spectrum in zip(jobs, found, strict=True):
         sink = PromptSink(
-            spectrum, scale=variant.scale, unit_norm=variant.unit_norm, device=model.device
+            spectrum,
+            scale=variant.scale,
+            unit_norm=variant.unit_norm,
+            through=variant.through,
+            device=model.device,
         )
         sinks[site].append(sink)
     rows_of_prompts(
@@ -115,3 +124,10 @@ def _variants_of(sums: SiteSums, role: str, variants: tuple[str, ...]) -> Iterat
         yield _Variant("@standardised", moments.scaled(scale), scale=scale)
     if f"{role} unit" in sums.moments:
         yield _Variant("@unit_norm", sums.moments[f"{role} unit"], unit_norm=True)
+
+
+def _visible(site: Site, sums: SiteSums, role: str, views: Views | None) -> Iterator[_Variant]:
+    """Rows of the stream as the model's logits read them."""
+    if views and site.kind not in (SiteKind.ATTN, SiteKind.MLP):
+        through = views[site.pre_norm]
+        yield _Variant("@visible", mapped(sums.moments[role], through), through=through)

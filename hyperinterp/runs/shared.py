@@ -28,6 +28,7 @@ from hyperinterp.runs.context import RunContext
 from hyperinterp.runs.heldout import HeldOut
 from hyperinterp.runs.left_out import LeftOut, left_out
 from hyperinterp.runs.overrides import Followed, depths, evenly_followed, found_overrides
+from hyperinterp.runs.visibility import Views, readout_views
 from hyperinterp.sites import Site, part_sites, stream_sites
 from hyperinterp.sizes import Sizes
 from hyperinterp.text import TokenStream
@@ -195,10 +196,21 @@ class SharedRuns:
                 self.run,
                 self.kept_sums,
                 self._keepers() if self._along else {},
+                self.views.get(role),
             )
             text = "passages" if self.stream is None else "corpus"
             self.run.ledger.forwards[f"{role} over the {text}"] += 1
         return self._left_out[role]
+
+    @cached_property
+    def views(self) -> dict[str, Views]:
+        """What each model's logits see of its rows, by role; none unless a variant asks for it.
+
+        Cost: the product of each unembedding with itself, once where both models have the same.
+        """
+        if "visible" not in self.sizes.variants:
+            return {}
+        return readout_views(self.models, self.run.ledger)
 
     def spectra(self, role: str) -> dict[Site, Spectrum]:
         """Return the spectra of one model's rows, with eigenvectors, which are not kept.

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probes import Moments, participation_ratio
+from probes.geometry.mapping import mapped
 
 
 def rows(seed: int, n: int, d: int = 6) -> torch.Tensor:
@@ -202,3 +203,17 @@ def test_float32_path_is_good_to_a_millionth(kind: str) -> None:
     assert participation_ratio(moments.scaled(scale)) == pytest.approx(
         float(np.trace(whitened) ** 2 / (whitened**2).sum()), rel=1e-6
     )
+
+
+def test_mapped_is_as_if_every_row_had_been_mapped() -> None:
+    generator = torch.Generator().manual_seed(3)
+    rows = torch.randn(50, 6, generator=generator, dtype=torch.float64) + 5
+    matrix = torch.randn(6, 6, generator=generator, dtype=torch.float64)
+    found = mapped(Moments.from_rows(rows, torch.float64), matrix)
+    direct = Moments.from_rows(rows @ matrix, torch.float64)
+    torch.testing.assert_close(found.covariance(), direct.covariance())
+    torch.testing.assert_close(found.mean, direct.mean)
+    assert found.n == direct.n
+    assert mapped(Moments.from_rows(rows), matrix[:, :2]).d == 2
+    with pytest.raises(ValueError, match="matrix: expected 6 rows, found 2"):
+        mapped(Moments.from_rows(rows), matrix[:2])

@@ -79,7 +79,7 @@ def _variants(
 ) -> dict[str, Measured]:
     """The same contrast on every other measure, to see whether the answer depends on it."""
     names = ("pr", "pr_corrected", "effective_rank", "d90", "d95", "d99")
-    suffixes = ["", *(f"@{variant}" for variant in study.sizes.variants)]
+    suffixes = ["", *(f"@{name}" for name in study.sizes.variants if f"@{name}" in profiles[last])]
     return {
         f"{name}{suffix}": growth_contrast(profiles, suffix, name, last, others, study.run.seed)
         for suffix in suffixes

@@ -20,8 +20,9 @@ class SiteGeometry(Brief):
         n_rows: token positions behind the figures.
         metrics: per measure, base, fitted and paired delta. Measures: "pr", "pr_corrected",
             "effective_rank", "d90", "d95", "d99" (interpolated, for intervals); with the suffix
-            "@standardised" (divided by the base's standard deviations) or "@unit_norm" (rows
-            scaled to length 1) where computed; "d90@integer", "d95@integer", "d99@integer" (the
+            "@standardised" (divided by the base's standard deviations), "@unit_norm" (rows scaled
+            to length 1) or "@visible" (in the metric of the model's readout: the dimension of the
+            centred logits) where computed; "d90@integer", "d95@integer", "d99@integer" (the
             least whole number of dimensions); "pr@with_first" (position 0 added) and
             "pr@without_outliers" (norm outliers left out).
         spectrum: share of variance of the leading dimensions, base and fitted.

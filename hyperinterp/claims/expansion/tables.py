@@ -39,6 +39,7 @@ def tables(result: ExpansionResult) -> tuple[Table, ...]:
             note=f"Positions: {result.positions}. Intervals: {result.intervals}.",
         ),
         _stream(result),
+        _visible(result),
         table("components", "Attention and MLP outputs", _sites(result, ("attn", "mlp"))),
         table(
             "measures", "Measures by site",
@@ -66,8 +67,7 @@ def tables(result: ExpansionResult) -> tuple[Table, ...]:
 def _stream(result: ExpansionResult) -> Table:
     """The residual stream by depth; the last sites and the largest stand for all."""
     sites = [site for site in result.sites if site.kind in _STREAM]
-    kept = {site.key for site in sites[:1] + sites[-6:]}
-    kept |= {result.largest_block, result.last_block}
+    kept = _kept(result, sites)
     return table(
         "sites",
         f"By site: {metric_name(result.primary)}",
@@ -76,6 +76,39 @@ def _stream(result: ExpansionResult) -> Table:
         shut=True,
         brief=tuple(index for index, site in enumerate(sites) if site.key in kept),
     )
+
+
+def _visible(result: ExpansionResult) -> Table:
+    """Raw growth beside what the logits see of it, by depth; only where both were measured."""
+    keys = {"raw": result.primary, "seen": f"{result.primary}@visible"}
+    sites = [site for site in result.sites if keys["seen"] in site.metrics]
+    records = (
+        {"site": site.key, "words": site.label + ("" if site.pre_norm else " (post-norm)")}
+        | {
+            f"{name}_{part}": getattr(site.metrics[key], part)
+            for name, key in keys.items()
+            for part in ("base", "fitted", "delta")
+        }
+        for site in sites
+    )
+    kept = (index for index, site in enumerate(sites) if site.key in _kept(result, sites))
+    return table(
+        "visible", "Raw, and as the logits read it", records,
+        {
+            "words": "site", "raw_base": "raw: base", "raw_fitted": "fitted",
+            "raw_delta": "fitted − base", "seen_base": "seen by the logits: base",
+            "seen_fitted": "fitted", "seen_delta": "fitted − base",
+        },
+        note="Seen by the logits: participation ratio of each model's centred logits, through its "
+        "own final norm's gain and unembedding.",
+        shut=True, brief=tuple(kept),
+    )  # fmt: skip
+
+
+def _kept(result: ExpansionResult, sites: list[SiteGeometry]) -> set[str]:
+    """The sites that stand for all: the first, the last ones, and those of the claim."""
+    ends = {site.key for site in sites[:1] + sites[-6:]}
+    return ends | {result.largest_block, result.last_block}
 
 
 def _sites(result: ExpansionResult, kinds: tuple[str, ...]) -> Iterator[dict[str, Cell]]:

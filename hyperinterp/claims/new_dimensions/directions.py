@@ -83,7 +83,12 @@ def doses(available: int, declared: int) -> tuple[int, ...]:
     (1, 2, 3, 4, 8, 12)
     """
     powers = {1 << power for power in range(available.bit_length())}
-    return tuple(sorted({*(k for k in powers if k <= available), declared, available}))
+    return tuple(sorted({*powers, declared, available}))
+
+
+def rivalled(dose: int, available: int, declared: int) -> bool:
+    """Whether other directions are matched to a dose: to every second one, and at both ends."""
+    return dose in (declared, available) or (dose.bit_length() % 2 == 1 and dose.bit_count() == 1)
 
 
 def estimated(site: Site, sums: SiteSums, *, draws: int, seed: int, ladder: bool) -> SiteDirections:
@@ -107,15 +112,15 @@ def estimated(site: Site, sums: SiteSums, *, draws: int, seed: int, ladder: bool
         return SiteDirections(site, rows, means, known)
     declared = _declared(found, fitted)
     chosen = doses(available, declared) if ladder else (declared,)
-    total = float(fitted.trace())
-    sets = tuple(
-        item
-        for dose in chosen
-        for item in _sets(site, base, fitted, found, dose, seed, draws if dose == declared else 1)
-        if ladder or item.kind != COUNT
-    )
-    growth = float(found.growth.sum()) / total
-    return SiteDirections(site, rows, means, known, available, growth, declared, sets)
+    sets: list[Directions] = []
+    for dose in chosen:
+        sets.append(_made(NEW, dose, 0, found.first(dose), fitted))
+        if rivalled(dose, available, declared):
+            many = draws if dose == declared else 1
+            equal = ladder and dose == declared
+            sets += _rivals(site, base, fitted, found, dose, seed, many, count=equal)
+    growth = float(found.growth.sum() / fitted.trace())
+    return SiteDirections(site, rows, means, known, available, growth, declared, tuple(sets))
 
 
 def _declared(found: NewDirections, fitted: Tensor) -> int:
@@ -124,7 +129,12 @@ def _declared(found: NewDirections, fitted: Tensor) -> int:
     return 1 + int((held < HALF * found.growth.sum()).sum())
 
 
-def _sets(
+def _made(kind: str, dose: int, draw: int, columns: Tensor, fitted: Tensor) -> Directions:
+    share = float(removed_variance(fitted, columns) / fitted.trace())
+    return Directions(kind, dose, draw, columns.clone(), share)
+
+
+def _rivals(
     site: Site,
     base: Tensor,
     fitted: Tensor,
@@ -132,21 +142,15 @@ def _sets(
     dose: int,
     seed: int,
     draws: int,
+    *,
+    count: bool,
 ) -> Iterator[Directions]:
-    """The new directions of one dose, and those of equal variance and number."""
-    total = float(fitted.trace())
-    basis = found.first(dose)
-    variance = float(removed_variance(fitted, basis))
-
-    def made(kind: str, draw: int, columns: Tensor) -> Directions:
-        share = float(removed_variance(fitted, columns)) / total
-        return Directions(kind, dose, draw, columns.clone(), share)
-
-    yield made(NEW, 0, basis)
-    yield made(LEADING, 0, leading_directions(base, fitted, variance))
+    """The base's own and random directions of a dose's variance, and with `count` of its number."""
+    variance = float(removed_variance(fitted, found.first(dose)))
+    yield _made(LEADING, dose, 0, leading_directions(base, fitted, variance), fitted)
     for draw in range(draws):
         number = (seed * 1009 + draw) * 1_000_003 + (site.layer or 0)
-        for kind in (RANDOM, COUNT):
+        for kind in (RANDOM, COUNT)[: 1 + count]:
             columns = matched_random_directions(
                 fitted,
                 Generator().manual_seed(number),
@@ -154,7 +158,7 @@ def _sets(
                 count=dose if kind == COUNT else None,
                 outside=found.known,
             )
-            yield made(kind, draw, columns)
+            yield _made(kind, dose, draw, columns, fitted)
 
 
 def whole(site: SiteDirections) -> Directions:

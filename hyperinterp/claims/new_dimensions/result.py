@@ -117,6 +117,8 @@ class NewDimensionsResult(Result):
         profile: the same at single doses by depth.
         texts: what the models write.
         blocks_run: blocks executed to read, counted per passage.
+        visible: share of the variance of the fitted model's centred logits that comes from the
+            directions of each kind at the declared number; empty where it was not asked for.
     """
 
     site: str

@@ -17,6 +17,10 @@ def tables(result: NewDimensionsResult) -> tuple[Table, ...]:
                 "their growth, share of the fitted variance": result.growth,
                 "new directions removed": result.declared,
                 "share of the fitted variance in them": result.removed,
+                **{
+                    f"share of the logits' variance: {kind}": share
+                    for kind, share in result.visible.items()
+                },
                 "overridden decisions": result.override_rate,
                 "of those, from base rank > 10": result.deep_share,
                 "overrides undone": result.undone,

@@ -276,7 +276,12 @@ def _site(make: Maker, site: Site) -> SiteGeometry:
         ("d95", 5.1),
     )
     for metric, factor in plan:
-        for variant, bend in (("", 1.0), ("@standardised", 1.5), ("@unit_norm", 1.15)):
+        for variant, bend in (
+            ("", 1.0),
+            ("@standardised", 1.5),
+            ("@unit_norm", 1.15),
+            ("@visible", 0.9),
+        ):
             metrics[metric + variant] = make.pair(
                 min(base * factor * bend, 540.0), min((base + grow) * factor * bend, 560.0),
                 2.0 + 0.05 * grow,

@@ -3,7 +3,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hyperinterp.analyses.replays import shortened
 from hyperinterp.capture import SiteSums, chosen_positions, run_pair
 from hyperinterp.claims import new_dimensions
 from hyperinterp.claims.new_dimensions.directions import (
@@ -16,7 +15,13 @@ from hyperinterp.claims.new_dimensions.directions import (
     estimated,
     whole,
 )
-from hyperinterp.claims.new_dimensions.interventions import MEAN, Job, intervened, replaced
+from hyperinterp.claims.new_dimensions.interventions import (
+    MEAN,
+    Job,
+    contexts_per_row,
+    intervened,
+    replaced,
+)
 from hyperinterp.claims.new_dimensions.measurement import depths
 from hyperinterp.claims.running import evaluated
 from hyperinterp.claims.spec import Verdict
@@ -28,8 +33,13 @@ from ..conftest import word_tokenizer
 from ..planted import make_room, planted_twin, settle
 from ..tiny import changed, tiny
 
-SMALL = {"new_tokens": 8, "window": 8, "prompts": 6, "null_draws": 2}
-NO_TEXT = {"hybrids": 0, "prompts": 4}
+SMALL = {
+    "new_tokens": 4, "window": 4, "prompts": 6, "null_draws": 2, "hybrids": 1,
+    "contexts_per_prompt": 4,
+}  # fmt: skip
+NO_TEXT = {
+    "hybrids": 0, "prompts": 4, "null_draws": 1, "dimension_blocks": 0, "contexts_per_prompt": 12,
+}  # fmt: skip
 
 
 def roomy(kind, family="llama", seed=0):
@@ -67,7 +77,11 @@ def logits_with(model, layer, ids, change):
 
 @pytest.mark.parametrize("family", ["llama", "gpt_neox"])
 def test_an_expansion_that_alone_moves_the_choice_is_found(make_study, family):
-    study = make_study(roomy("carried expansion", family), dimension_blocks=0)
+    study = make_study(
+        roomy("carried expansion", family),
+        dimension_blocks=0, null_draws=1, hybrids=1, new_tokens=20, window=20,
+        contexts_per_prompt=16,
+    )  # fmt: skip
     result, claim = evaluated(new_dimensions.CLAIM, study)
     assert claim.verdict is Verdict.SUPPORTED
     assert result.declared == 2  # of 8: those that the logits read
@@ -93,7 +107,8 @@ def test_what_new_dimensions_do_not_carry_is_not_supported(make_study, kind):
 
 @pytest.mark.parametrize("kind", ["itself", "temperature", "static bias"])
 def test_without_growth_or_overrides_nothing_is_undone(planted, make_study, kind):
-    result, claim = evaluated(new_dimensions.CLAIM, make_study(planted(kind), **SMALL))
+    sizes = SMALL | {"contexts_per_prompt": None}
+    result, claim = evaluated(new_dimensions.CLAIM, make_study(planted(kind), **sizes))
     assert claim.verdict is Verdict.NOT_SUPPORTED
     assert claim.effect == 0.0
     assert result.declared == result.available == 0
@@ -116,9 +131,10 @@ def test_overrides_in_one_prompt_alone_leave_it_open(make_tiny, make_study):
     twin = changed(base, lambda hf: hf.model.embed_tokens.weight[150].neg_())
     passages = Passages(tuple(Passage(str(n), text) for n, text in enumerate(texts)), "words")
     result, claim = evaluated(
-        new_dimensions.CLAIM, make_study((base, twin), passages=passages, **NO_TEXT)
+        new_dimensions.CLAIM,
+        make_study((base, twin), passages=passages, **(NO_TEXT | {"contexts_per_prompt": None})),
     )
-    assert 0 < result.override_rate.value < 0.1
+    assert 0 < result.override_rate.value < 0.2
     assert result.undone.value is None
     assert "prompt left out" in result.undone.reason
     assert claim.verdict is Verdict.INCONCLUSIVE
@@ -203,7 +219,7 @@ def test_an_intervention_is_a_plain_hook(study, pair, layer, given):
     def change(stream):
         return stream + (target - stream) @ basis @ basis.T
 
-    positions = chosen_positions(ids.shape[1], None)
+    positions = chosen_positions(ids.shape[1], contexts_per_row(study))
     logits = logits_with(fitted, layer, ids, change)[:, positions].flatten(0, 1)
     assert torch.equal(found.effects[0].choice, logits.argmax(-1))
     own = base.logits(ids)[:, positions].flatten(0, 1).log_softmax(-1).double()
@@ -253,6 +269,7 @@ def test_the_directions_of_a_site(make_study):
     fitted = sums.moments["fitted"].covariance()
     by_kind = {kind: [d for d in found.sets if d.kind == kind] for kind in (NEW, RANDOM, COUNT)}
     assert [item.dose for item in by_kind[NEW]] == [1, 2, 4, 8]
+    assert [item.dose for item in by_kind[RANDOM]] == [1, 2, 2, 4, 8]
     for item in found.sets:
         gram = item.basis.T @ item.basis
         assert torch.allclose(gram, torch.eye(len(gram), dtype=torch.float64), atol=1e-10)
@@ -300,22 +317,19 @@ def test_halves_do_not_meet_and_runs_are_counted(result):
     study, found, _ = result
     assert found.estimated_on == 3
     assert found.rows == 3 * 23
-    assert found.contexts == 3 * 22
+    assert found.contexts == 3 * 2  # half of the four that C6 looks at
     for role in ("base", "fitted"):
         assert study.run.ledger.forwards[f"{role} over the passages of the new directions"] == 1
-    jobs = [layer for layer in (0, 1, 2) for _ in range(3)] if found.profile[0].directions else []
-    above = sum(2 - layer for layer in jobs if found.profile[layer].directions)
-    short = len(shortened(study, range(3)))
-    assert found.blocks_run == 3 * 2 * 3 + short * (2 * 3 + above)
+    above = sum(3 * (2 - item.layer) for item in found.profile if item.directions)
+    assert found.blocks_run == 3 * (2 * 3 + above)
 
 
 def test_figures_and_tables_of_a_result(result):
     _, found, claim = result
     assert {item.layer for item in found.profile} == {0, 1, 2}
     assert found.plot("dose", measure="recovered_kl", given="mean").data
-    for name, choices in found.names().items():
-        for key in next(iter(choices.values()), ()):
-            found.plot(name, **{next(iter(choices)): key})
+    assert [chart.name for chart in found.charts()] == ["dose", "kinds", "depth"]  # short texts
+    assert all(list(chart.variants()) for chart in found.charts())
     frame = found.to_frame("interventions")
     assert set(frame["kind"]) == {NEW, LEADING, RANDOM, COUNT, WHOLE}
     assert found.to_frame("quantities").shape[0] > 10
