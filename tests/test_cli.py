@@ -17,7 +17,7 @@ HYPERINTERP = str(Path(sys.executable).with_name("hyperinterp"))
 REFUSED = [
     (("compare", "./nowhere", "./nothing"), "nowhere"),
     (("compare", "smollm2", "./nothing.pt"), "nothing.pt"),
-    (("compare", "smollm2", "smollm2", "--claims", "C12"), "C12"),
+    (("compare", "smollm2", "smollm2", "--claims", "C99"), "C99"),
     (("compare", "smollm2", "smollm2", "--preset", "huge"), "huge"),
     (("compare", "smollm2", "smollm2", "--dtype", "int3"), "int3"),
     (("compare", "smollm2", "smollm2", "--device", "abacus"), "abacus"),
