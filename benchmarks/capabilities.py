@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 import hyperinterp
 from hyperinterp.capture import run_pair
 from hyperinterp.checkpoints import save_checkpoint
-from hyperinterp.models import HookedModel, Part, PartKind, blocks, paths_of, transplanted
+from hyperinterp.models import HookedModel, Part, PartKind, blocks, patched, paths_of
 from hyperinterp.models.checks import self_check
 from hyperinterp.report.schema import Report
 from hyperinterp.sites import Site, SiteKind, block_outputs
@@ -28,7 +28,7 @@ SIZES = Sizes(
     prompts=8, prompt_tokens=4, new_tokens=18, window=18, context_tokens=12,
     contexts_per_prompt=4, order_contexts=8, lens_contexts=4, parts=True,
     variants=("standardised",), control_prompts=2, seeds=1, sweep=(), alphas=(1.0,),
-    bias_steps=3, transplant_prompts=4, null_draws=1, null_blocks=1, hybrids=1,
+    bias_steps=3, patch_prompts=4, null_draws=1, null_blocks=1, stitched=1,
 )  # fmt: skip
 RECIPE = {"max_steps": 3, "epochs": 9, "batch_size": 4, "seq_len": 12, "rank": 4, "layers": 2}
 
@@ -117,19 +117,19 @@ def replay(bench: Bench) -> float:
 
 
 def _surgery(bench: Bench, parts: tuple[Part, ...]) -> tuple[Tensor, Tensor]:
-    """Logits of a transplant by suffix replay, and of a plain copy with the donor's weights."""
+    """Logits of a patch by suffix replay, and of a plain copy with the donor's weights."""
     first = min(part.layer or 0 for part in parts)
     recording = bench.base.record(bench.ids, keep=[first])
-    with transplanted(bench.base, bench.donor, parts), torch.no_grad():
+    with patched(bench.base, bench.donor, parts), torch.no_grad():
         found = bench.base.lens(bench.base.replay(recording, first))
-    hybrid = copy.deepcopy(bench.plain)
+    stitched = copy.deepcopy(bench.plain)
     for path in (path for part in parts for path in paths_of(bench.base, part)):
         theirs = bench.donor.hf.get_submodule(path)
-        hybrid.get_submodule(path).load_state_dict(theirs.state_dict())
-    return found, plain_logits(hybrid, bench.ids)
+        stitched.get_submodule(path).load_state_dict(theirs.state_dict())
+    return found, plain_logits(stitched, bench.ids)
 
 
-def transplant(bench: Bench) -> float:
+def patching(bench: Bench) -> float:
     """Donor's blocks, attention and MLP, one by one and together, against direct surgery."""
     layers = range(bench.base.n_layers)
     kinds = (PartKind.BLOCK, PartKind.ATTN, PartKind.MLP)
@@ -139,10 +139,10 @@ def transplant(bench: Bench) -> float:
 
 @torch.no_grad()
 def itself(bench: Bench) -> float:
-    """A transplant from an equal donor: nothing may change."""
+    """A patch from an equal donor: nothing may change."""
     twin = HookedModel(copy.deepcopy(bench.base.hf))
     before = bench.base.logits(bench.ids)
-    with transplanted(bench.base, twin, blocks(range(bench.base.n_layers))):
+    with patched(bench.base, twin, blocks(range(bench.base.n_layers))):
         return apart(bench.base.logits(bench.ids), before)
 
 
@@ -211,7 +211,7 @@ CAPABILITIES: dict[str, Callable[[Bench], float]] = {
     "residual": residual,
     "lens": lens,
     "replay": replay,
-    "transplant": transplant,
+    "patching": patch,
     "equal donor": itself,
     "capture": capture,
     "full": lambda bench: trained(bench, "full"),

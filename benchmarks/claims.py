@@ -35,7 +35,7 @@ PAPER = {
     "C3": "static TTR .409 to .215",
     "C4": "39.1 % overridden, 12.9 % of them from rank > 10",
     "C5": "PR +80.8 at the last index",
-    "C6": "claimed; not tested by transplants",
+    "C6": "claimed; not tested by patching",
     "C7": ".469 against .508; .591 against .575",
     "C8": "not tested",
     "C9": "not tested",

@@ -54,7 +54,7 @@ PARTS = {
     "c": Part("decoding against transformers' generate", "gpu_decode:decoding", 70),
     "e": Part("hyperfit at the paper's size", "gpu_pair:paper", 145),
     "b": Part("an 8B pair of random weights", "gpu_eight:eight", 95),
-    "d": Part("capture, transplants and training, as ratios", "gpu_ratios:ratios", 60),
+    "d": Part("capture, patching and training, as ratios", "gpu_ratios:ratios", 60),
 }
 """In the order in which they run."""
 

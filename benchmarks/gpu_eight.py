@@ -161,7 +161,7 @@ def _claim(
         ends[claim]["phases"] = phases
         job.tell(claims=ends)
 
-    sizes = FEWEST if job.small else replace(PRESETS["quick"], transplant_prompts=2, null_draws=1)
+    sizes = FEWEST if job.small else replace(PRESETS["quick"], patch_prompts=2, null_draws=1)
     gc.collect()
     give_back(job.device)
     forget_peak(job.device)

@@ -29,12 +29,12 @@ BEGUN = 4
 FEW = replace(
     PRESETS["quick"], prompts=12, new_tokens=32, window=32, context_tokens=64,
     contexts_per_prompt=8, order_contexts=48, lens_contexts=16, control_prompts=6, sweep=(0.7,),
-    bias_steps=20, transplant_prompts=4, null_draws=1,
+    bias_steps=20, patch_prompts=4, null_draws=1,
 )  # fmt: skip
 FEWEST = replace(
     FEW, prompts=8, prompt_tokens=8, new_tokens=8, window=8, context_tokens=16,
     contexts_per_prompt=4, order_contexts=16, lens_contexts=8, control_prompts=4, bias_steps=4,
-    transplant_prompts=2,
+    patch_prompts=2,
 )  # fmt: skip
 
 

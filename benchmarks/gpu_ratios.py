@@ -15,7 +15,7 @@ def ratios(job: Job) -> None:
 
     rounds = 1 if job.small else 5
     job.tell(capture=_without_rounds(scale.capture(rounds, model())))
-    job.tell(transplants=_without_rounds(scale.transplants(rounds, model())))
+    job.tell(patching=_without_rounds(scale.patching(rounds, model())))
     job.tell(training=_without_rounds(training.speed(rounds, 2 if job.small else 6, model)))
 
 

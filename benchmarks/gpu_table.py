@@ -98,7 +98,7 @@ def _ratios(found: dict[str, Any]) -> str:
     if one := found.get("capture"):
         limit = one["ratio_of_operations_symmetric"]
         rows.append(["moments of every block, over the bare forward", one["ratio"], limit])
-    if one := found.get("transplants"):
+    if one := found.get("patching"):
         rows.append(["full forwards over replay", one["ratio"], one["ratio_of_operations"]])
     if one := found.get("training"):
         limit = one["operations_per_token"]["ratio"]

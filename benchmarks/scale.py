@@ -1,9 +1,9 @@
-"""Speed and memory on the real model: capture, replayed transplants, processes, presets.
+"""Speed and memory on the real model: capture, replayed patching, processes, presets.
 
 Arms of one measurement alternate in one process on the same inputs; figures are ratios of medians.
 Writes benchmarks/results/scale.json, part by part, and the table in README.md.
 
-Usage: python -m benchmarks.scale [capture peers memory transplants processes presets]
+Usage: python -m benchmarks.scale [capture peers memory patching processes presets]
        [--rounds 5] [--threads 1] [--fitted DIR]
 """
 
@@ -27,11 +27,11 @@ from benchmarks.device import seconds as timed
 from benchmarks.pages import README, rewrite_block, table
 from hyperinterp.capture import run_one
 from hyperinterp.memory import keep_freed_memory
-from hyperinterp.models import HookedModel, Part, PartKind, load, transplanted
+from hyperinterp.models import HookedModel, Part, PartKind, load, patched
 from hyperinterp.sites import Site, SiteKind, block_outputs
 from hyperinterp.text import TokenRows, builtin_passages, tokenise
 
-PARTS = ("capture", "peers", "memory", "transplants", "processes", "presets")
+PARTS = ("capture", "peers", "memory", "patching", "processes", "presets")
 LENGTH, BATCH = 128, 8
 CPU = torch.device("cpu")
 
@@ -202,7 +202,7 @@ def memory(_rounds: int) -> dict[str, Any]:
     return {"bytes": found, "growth_from_4k_to_64k": growth}
 
 
-def transplants(rounds: int, model: HookedModel | None = None) -> dict[str, Any]:
+def patching(rounds: int, model: HookedModel | None = None) -> dict[str, Any]:
     """Exchange blocks both ways: replay of the suffix against one full forward per block."""
     base = model or load("smollm2", device="cpu")
     fitted = HookedModel(deepcopy(base.hf), base.tokenizer, name="changed")
@@ -221,7 +221,7 @@ def transplants(rounds: int, model: HookedModel | None = None) -> dict[str, Any]
         for recipient, donor in ways:
             recording = recipient.record(ids)
             for layer in layers:
-                with transplanted(recipient, donor, [Part(PartKind.BLOCK, layer)]), torch.no_grad():
+                with patched(recipient, donor, [Part(PartKind.BLOCK, layer)]), torch.no_grad():
                     found.append(recipient.lens(recipient.replay(recording, layer))[:, -1])
         answers["replayed"] = found
 
@@ -229,7 +229,7 @@ def transplants(rounds: int, model: HookedModel | None = None) -> dict[str, Any]
         found = []
         for recipient, donor in ways:
             for layer in layers:
-                with transplanted(recipient, donor, [Part(PartKind.BLOCK, layer)]):
+                with patched(recipient, donor, [Part(PartKind.BLOCK, layer)]):
                     found.append(recipient.logits(ids)[:, -1])
         answers["naive"] = found
 
@@ -350,13 +350,13 @@ def _unavoidable(parts: dict[str, float]) -> dict[str, Any]:
     shared = parts["shared run over the passages"]
     own = parts.get("reading the fitted model's text", 0.0)
     seconds = parts["generation"] + 2 * shared + own
-    seconds += parts.get("transplants", 0.0) + parts.get("lens", 0.0)
+    seconds += parts.get("patching", 0.0) + parts.get("lens", 0.0)
     return {
         "unavoidable_seconds": seconds,
         "total_over_unavoidable": parts["total"] / seconds,
         "without_loading_over_unavoidable": (parts["total"] - parts["loading"]) / seconds,
         "counted": "generation, the passages read twice by both models (sums, then intervals), "
-        "the fitted model's text read by both, the reads of the transplants, and the lens (the "
+        "the fitted model's text read by both, the reads of the patches, and the lens (the "
         "unembedding at every depth)",
     }
 
@@ -369,10 +369,10 @@ def readme_table(known: dict[str, Any]) -> str:
         rows.append(
             ["moments of every block, over the bare forward", f"{found['ratio']:.2f}", limit]
         )
-    if (found := known.get("transplants")) is not None:
+    if (found := known.get("patching")) is not None:
         limit = f"{found['ratio_of_operations']:.2f} by the count of operations"
         rows.append(
-            ["all blocks transplanted both ways, full forwards over ours",
+            ["all blocks patched both ways, full forwards over ours",
              f"{found['ratio']:.2f}", limit]
         )  # fmt: skip
     if (found := known.get("peers")) is not None:

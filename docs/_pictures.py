@@ -66,17 +66,17 @@ def _stack(x: float, kinds: list[str], name: str, below: str) -> list[str]:
     return [*parts, words(x, 26, name, "big"), words(x, 234, below)]
 
 
-def transplant() -> str:
+def patching() -> str:
     """The base, the fitted model, and the base with the function of the fitted last block."""
     parts = _stack(110, ["base"] * 4, "base", "its own stream")
-    parts += _stack(340, ["base"] * 3 + ["fitted"], "hybrid", "the base's stream, up to block 2")
+    parts += _stack(340, ["base"] * 3 + ["fitted"], "stitched", "the base's stream, up to block 2")
     parts += _stack(570, ["fitted"] * 4, "fitted", "its own stream")
     parts.append('<path class="line" stroke-dasharray="4 4" d="M515 73H395"/>')
     parts.append(words(455, 66, "weights"))
     return svg(680, 248, parts, "The last block's function moves; the stream does not")
 
 
-PICTURES = {"participation.svg": participation, "transplant.svg": transplant}
+PICTURES = {"participation.svg": participation, "patching.svg": patching}
 
 
 def main() -> None:

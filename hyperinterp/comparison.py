@@ -17,12 +17,12 @@ from hyperinterp.claims.running import run
 from hyperinterp.claims.verdict import adjust
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
-from hyperinterp.ledger import Ledger, Progress, silent
 from hyperinterp.models import AnyModel, HookedModel, check_given, differing_settings, taken
 from hyperinterp.provenance import facts_of, provenance_of, rounded
 from hyperinterp.report.data import SCHEMA_VERSION, Provenance
 from hyperinterp.report.schema import Report
 from hyperinterp.roles import checkpoints, given_roles, read_texts, with_known_training
+from hyperinterp.run_log import Progress, RunLog, silent
 from hyperinterp.runs import RunContext
 from hyperinterp.sizes import PRESETS, Sizes
 from hyperinterp.study import Study
@@ -166,7 +166,7 @@ def compare(
         run=RunContext(
             seed=seed,
             batch_size=batch_size,
-            ledger=Ledger(progress),
+            log=RunLog(progress),
             processes=processes,
             partial=None if partial is None or dropped else Path(partial),
         ),
@@ -176,11 +176,11 @@ def compare(
         wanted=frozenset(name for spec in wanted for name in spec.runs),
     )
     if dropped:
-        study.run.ledger.warnings.append(
+        study.run.log.warnings.append(
             "The corpus was not read: no claim that is measured on it was asked for."
         )
     specs = registry.every_claim()
-    study.run.ledger.warn(*registry.faults().values())
+    study.run.log.warn(*registry.faults().values())
     found = run(study, specs, wanted)
     training_curve = read_curve(second.name)
     if training_curve is None:
@@ -223,7 +223,7 @@ def _provenance(study: Study, preset: str, seed: int) -> Provenance:
     checkpoints = [facts_of(model, role.partition(" ")[0]) for role, model in models.items()]
     if study.base.fingerprint and study.base.fingerprint == study.fitted.fingerprint:
         same = not any(it.acts.kinds for it in differing_settings(study.base, study.fitted))
-        study.run.ledger.warn(
+        study.run.log.warn(
             "Base and fitted model have the same weights and settings."
             if same
             else "Base and fitted model have the same weights and differ in settings alone."

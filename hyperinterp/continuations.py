@@ -7,15 +7,15 @@ from functools import cached_property
 
 from hyperinterp.distributed import Processes
 from hyperinterp.generation import GREEDY, Decoding, Generated, Writer, stop_tokens, write_all
-from hyperinterp.ledger import Ledger
 from hyperinterp.models import HookedModel
+from hyperinterp.run_log import RunLog
 from hyperinterp.text import TokenRows
 
 TEXTS_PER_ROW = 12
 """Texts written at once per row of a forward pass; a step of a text is one token, cached."""
 
 WRITTEN = "continuations generated"
-"""What `Ledger.forwards` counts texts under."""
+"""What `RunLog.forwards` counts texts under."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Continuations:
         new_tokens: most tokens generated per prompt.
         batch_size: rows per forward pass; 12 times as many texts are written at once.
         processes: who shares the texts.
-        ledger: told of time, texts and warnings.
+        log: told of time, texts and warnings.
     """
 
     models: Mapping[str, HookedModel]
@@ -39,7 +39,7 @@ class Continuations:
     new_tokens: int = field(kw_only=True)
     batch_size: int = field(kw_only=True)
     processes: Processes = field(kw_only=True)
-    ledger: Ledger = field(kw_only=True)
+    log: RunLog = field(kw_only=True)
     _orders: dict[str, dict[str, Decoding]] = field(default_factory=lambda: defaultdict(dict))
     _written: dict[str, dict[str, Generated]] = field(default_factory=lambda: defaultdict(dict))
 
@@ -79,7 +79,7 @@ class Continuations:
         named = [set(stop_tokens(model)) for model in self.models.values()]
         ids = tuple(sorted(set().union(*named)))
         if any(found != named[0] for found in named):
-            self.ledger.warnings.append(
+            self.log.warnings.append(
                 "The checkpoints name different end tokens; the texts of all of them end at any "
                 f"of {', '.join(map(str, ids))}."
             )
@@ -123,12 +123,12 @@ class Continuations:
             for model, arms in works
         ]
         texts = sum(len(writer.jobs) for writer in writers)
-        with self.ledger.timed("generation"):
+        with self.log.timed("generation"):
             written = write_all(
                 writers,
                 batch_size=TEXTS_PER_ROW * self.batch_size,
-                tick=self.ledger.ticker(task, texts),
+                tick=self.log.ticker(task, texts),
                 processes=processes or self.processes,
             )
-        self.ledger.forwards[WRITTEN] += texts
+        self.log.forwards[WRITTEN] += texts
         return written

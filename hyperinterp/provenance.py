@@ -63,9 +63,9 @@ def provenance_of(
             context_tokens=study.sizes.context_tokens,
         ),
         corpus=_corpus_facts(study.stream),
-        wall_seconds=dict(study.run.ledger.seconds),
-        forwards=dict(study.run.ledger.forwards),
-        warnings=tuple(study.run.ledger.warnings),
+        wall_seconds=dict(study.run.log.seconds),
+        forwards=dict(study.run.log.forwards),
+        warnings=tuple(study.run.log.warnings),
     )
 
 

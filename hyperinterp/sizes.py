@@ -27,10 +27,10 @@ class Sizes:
         sweep: temperatures of the diversity-over-entropy curve.
         alphas: factors of the static biases; the generated ones beside 0.
         bias_steps: optimiser steps of the fitted static bias.
-        transplant_prompts: passages read by every hybrid.
+        patch_prompts: passages read by every stitched model.
         null_draws: random weight changes per block.
         null_blocks: number of blocks that get random changes (the last one always).
-        hybrids: number of hybrids that write text.
+        stitched: number of stitched models that write text.
         dimension_blocks: blocks beside the last at which new dimensions are replaced; None for all.
 
     Raises:
@@ -52,10 +52,10 @@ class Sizes:
     sweep: tuple[float, ...] = (0.5, 0.7, 1.15)
     alphas: tuple[float, ...] = (0.5, 1.0)
     bias_steps: int = 60
-    transplant_prompts: int = 16
+    patch_prompts: int = 16
     null_draws: int = 3
     null_blocks: int = 4
-    hybrids: int = 6
+    stitched: int = 6
     dimension_blocks: int | None = None
 
     def __post_init__(self) -> None:
@@ -64,11 +64,11 @@ class Sizes:
                 at_least(name, getattr(self, name), least)
         for name in (
             "prompt_tokens", "new_tokens", "window", "order_contexts", "lens_contexts",
-            "control_prompts", "seeds", "transplant_prompts", "null_draws",
+            "control_prompts", "seeds", "patch_prompts", "null_draws",
         ):  # fmt: skip
             at_least(name, getattr(self, name), 1)
         at_least("context_tokens", self.context_tokens, 2)  # one to predict from, one to predict
-        for name in ("bias_steps", "null_blocks", "hybrids"):
+        for name in ("bias_steps", "null_blocks", "stitched"):
             at_least(name, getattr(self, name), 0)
         for variant in each("variants", self.variants, "names"):
             one_of("variants", variant, VARIANTS)
@@ -94,10 +94,10 @@ PRESETS: dict[str, Sizes] = {
         sweep=(0.7, 1.15),
         alphas=(1.0,),
         bias_steps=30,
-        transplant_prompts=8,
+        patch_prompts=8,
         null_draws=2,
         null_blocks=1,
-        hybrids=1,
+        stitched=1,
         dimension_blocks=4,
     ),
     "default": Sizes(),
@@ -111,10 +111,10 @@ PRESETS: dict[str, Sizes] = {
         sweep=(0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.3),
         alphas=(0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0),
         bias_steps=200,
-        transplant_prompts=64,
+        patch_prompts=64,
         null_draws=8,
         null_blocks=64,
-        hybrids=16,
+        stitched=16,
     ),
 }
 """The sizes behind `--preset`, by name: `quick`, `default` and `full`."""

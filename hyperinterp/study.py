@@ -73,11 +73,11 @@ class Study:
         self.passages = self.passages.head(self.sizes.prompts)
         for model in (*self.models.values(), *self.readers.values()):
             checked(model)
-            self.run.ledger.warn(*model.notes)
+            self.run.log.warn(*model.notes)
         for model in self.readers.values():
             check_reads(model)
         shared, notes = on_shared_tokens(self.models)
-        self.run.ledger.warn(*notes)
+        self.run.log.warn(*notes)
         self._take(shared)
         if self.counts is not None:
             self.counts.of_size(self.base.vocab_size, self.most_rows)
@@ -89,8 +89,8 @@ class Study:
         self.roles |= {role: model for role, model in models.items() if role in self.roles}
         texts = self.passages.head(_TRIED).texts
         for model in models.values():
-            self.run.ledger.warn(*settings_notes(self.base, model))
-            self.run.ledger.warn(*reading_notes(self.base, model, texts))
+            self.run.log.warn(*settings_notes(self.base, model))
+            self.run.log.warn(*reading_notes(self.base, model, texts))
 
     def admitted(self, model: HookedModel) -> HookedModel:
         """A further model, checked against the base and limited to the base's tokens.
@@ -107,7 +107,7 @@ class Study:
                 f"found {shared.count} of them; name checkpoints of one vocabulary"
             )
         checked(model)
-        self.run.ledger.warn(*model.notes, *shared.notes, *settings_notes(self.base, model))
+        self.run.log.warn(*model.notes, *shared.notes, *settings_notes(self.base, model))
         return model.on_tokens(self.base.vocab_size)
 
     def _check_corpus(self) -> None:
@@ -186,7 +186,7 @@ class Study:
             ).rows
         overlap = shared_ngrams(rows.rows, held_out, 8)
         if overlap:
-            self.run.ledger.warnings.append(
+            self.run.log.warnings.append(
                 f"{overlap} of {len(self.heldout.rows)} held-out passages share 8 tokens in a row "
                 "with the training text: figures on them are not held-out figures."
             )
@@ -207,14 +207,14 @@ class Study:
         """The corpus as token rows; None without one."""
         if self.corpus is None:
             return None
-        with self.run.ledger.timed("first reading of the corpus"):
+        with self.run.log.timed("first reading of the corpus"):
             found = open_stream(
                 self.corpus,
                 self.heldout.tokenizer,
                 self.sizes.context_tokens,
                 chat=self.heldout.template,
             )
-        self.run.ledger.warnings += notes(found, self.heldout.template)
+        self.run.log.warnings += notes(found, self.heldout.template)
         return found
 
     # -- what claims share -----------------------------------------------------------------

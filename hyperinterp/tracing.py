@@ -15,13 +15,13 @@ from hyperinterp.arguments import check_arguments
 from hyperinterp.checkpoints import check_like, load_tokenizer, pinned
 from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.errors import InputRefused, MismatchedPair
-from hyperinterp.ledger import Ledger, Progress, silent
 from hyperinterp.models import AnyModel, HookedModel, check_given, checked, load, taken
 from hyperinterp.provenance import facts_of, provenance_of, rounded
 from hyperinterp.ranges import at_least
 from hyperinterp.report.data import CheckpointFacts
 from hyperinterp.report.trace.data import TRACE_VERSION, TracePoint
 from hyperinterp.report.trace.schema import Trace
+from hyperinterp.run_log import Progress, RunLog, silent
 from hyperinterp.runs import RunContext
 from hyperinterp.sizes import Sizes
 from hyperinterp.study import Study
@@ -121,7 +121,7 @@ def trace(
         fitted=first,
         passages=held_out,
         sizes=chosen,
-        run=RunContext(seed=seed, batch_size=batch_size, ledger=Ledger(progress)),
+        run=RunContext(seed=seed, batch_size=batch_size, log=RunLog(progress)),
         chat=chat,
     )
     _check_rows(study)
@@ -177,7 +177,7 @@ def _points(
     points = [TracePoint("base", (), 0, 0, loss, study.base.fingerprint, observed)]
     facts = [facts_of(study.base, "base")]
     for item in found:
-        with study.run.ledger.timed("loading"):
+        with study.run.log.timed("loading"):
             model = opened(item.path)
         told = {name: item.facts.get(name) for name in ("step", "epoch", "epoch_loss")}
         told["levels"] = list(item.facts.get("levels") or ())
@@ -193,7 +193,7 @@ def _points(
         del model
         gc.collect()  # a model sits in reference cycles; the next one needs its memory
     if all(item.name != "final" for item in found):
-        study.run.ledger.warnings.append(
+        study.run.log.warnings.append(
             "The run is not finished: its final weights are not among these."
         )
     return points, facts

@@ -124,6 +124,6 @@ print(
 )
 
 # %% [markdown]
-# Growth where the training was is no proof of cause. [Tutorial 5](05_transplanting_blocks.ipynb)
+# Growth where the training was is no proof of cause. [Tutorial 5](05_patching_blocks.ipynb)
 # asks whether the block that grows is the block that matters. Next:
 # [is it just temperature?](03_temperature_and_static_bias.ipynb)

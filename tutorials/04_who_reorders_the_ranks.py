@@ -144,4 +144,4 @@ explore(trajectory, decision=decisions)
 
 # %% [markdown]
 # The lens says where a choice becomes visible, not what causes it. Next:
-# [cause](05_transplanting_blocks.ipynb).
+# [cause](05_patching_blocks.ipynb).

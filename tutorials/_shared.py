@@ -60,12 +60,12 @@ def passages() -> Any:
 def sizes(**changes: Any) -> hi.Sizes:
     """How much a comparison looks at in this mode."""
     whole = replace(
-        PRESETS["quick"], context_tokens=128, new_tokens=96, window=96, sweep=(0.7,), hybrids=2
+        PRESETS["quick"], context_tokens=128, new_tokens=96, window=96, sweep=(0.7,), stitched=2
     )
     small = replace(
         whole, prompts=8, context_tokens=40, contexts_per_prompt=6, prompt_tokens=24,
         new_tokens=32, window=32, order_contexts=24, lens_contexts=12, control_prompts=4,
-        bias_steps=8, transplant_prompts=4, null_draws=1, hybrids=1,
+        bias_steps=8, patch_prompts=4, null_draws=1, stitched=1,
     )  # fmt: skip
     return replace(small if FAST else whole, **changes)
 

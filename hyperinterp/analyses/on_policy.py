@@ -23,21 +23,21 @@ def on_policy_contexts(study: Study) -> Contexts | None:
         return chosen_positions(length, study.sizes.contexts_per_prompt, start)
 
     if sum(bool(positions(number, len(row))) for number, row in enumerate(rows)) < 2:
-        study.run.ledger.warnings.append(
+        study.run.log.warnings.append(
             "Fewer than two of the fitted model's texts have a token: ranks on its own text are "
             "not measured."
         )
         return None
 
-    with study.run.ledger.timed("reading the fitted model's text"):
+    with study.run.log.timed("reading the fitted model's text"):
         run = run_pair(
             study.base,
             study.fitted,
             replace(prompts, rows=rows),
             positions=positions,
             batch_size=study.run.batch_size,
-            tick=study.run.ledger.ticker("both models read the fitted model's text", len(rows)),
+            tick=study.run.log.ticker("both models read the fitted model's text", len(rows)),
             processes=study.run.processes,
         )
-    study.run.ledger.forwards["both over the fitted model's text"] += 1
+    study.run.log.forwards["both over the fitted model's text"] += 1
     return run.contexts

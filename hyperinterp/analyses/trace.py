@@ -113,14 +113,14 @@ def side(study: Study, model: HookedModel, role: str) -> Side:
     """
     rows, sizes = study.heldout.rows, study.sizes
     sites = stream_sites(model.n_layers)
-    with study.run.ledger.timed("reading"):
+    with study.run.log.timed("reading"):
         run = run_one(
             model,
             rows,
             sites=sites,
             contexts_per_row=sizes.contexts_per_prompt,
             batch_size=study.run.batch_size,
-            tick=study.run.ledger.ticker(f"{role} reads the passages", len(rows)),
+            tick=study.run.log.ticker(f"{role} reads the passages", len(rows)),
         )
         sinks = {site: PromptSink(run.moments[site].spectrum(vectors=True)) for site in sites}
         rows_of_prompts(
@@ -129,11 +129,11 @@ def side(study: Study, model: HookedModel, role: str) -> Side:
             sites,
             {site: [sink] for site, sink in sinks.items()},
             batch_size=study.run.batch_size,
-            tick=study.run.ledger.ticker(f"intervals of {role}", len(rows)),
+            tick=study.run.log.ticker(f"intervals of {role}", len(rows)),
         )
-    study.run.ledger.forwards[f"{role} over the passages"] += 2
+    study.run.log.forwards[f"{role} over the passages"] += 2
     written = study.shared.texts.write(model, task=f"{role} writes")[GREEDY.name]
-    with study.run.ledger.timed("measures"):
+    with study.run.log.timed("measures"):
         return Side(
             written=written,
             run=run,
@@ -162,7 +162,7 @@ def alone(study: Study, base: Side) -> Observed:
 
 def beside(study: Study, base: Side, model: HookedModel, mine: Side) -> Observed:
     """One checkpoint's figures, and its differences from the base on the same prompts."""
-    with study.run.ledger.timed("measures"):
+    with study.run.log.timed("measures"):
         sides = compared(study.sizes.window, base.written, mine.written)
         keep = together(*sides)
         row = mine.run.row

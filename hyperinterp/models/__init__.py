@@ -15,7 +15,7 @@ from hyperinterp.models.settings import (
     same_tensor,
     settings_digest,
 )
-from hyperinterp.models.surgery import edited, perturbed, transplanted
+from hyperinterp.models.surgery import edited, patched, perturbed
 from hyperinterp.models.wrapping import AnyModel, as_hooked, check_given, check_tokenizer
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "differing_settings",
     "edited",
     "load",
+    "patched",
     "paths_of",
     "perturbed",
     "same_function",
@@ -44,6 +45,5 @@ __all__ = [
     "self_check",
     "settings_digest",
     "taken",
-    "transplanted",
     "weights_of",
 ]

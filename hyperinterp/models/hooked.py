@@ -268,7 +268,7 @@ class HookedModel(Located):
         """Run blocks `start` to `stop` (default: the end) from a recorded or given stream.
 
         Only these blocks are executed, each called as the recording says; one of a donor with other
-        settings (`transplanted`) as the donor's backbone would call it.
+        settings (`patched`) as the donor's backbone would call it.
 
         Args:
             recording: what `record` remembered of the same rows.

@@ -31,7 +31,7 @@ class Part:
 
 
 def blocks(layers: Sequence[int]) -> tuple[Part, ...]:
-    """The whole blocks with these indices, as parts for `transplanted`.
+    """The whole blocks with these indices, as parts for `patched`.
 
     Args:
         layers: indices from 0.

@@ -32,7 +32,7 @@ def replaced(model: HookedModel, path: str, module: nn.Module) -> Iterator[None]
 
 
 @contextmanager
-def transplanted(
+def patched(
     recipient: HookedModel, donor: HookedModel, parts: Sequence[Part]
 ) -> Iterator[HookedModel]:
     """The recipient with the donor's function at `parts`; the donor is only read.
@@ -58,7 +58,7 @@ def transplanted(
     other = (donor.n_layers, donor.d_model, donor.vocab_size)
     if shape != other:
         raise MismatchedPair(
-            "transplant: expected the same number of blocks, width and vocabulary, "
+            "patch: expected the same number of blocks, width and vocabulary, "
             f"found {shape} and {other}"
         )
     with ExitStack() as stack:
@@ -106,7 +106,7 @@ def perturbed(
     part: Part,
     noise: Callable[[Tensor], Tensor],
 ) -> Iterator[HookedModel]:
-    """The recipient with a random weight change at one part: the null of a transplant.
+    """The recipient with a random weight change at one part: the null of a patch.
 
     Args:
         recipient: model to change for the time of the context.

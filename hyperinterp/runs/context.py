@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hyperinterp.distributed import ALONE, Processes
-from hyperinterp.ledger import Ledger
+from hyperinterp.run_log import RunLog
 
 
 @dataclass(frozen=True)
@@ -14,13 +14,13 @@ class RunContext:
     Attributes:
         seed: seeds every random choice.
         batch_size: rows per forward pass; 12 times as many texts are written at once.
-        ledger: progress, time and notes; `ledger.forwards` says how often each model ran.
+        log: progress, time and notes; `log.forwards` says how often each model ran.
         processes: the processes that share the work; each holds all results.
         partial: folder for the sums of a corpus on the way, so that a run can go on from them.
     """
 
     seed: int = 0
     batch_size: int = 8
-    ledger: Ledger = field(default_factory=Ledger)
+    log: RunLog = field(default_factory=RunLog)
     processes: Processes = ALONE
     partial: Path | None = None

@@ -53,10 +53,10 @@ class HeldOut:
             self.tokenizer, self.passages, length, min_length=4, open_end=True, chat=self.template
         )
         if rows.short:
-            self.run.ledger.warnings.append(
+            self.run.log.warnings.append(
                 f"{rows.short} passages had fewer than 4 tokens and were left out."
             )
-        self.run.ledger.warnings += notes(rows, self.template)
+        self.run.log.warnings += notes(rows, self.template)
         longest = max(map(len, rows.rows))
         needed = max(
             longest, rows.openings(self.sizes.prompt_tokens).length + self.sizes.new_tokens

@@ -95,7 +95,7 @@ def left_out(
         list(moments.sites),
         sinks,
         batch_size=run.batch_size,
-        tick=run.ledger.ticker(f"intervals of the {role} geometry", len(moments.rows)),
+        tick=run.log.ticker(f"intervals of the {role} geometry", len(moments.rows)),
         processes=run.processes,
         partial=kept and (kept, f"intervals-{role}"),
         keepers=keepers,

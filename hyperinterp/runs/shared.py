@@ -79,7 +79,7 @@ class SharedRuns:
             new_tokens=self.sizes.new_tokens,
             batch_size=self.run.batch_size,
             processes=self.run.processes,
-            ledger=self.run.ledger,
+            log=self.run.log,
         )
 
     @property
@@ -112,7 +112,7 @@ class SharedRuns:
     @cached_property
     def passages(self) -> PairRun:
         """Both models over the passages. Cost: each model once; with moments where wanted."""
-        with self.run.ledger.timed("shared run over the passages"):
+        with self.run.log.timed("shared run over the passages"):
             return self._over_passages(self.sites if self._together else ())
 
     def over_passages(self, sites: Sequence[Site]) -> PairRun:
@@ -131,11 +131,11 @@ class SharedRuns:
             unit_norm="unit_norm" in self.sizes.variants,
             contexts_per_row=self.sizes.contexts_per_prompt,
             batch_size=self.run.batch_size,
-            tick=self.run.ledger.ticker("both models read the passages", len(rows)),
+            tick=self.run.log.ticker("both models read the passages", len(rows)),
             processes=self.run.processes,
         )
         for role in ("base", "fitted"):
-            self.run.ledger.forwards[f"{role} over the passages"] += 1
+            self.run.log.forwards[f"{role} over the passages"] += 1
         return found
 
     @cached_property
@@ -147,9 +147,9 @@ class SharedRuns:
         if self._together:
             return self.passages
         if self.stream is None:
-            with self.run.ledger.timed("shared run over the passages"):
+            with self.run.log.timed("shared run over the passages"):
                 return self._over_passages(self.sites)
-        with self.run.ledger.timed("shared run over the corpus"):
+        with self.run.log.timed("shared run over the corpus"):
             found = run_pair(
                 self.base,
                 self.fitted,
@@ -158,12 +158,12 @@ class SharedRuns:
                 unit_norm="unit_norm" in self.sizes.variants,
                 positions=lambda _number, _length: (),
                 batch_size=self.run.batch_size,
-                tick=self.run.ledger.ticker("both models read the corpus", len(self.stream)),
+                tick=self.run.log.ticker("both models read the corpus", len(self.stream)),
                 processes=self.run.processes,
                 partial=self.kept_sums,
             )
         for role in ("base", "fitted"):
-            self.run.ledger.forwards[f"{role} over the corpus"] += 1
+            self.run.log.forwards[f"{role} over the corpus"] += 1
         return found
 
     @cached_property
@@ -199,7 +199,7 @@ class SharedRuns:
                 self.views.get(role),
             )
             text = "passages" if self.stream is None else "corpus"
-            self.run.ledger.forwards[f"{role} over the {text}"] += 1
+            self.run.log.forwards[f"{role} over the {text}"] += 1
         return self._left_out[role]
 
     @cached_property
@@ -210,7 +210,7 @@ class SharedRuns:
         """
         if "visible" not in self.sizes.variants:
             return {}
-        return readout_views(self.models, self.run.ledger)
+        return readout_views(self.models, self.run.log)
 
     def spectra(self, role: str) -> dict[Site, Spectrum]:
         """Return the spectra of one model's rows, with eigenvectors, which are not kept.
@@ -279,5 +279,5 @@ class SharedRuns:
             processes=processes,
             keepers=kept,
         )
-        self.run.ledger.forwards[f"{role} over the passages of the lens"] += 1
+        self.run.log.forwards[f"{role} over the passages of the lens"] += 1
         return kept

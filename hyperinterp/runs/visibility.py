@@ -6,30 +6,30 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from hyperinterp.ledger import Ledger
 from hyperinterp.models import HookedModel, same_function
+from hyperinterp.run_log import RunLog
 from probes import readout_metric
 
 Views = dict[bool, Tensor]
 """What takes rows to what a model's logits see of them: before the final norm, and after it."""
 
 
-def readout_views(models: Mapping[str, HookedModel], ledger: Ledger) -> dict[str, Views]:
+def readout_views(models: Mapping[str, HookedModel], log: RunLog) -> dict[str, Views]:
     """Return the views of both models by role; none where one of them cannot be told.
 
     Args:
         models: by role, "base" and "fitted" among them.
-        ledger: is told of an unembedding that is no plain matrix.
+        log: is told of an unembedding that is no plain matrix.
     """
     pair = {role: models[role] for role in ("base", "fitted")}
     blind = [model.name for model in pair.values() if not readable(model)]
     if blind:
-        ledger.warn(
+        log.warn(
             f"{blind[0]}: its unembedding is no plain matrix, so what the logits see of the "
             "stream is not told."
         )
         return {}
-    with ledger.timed("readout metric"):
+    with log.timed("readout metric"):
         ours, theirs = (model.hf.get_submodule(model.anatomy.unembed) for model in pair.values())
         roots = dict.fromkeys(pair, readout_root(pair["base"]))
         if not same_function(ours, theirs):

@@ -154,7 +154,7 @@ def test_a_claim_that_has_used_its_time_is_stopped_at_its_next_word():
 def test_the_ratios_of_the_cpu_tables(rehearsed):
     found, page = rehearsed("d", gpu_ratios.ratios)
     assert found["capture"]["ratio"] > 0
-    assert found["transplants"]["largest_logit_difference"] < 1e-3
+    assert found["patching"]["largest_logit_difference"] < 1e-3
     assert found["training"]["operations_per_token"]["ratio"] > 1
     assert "HF Trainer over late-stage training" in page
 

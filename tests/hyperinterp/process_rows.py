@@ -81,8 +81,8 @@ BREAK
 sizes = Sizes(
     prompts=50, prompt_tokens=5, new_tokens=10, window=10, context_tokens=16,
     contexts_per_prompt=4, order_contexts=40, lens_contexts=9, sweep=(0.7,), alphas=(1.0,),
-    seeds=1, control_prompts=5, bias_steps=5, transplant_prompts=7, null_draws=1, null_blocks=1,
-    hybrids=3,
+    seeds=1, control_prompts=5, bias_steps=5, patch_prompts=7, null_draws=1, null_blocks=1,
+    stitched=3,
 )
 processes = join()
 base, fitted = hi.load(folder + "/base"), hi.load(folder + "/fitted")

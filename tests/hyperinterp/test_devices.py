@@ -18,9 +18,9 @@ from hyperinterp.models import (
     PartKind,
     devices_of,
     load,
+    patched,
     perturbed,
     self_check,
-    transplanted,
     weights_of,
 )
 from tests.hyperinterp.models.test_load import IDS, saved
@@ -37,8 +37,8 @@ folder = sys.argv[1]
 sizes = Sizes(
     prompts=8, prompt_tokens=5, new_tokens=6, window=6, context_tokens=12,
     contexts_per_prompt=3, order_contexts=12, lens_contexts=6, sweep=(0.7,), alphas=(1.0,),
-    seeds=1, control_prompts=2, bias_steps=2, transplant_prompts=3, null_draws=1, null_blocks=1,
-    hybrids=1,
+    seeds=1, control_prompts=2, bias_steps=2, patch_prompts=3, null_draws=1, null_blocks=1,
+    stitched=1,
 )
 ends = dict.fromkeys(["model.embed_tokens", "model.rotary_emb", "lm_head"], "pretend:0")
 layers = [f"model.layers.{n}" for n in range(4)]
@@ -230,9 +230,9 @@ def test_functions_are_exchanged_with_waiting_weights(offloaded, tmp_path):
     plain, waiting = offloaded
     other = load(saved("llama", tmp_path / "other", seed=1), device="cpu")
     part = [Part(PartKind.BLOCK, 0)]
-    with transplanted(other, plain, part):
+    with patched(other, plain, part):
         expected = other.logits(IDS)
-    with transplanted(other, waiting, part):
+    with patched(other, waiting, part):
         assert torch.allclose(other.logits(IDS), expected, atol=1e-6)
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from hyperinterp.cli.show import show_claims, show_summary, show_training
 from hyperinterp.comparison import compare
-from hyperinterp.ledger import Ledger
 from hyperinterp.models import HookedModel
+from hyperinterp.run_log import RunLog
 from hyperinterp.training import TrainConfig, TrainResult, train
 from tests.hyperinterp.test_pairs import SIZES
 from tests.hyperinterp.training.factory import byte_tokenizer, letters, tiny_hf
@@ -18,10 +18,10 @@ def _noted(*notes: str) -> HookedModel:
 
 
 def test_a_note_is_kept_once():
-    ledger = Ledger()
-    ledger.warn("a", "b", "a")
-    ledger.warn("b", "c")
-    assert ledger.warnings == ["a", "b", "c"]
+    log = RunLog()
+    log.warn("a", "b", "a")
+    log.warn("b", "c")
+    assert log.warnings == ["a", "b", "c"]
 
 
 def test_notes_of_models_reach_the_report_and_the_terminal(capsys):

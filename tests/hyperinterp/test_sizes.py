@@ -22,8 +22,8 @@ NOWHERE = "./no-such-model"
     [
         ("prompts", 0), ("prompt_tokens", 0), ("prompt_tokens", -1), ("new_tokens", 0),
         ("window", 0), ("context_tokens", 1), ("contexts_per_prompt", 0), ("order_contexts", 0),
-        ("lens_contexts", 0), ("control_prompts", 0), ("seeds", 0), ("transplant_prompts", 0),
-        ("null_draws", 0), ("bias_steps", -1), ("null_blocks", -1), ("hybrids", -1),
+        ("lens_contexts", 0), ("control_prompts", 0), ("seeds", 0), ("patch_prompts", 0),
+        ("null_draws", 0), ("bias_steps", -1), ("null_blocks", -1), ("stitched", -1),
         ("sweep", (0.7, 0.0)), ("sweep", (-1.0,)), ("sweep", (float("nan"),)),
         ("alphas", (-0.5,)), ("alphas", (float("inf"),)), ("variants", ("standardized",)),
     ],
@@ -37,7 +37,7 @@ def test_a_size_out_of_range_is_refused_by_name(field, value):
 def test_the_presets_and_the_least_sizes_are_allowed():
     assert {*PRESETS, *TRACE_PRESETS} == {"quick", "default", "full"}
     least = replace(
-        Sizes(), prompts=None, contexts_per_prompt=None, bias_steps=0, null_blocks=0, hybrids=0,
+        Sizes(), prompts=None, contexts_per_prompt=None, bias_steps=0, null_blocks=0, stitched=0,
         sweep=(), alphas=(0.0,), variants=(), context_tokens=2,
     )  # fmt: skip
     assert least.alphas == (0.0,)

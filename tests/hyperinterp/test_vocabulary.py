@@ -14,7 +14,7 @@ from hyperinterp.comparison import compare
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.frequencies import Frequencies
 from hyperinterp.generation import generate
-from hyperinterp.models import HookedModel, Part, PartKind, transplanted
+from hyperinterp.models import HookedModel, Part, PartKind, patched
 from hyperinterp.sizes import Sizes
 from hyperinterp.study import Study
 from hyperinterp.text import Passage, Passages, TokenRows
@@ -127,7 +127,7 @@ def test_a_limited_model_reads_out_and_writes_shared_tokens_only(kind):
     rows = TokenRows(tuple(map(tuple, ids.tolist())), (0, 1), 7, 0)
     assert max(map(max, generate(whole, rows, new_tokens=5, stops=[])["greedy"].rows)) >= WORDS
     assert generate(limited, rows, new_tokens=5) == generate(plain, rows, new_tokens=5)
-    with transplanted(limited, plain, [Part(PartKind.UNEMBED)]) as hybrid:
+    with patched(limited, plain, [Part(PartKind.UNEMBED)]) as hybrid:
         assert hybrid.logits(ids).shape[-1] == WORDS
     assert whole.vocab_size == whole.rows  # the caller's own is as it was
 
@@ -157,7 +157,7 @@ def test_begin_tokens_that_differ_are_told_and_the_bases_tokenizer_makes_the_row
     assert "base's tokenizer begins a text with '<s>', fitted's adds no begin token" in note
     study = Study(base=base, fitted=other, passages=passages(), sizes=SIZES)
     assert all(row[0] == 1 for row in study.heldout.rows.rows)
-    assert note in study.run.ledger.warnings
+    assert note in study.run.log.warnings
 
 
 def test_a_base_without_tokenizer_takes_the_others():
@@ -166,7 +166,7 @@ def test_a_base_without_tokenizer_takes_the_others():
         sizes=SIZES,
     )  # fmt: skip
     assert study.base.vocab_size == study.fitted.vocab_size == WORDS
-    assert any("base has no tokenizer: that of fitted" in it for it in study.run.ledger.warnings)
+    assert any("base has no tokenizer: that of fitted" in it for it in study.run.log.warnings)
 
 
 def test_neither_has_a_tokenizer_and_one_that_is_given():

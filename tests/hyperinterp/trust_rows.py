@@ -252,7 +252,7 @@ def text_rows(folder: Path) -> list[dict[str, Any]]:
 SMALL = dataclasses.replace(
     PRESETS["quick"], prompts=10, prompt_tokens=6, new_tokens=12, window=12, context_tokens=16,
     contexts_per_prompt=4, order_contexts=16, lens_contexts=8, control_prompts=3, bias_steps=3,
-    transplant_prompts=3, null_draws=1, hybrids=1, variants=(),
+    patch_prompts=3, null_draws=1, stitched=1, variants=(),
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ def measure(study: Study) -> ControlResult:
     """Measure text and predictions of the control beside the base, and its gap to the fitted."""
     control_model = study.model("control")
     written = {role: study.shared.texts.greedy(role) for role in ("base", "fitted", "control")}
-    with study.run.ledger.timed("control"):
+    with study.run.log.timed("control"):
         window = study.sizes.window
         sides = compared(window, written["base"], written["control"])
         keep = together(*sides)
@@ -47,11 +47,11 @@ def _predictions(study: Study) -> dict[str, Pair]:
         study.heldout.rows,
         contexts_per_row=study.sizes.contexts_per_prompt,
         batch_size=study.run.batch_size,
-        tick=study.run.ledger.ticker("base and control read the passages", len(study.heldout.rows)),
+        tick=study.run.log.ticker("base and control read the passages", len(study.heldout.rows)),
         processes=study.run.processes,
     )
     for role in ("base", "control"):
-        study.run.ledger.forwards[f"{role} over the passages"] += 1
+        study.run.log.forwards[f"{role} over the passages"] += 1
     found = run.contexts
     ours = read(study.base, found.base, found.target, found.row, study.run.processes)
     theirs = read(control, found.fitted, found.target, found.row, study.run.processes)

@@ -32,7 +32,7 @@ def prepare(study: Study) -> None:
 def measure(study: Study) -> DiversityResult:
     """Score the greedy text of both models on the held-out prompts."""
     written = {role: study.shared.texts.greedy(role) for role in ("base", "fitted")}
-    with study.run.ledger.timed("diversity"):
+    with study.run.log.timed("diversity"):
         window = study.sizes.window
         scores = dict(zip(written, compared(window, *written.values()), strict=True))
         keep = together(*scores.values())
@@ -45,7 +45,7 @@ def measure(study: Study) -> DiversityResult:
         )
         pairs["self_bleu"] = _self_bleus(study, written)
         if not keep.all():
-            study.run.ledger.warnings.append(
+            study.run.log.warnings.append(
                 f"{int((~keep).sum())} of {len(keep)} prompts have a continuation shorter than "
                 f"{MIN_TOKENS} tokens and are left out of the diversity scores."
             )

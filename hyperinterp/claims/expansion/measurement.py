@@ -17,7 +17,7 @@ from probes.geometry.outliers import OUTLIER_FACTOR
 def measure(study: Study) -> ExpansionResult:
     """Measure the dimension of both models at every site, with paired intervals."""
     run = study.shared.moments
-    with study.run.ledger.timed("geometry"):
+    with study.run.log.timed("geometry"):
         profiles = _profiles(study, run)
         ours, theirs = (study.shared.spectra(role) for role in ("base", "fitted"))
 

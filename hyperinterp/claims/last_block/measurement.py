@@ -28,13 +28,13 @@ from hyperinterp.study import Study
 
 def prepare(study: Study) -> None:
     """Orders the texts that those of stitched models are compared with."""
-    if study.sizes.hybrids:
+    if study.sizes.stitched:
         study.shared.texts.order_greedy("base", "fitted")
 
 
 def measure(study: Study) -> LastBlockResult:
     """Patch every component both ways, and let stitched models generate."""
-    with study.run.ledger.timed("patches"):
+    with study.run.log.timed("patches"):
         found = patched_everywhere(study)
         patches = tuple(
             _effect(found, patch, direction)
@@ -186,7 +186,7 @@ def _remark(study: Study, found: Patching) -> None:
     """Tell the reader what could not be patched or compared, and why."""
     kinds = {patch.kind for patch in found.patches}
     if PartKind.ATTN.value in kinds and PartKind.MLP.value not in kinds:
-        study.run.ledger.warnings.append(
+        study.run.log.warnings.append(
             f"{study.base.anatomy.family} keeps weights outside attention and MLP, so C6 "
             "patches blocks and attention but not the MLP on its own."
         )
@@ -197,12 +197,12 @@ def _remark(study: Study, found: Patching) -> None:
     ]
     alone = [layer for layer in range(study.base.n_layers) if _settings_alone(found, layer)]
     if alone:
-        study.run.ledger.warnings.append(
+        study.run.log.warnings.append(
             f"{len(alone)} of {study.base.n_layers} blocks have equal weights and other settings: "
             "C6 patches the settings with them, and a random change of their norm is no change."
         )
     if equal:
-        study.run.ledger.warnings.append(
+        study.run.log.warnings.append(
             f"{len(equal)} of {study.base.n_layers} blocks have equal weights and settings in both "
             "models: patching them changes nothing, so C6 draws no random changes for them."
         )

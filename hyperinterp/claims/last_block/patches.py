@@ -149,4 +149,4 @@ def null_layers(found: Sequence[int], layers: int, count: int) -> tuple[int, ...
 
 def passages(study: Study) -> TokenRows:
     """The first passages, cut to two tokens per context that is looked at."""
-    return shortened(study, range(len(study.heldout.rows))[: study.sizes.transplant_prompts])
+    return shortened(study, range(len(study.heldout.rows))[: study.sizes.patch_prompts])

@@ -30,7 +30,7 @@ from hyperinterp.claims.last_block.patches import (
     reduced,
     reweighted,
 )
-from hyperinterp.models import HookedModel, Part, PartKind, Recording, perturbed, transplanted
+from hyperinterp.models import HookedModel, Part, PartKind, Recording, patched, perturbed
 from hyperinterp.study import Study
 from probes import logit_difference, norm_matched_noise
 from probes.ranks.tokens import top1_rows
@@ -138,7 +138,7 @@ def patched_everywhere(study: Study) -> Patching:
     nulls = null_layers(can, base.n_layers, sizes.null_blocks)
     rows, per_passage = passages(study), contexts_per_passage(study)
     distinct = 2 * len(plan) + len(nulls) * sizes.null_draws
-    tick = study.run.ledger.ticker("functions are patched", distinct * len(rows))
+    tick = study.run.log.ticker("functions are patched", distinct * len(rows))
     longest = len(chosen_positions(max(map(len, rows.rows)), per_passage))
     size = max(1, min(study.run.batch_size, KEPT_ENTRIES // (longest * base.vocab_size)))
     (size,) = study.run.processes.rows_per_batch(size, [len(rows)])
@@ -157,7 +157,7 @@ def patched_everywhere(study: Study) -> Patching:
                 draws = nulls if direction == INTO_BASE else ()
                 parts[direction].append(pair.outcome(plan, draws, sizes.null_draws, study.run.seed))
     for role in ("base", "fitted"):
-        study.run.ledger.forwards[f"{role} over the passages of the patches"] += 1
+        study.run.log.forwards[f"{role} over the passages of the patches"] += 1
     shared = study.run.processes
     executed = int(shared.summed(torch.tensor(count.executed)))
     row = shared.gathered(row)
@@ -238,7 +238,7 @@ class _Pair:
         for key, kind in plan.items():
             layers = [part.layer for part in key if part.layer is not None]
             start = min(layers, default=model.n_layers)
-            with transplanted(model, self._donor.model, key):
+            with patched(model, self._donor.model, key):
                 stream = recording.inputs[start]
                 if kind == "first k":
                     start, stream = reached or (start, stream)

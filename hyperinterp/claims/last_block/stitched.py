@@ -11,7 +11,7 @@ from hyperinterp.claims.last_block.result import StitchedText
 from hyperinterp.continuations import WRITTEN
 from hyperinterp.distributed import ALONE
 from hyperinterp.generation import GREEDY, Generated
-from hyperinterp.models import Part, blocks, transplanted
+from hyperinterp.models import Part, blocks, patched
 from hyperinterp.study import Study
 
 
@@ -64,17 +64,17 @@ def stitched_texts(
     study: Study, largest: int, differing: frozenset[Part]
 ) -> tuple[StitchedText, ...]:
     """Greedy text of the stitched models on the first prompts, scored against base and fitted."""
-    plan = planned_models(study.base.n_layers, largest)[: study.sizes.hybrids]
+    plan = planned_models(study.base.n_layers, largest)[: study.sizes.stitched]
     if not plan:
         return ()
     study.shared.texts.order_greedy("base", "fitted")
     study.shared.texts.greedy(
         "base"
     )  # by all processes together, before each writes stitched models of its own
-    before = study.run.ledger.forwards[WRITTEN]
+    before = study.run.log.forwards[WRITTEN]
     texts = study.run.processes.mapped(lambda stitched: _written(study, stitched, differing), plan)
-    study.run.ledger.forwards[WRITTEN] = before + sum(
-        study.run.processes.everywhere(study.run.ledger.forwards[WRITTEN] - before)
+    study.run.log.forwards[WRITTEN] = before + sum(
+        study.run.processes.everywhere(study.run.log.forwards[WRITTEN] - before)
     )
     return tuple(
         _scored(study, stitched.label, stitched.layers, stitched.direction, text)
@@ -96,7 +96,7 @@ def _written(study: Study, stitched: StitchedModel, differing: frozenset[Part]) 
     parts = [part for part in blocks(stitched.layers) if part in differing]
     if not parts:
         return study.shared.texts.greedy(role).chosen(study.heldout.control_rows)
-    with transplanted(study.model(role), study.model(other), parts) as model:
+    with patched(study.model(role), study.model(other), parts) as model:
         arm = replace(GREEDY, rows=study.heldout.control_rows)
         found = study.shared.texts.write(
             model, [arm], task=f"{stitched.label} writes", processes=ALONE

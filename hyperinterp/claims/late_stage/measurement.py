@@ -42,7 +42,7 @@ def measure(study: Study) -> LateStageResult:
         role: window_scores(study.shared.texts.greedy(role), study.sizes.window) for role in roles
     }
     last = Site(SiteKind.RESID, study.base.n_layers - 1)
-    with study.run.ledger.timed("sufficiency"):
+    with study.run.log.timed("sufficiency"):
         twins = _twins(study, scores, last)
         sides = compared(
             study.sizes.window, *(study.shared.texts.greedy(role) for role in roles[:3])
@@ -92,11 +92,11 @@ def _run(study: Study, role: str, last: Site) -> PairRun:
         sites=[last],
         contexts_per_row=study.sizes.contexts_per_prompt,
         batch_size=study.run.batch_size,
-        tick=study.run.ledger.ticker(f"base and {role} read the passages", len(study.heldout.rows)),
+        tick=study.run.log.ticker(f"base and {role} read the passages", len(study.heldout.rows)),
         processes=study.run.processes,
     )
     for name in ("base", role):
-        study.run.ledger.forwards[f"{name} over the passages"] += 1
+        study.run.log.forwards[f"{name} over the passages"] += 1
     return run
 
 
@@ -112,10 +112,10 @@ def _left_out(study: Study, role: str, run: PairRun, last: Site) -> LeaveOneOut:
         [last],
         {last: [sink]},
         batch_size=study.run.batch_size,
-        tick=study.run.ledger.ticker(f"interval of the {role} last block", len(run.rows)),
+        tick=study.run.log.ticker(f"interval of the {role} last block", len(run.rows)),
         processes=study.run.processes,
     )
-    study.run.ledger.forwards[f"{role} over the passages"] += 1
+    study.run.log.forwards[f"{role} over the passages"] += 1
     return leave_one_out([sink], study.run.processes)[0]
 
 

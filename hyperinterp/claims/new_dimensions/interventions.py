@@ -123,7 +123,7 @@ def intervened(study: Study, rows: TokenRows, jobs: Sequence[Job], task: str) ->
     """
     models = {"base": study.base, "fitted": study.fitted}
     per_passage, shared = contexts_per_row(study), study.run.processes
-    tick = study.run.ledger.ticker(task, (len(jobs) + 2) * len(rows))
+    tick = study.run.log.ticker(task, (len(jobs) + 2) * len(rows))
     longest = len(chosen_positions(max(map(len, rows.rows)), per_passage))
     size = max(1, min(study.run.batch_size, KEPT_ENTRIES // (longest * study.base.vocab_size)))
     (size,) = shared.rows_per_batch(size, [len(rows)])

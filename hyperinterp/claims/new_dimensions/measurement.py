@@ -46,15 +46,15 @@ from probes import visible_share
 
 def prepare(study: Study) -> None:
     """Orders the texts that those without directions are compared with."""
-    if study.sizes.hybrids:
+    if study.sizes.stitched:
         study.shared.texts.order_greedy("base", "fitted")
 
 
 def measure(study: Study) -> NewDimensionsResult:
     """Estimate directions on every other prompt, and replace them on the rest."""
     numbers = range(len(study.heldout.rows))
-    used = numbers[1::2][: 2 * study.sizes.transplant_prompts]
-    with study.run.ledger.timed("new dimensions"):
+    used = numbers[1::2][: 2 * study.sizes.patch_prompts]
+    with study.run.log.timed("new dimensions"):
         sites, run = _estimates(study, numbers[::2])
         last = sites[-1]
         visible = _seen(study, last, run)
@@ -112,11 +112,11 @@ def _estimates(study: Study, numbers: Sequence[int]) -> tuple[list[SiteDirection
         sites=[Site(SiteKind.RESID, layer) for layer in layers],
         positions=lambda _number, _length: (),
         batch_size=study.run.processes.rows_per_batch(study.run.batch_size, [len(rows)])[0],
-        tick=study.run.ledger.ticker("both models read for the new directions", len(rows)),
+        tick=study.run.log.ticker("both models read for the new directions", len(rows)),
         processes=study.run.processes,
     )
     for role in ("base", "fitted"):
-        study.run.ledger.forwards[f"{role} over the passages of the new directions"] += 1
+        study.run.log.forwards[f"{role} over the passages of the new directions"] += 1
 
     def solved(site: Site) -> SiteDirections:
         last = site.layer == study.base.n_layers - 1

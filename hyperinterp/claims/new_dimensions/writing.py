@@ -33,12 +33,12 @@ def ablated_texts(
         site: the last block's directions.
         numbers: of the prompts.
     """
-    if not study.sizes.hybrids:
+    if not study.sizes.stitched:
         return ()
     base, fitted = (study.shared.texts.greedy(role).chosen(numbers) for role in ("base", "fitted"))
     found = [_scored(study, role, "", 0, text, (base, fitted)) for role, text in
              (("base", base), ("fitted", fitted))]  # fmt: skip
-    order = (NEW, RANDOM, LEADING)[: study.sizes.hybrids]
+    order = (NEW, RANDOM, LEADING)[: study.sizes.stitched]
     first = {item.kind: item for item in reversed(site.verdict)}
     for kind in order:
         if kind not in first:  # nothing has grown: nothing is taken away

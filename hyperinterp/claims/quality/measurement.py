@@ -44,9 +44,9 @@ def measure(study: Study) -> QualityResult:
         study.base.vocab_size,
     )
     if not reference.reads_ids:
-        study.run.ledger.warn(NOTE.format(name=judge.name))
+        study.run.log.warn(NOTE.format(name=judge.name))
     reads = 2 * sum(len(item.rows) for item in texts.values())
-    with study.run.ledger.timed("quality"):
+    with study.run.log.timed("quality"):
         found = judged(
             reference,
             study.heldout.prompts.rows,
@@ -54,9 +54,9 @@ def measure(study: Study) -> QualityResult:
             window=study.sizes.window,
             seed=study.run.seed,
             prompt_ids=[study.heldout.prompt_id(row) for row in every],
-            tick=study.run.ledger.ticker("the reference reads the texts", reads),
+            tick=study.run.log.ticker("the reference reads the texts", reads),
         )
-    study.run.ledger.forwards["reference over the texts"] += 1
+    study.run.log.forwards["reference over the texts"] += 1
     return replace(found, judge=_of_the_pair(study, judge))
 
 

@@ -32,7 +32,7 @@ def measure(study: Study) -> QuotationResult:
             "expected the training passages, found none; name them with --train-data"
         )
     written = {role: study.shared.texts.greedy(role) for role in ("base", "fitted")}
-    with study.run.ledger.timed("quotation"):
+    with study.run.log.timed("quotation"):
         index = NgramIndex(training.rows, n=COPY_LENGTH)
         copied = {role: _copied(text.rows, index) for role, text in written.items()}
         share = _ratio_pair(copied["base"], copied["fitted"])

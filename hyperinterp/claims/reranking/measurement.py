@@ -40,7 +40,7 @@ def prepare(study: Study) -> None:
 def measure(study: Study) -> RerankingResult:
     """Measure overrides and orderings on held-out and on on-policy text."""
     contexts, own = study.shared.contexts, on_policy_contexts(study)
-    with study.run.ledger.timed("ranks"):
+    with study.run.log.timed("ranks"):
         frequencies, source = token_frequencies(study)
         found = study.shared.overrides
         forced = _context_ranks(study, "teacher-forced", contexts, found, frequencies)
@@ -48,7 +48,7 @@ def measure(study: Study) -> RerankingResult:
         if own is not None:
             found = found_overrides(study.base, study.fitted, own, processes=study.run.processes)
             policy = _context_ranks(study, "on-policy", own, found, frequencies)
-    with study.run.ledger.timed("lens"):
+    with study.run.log.timed("lens"):
         lens = lens_profile(study)
     return RerankingResult(forced, policy, lens, source)
 

@@ -53,7 +53,7 @@ def prepare(study: Study) -> tuple[dict[str, Tensor], FittedBias]:
     calibration = study.shared.contexts.in_rows(
         split_half(len(study.heldout.rows), study.run.seed)[0]
     )
-    with study.run.ledger.timed("static bias"):
+    with study.run.log.timed("static bias"):
         biases, fitted = _biases(study, calibration)
     rows = text_rows(study)
     arms = [
@@ -69,7 +69,7 @@ def measure(study: Study, prepared: tuple[dict[str, Tensor], FittedBias]) -> Sta
     halves = split_half(len(study.heldout.rows), study.run.seed)
     evaluation, keys = study.shared.contexts.in_rows(halves[1]), bias_grid(study)
     biases, fitted = prepared
-    with study.run.ledger.timed("static bias"):
+    with study.run.log.timed("static bias"):
         found = _evaluate(study, evaluation, biases, keys)
     texts, window = bias_texts(study), study.sizes.window
     scores = {key: window_scores(text, window) for key, text in texts.items()}

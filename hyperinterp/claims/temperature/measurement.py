@@ -54,7 +54,7 @@ TAUTOLOGY = (
 def prepare(study: Study) -> tuple[ContextFits, GlobalFit]:
     """Temperatures of every context and of all together; orders the texts written at them."""
     contexts = study.shared.contexts
-    with study.run.ledger.timed("temperature"):
+    with study.run.log.timed("temperature"):
         fits = fit_contexts(study, contexts)
         fit = fit_globally(study, contexts, fits.fitted_entropy, _grid(study))
     rows = study.heldout.control_rows

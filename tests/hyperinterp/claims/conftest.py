@@ -33,10 +33,10 @@ SIZES = Sizes(
     sweep=(0.7,),
     alphas=(0.5, 1.0),
     bias_steps=30,
-    transplant_prompts=6,
+    patch_prompts=6,
     null_draws=2,
     null_blocks=1,
-    hybrids=2,
+    stitched=2,
 )
 
 

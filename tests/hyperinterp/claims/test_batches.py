@@ -50,5 +50,5 @@ def test_a_shared_run_is_made_once(tiny_pair, make_study):
     assert made.shared.contexts is made.shared.contexts
     assert made.shared.moments is made.shared.passages
     assert made.shared.left_out("base") is made.shared.left_out("base")
-    forwards = made.run.ledger.forwards
+    forwards = made.run.log.forwards
     assert (forwards["base over the passages"], forwards["fitted over the passages"]) == (2, 1)

@@ -15,7 +15,7 @@ from .conftest import SIZES
 FEW = replace(
     SIZES, prompts=8, new_tokens=10, window=10, contexts_per_prompt=3, order_contexts=8,
     lens_contexts=6, control_prompts=3, seeds=1, sweep=(), alphas=(1.0,), bias_steps=2,
-    transplant_prompts=3, null_draws=1, hybrids=1, variants=("standardised", "unit_norm"),
+    patch_prompts=3, null_draws=1, stitched=1, variants=("standardised", "unit_norm"),
 )  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def found(tiny_pair, make_tiny, words):
             wanted=frozenset(name for spec in specs for name in spec.runs),
         )  # fmt: skip
         outcome = run(study, specs, specs)
-        return outcome, dict(study.run.ledger.forwards)
+        return outcome, dict(study.run.log.forwards)
 
     return of
 

@@ -51,7 +51,7 @@ def ends(make_tiny, make_study):
     pair = make_tiny(0), make_tiny(1)
 
     def run(figure, seed):
-        study = make_study(pair, seed=seed, hybrids=0)
+        study = make_study(pair, seed=seed, stitched=0)
         found = figure(study)
         return found.value, found.lo, found.hi
 

@@ -12,9 +12,9 @@ from hyperinterp.models import (
     Part,
     PartKind,
     blocks,
+    patched,
     perturbed,
     self_check,
-    transplanted,
 )
 from hyperinterp.models.parts import paths_of
 from hyperinterp.sites import Site, SiteKind, block_outputs, part_sites, stream_sites
@@ -83,27 +83,27 @@ def test_record_can_stop_early(tiny, family):
 
 
 @pytest.mark.parametrize("kind", [PartKind.BLOCK, PartKind.ATTN, PartKind.MLP])
-def test_transplant_computes_the_donors_function_and_restores(tiny, family, kind):
+def test_patching_computes_the_donors_function_and_restores(tiny, family, kind):
     recipient, donor = tiny(family, 0), tiny(family, 1)
     ids = ids_for(recipient)
     before = recipient.logits(ids)
     part = Part(kind, 1)
     paths = paths_of(recipient, part)
     originals = [recipient.hf.get_submodule(path) for path in paths]
-    with transplanted(recipient, donor, [part]):
+    with patched(recipient, donor, [part]):
         assert not torch.allclose(recipient.logits(ids), before, atol=1e-4)
     for path, original in zip(paths, originals, strict=True):
         assert recipient.hf.get_submodule(path) is original
     assert torch.equal(recipient.logits(ids), before)
 
 
-def test_transplanting_everything_gives_the_donor(tiny, family):
+def test_patching_everything_gives_the_donor(tiny, family):
     recipient, donor = tiny(family, 0), tiny(family, 1)
     ids = ids_for(recipient)
     stream = donor.record(ids, keep=[0]).inputs[0]
     parts = [*blocks(range(3)), Part(PartKind.FINAL_NORM), Part(PartKind.UNEMBED)]
     recording = recipient.record(ids)
-    with transplanted(recipient, donor, parts), torch.no_grad():
+    with patched(recipient, donor, parts), torch.no_grad():
         last = recipient.replay(recording, 0, stream)
         logits = recipient.readout(recipient.normalise(last))
     assert torch.allclose(logits, donor.logits(ids), atol=1e-4)
@@ -113,7 +113,7 @@ def test_the_model_is_restored_after_an_error(tiny):
     recipient, donor = tiny(), tiny("llama", 1)
     ids = ids_for(recipient)
     before = recipient.logits(ids)
-    with pytest.raises(RuntimeError, match="inside"), transplanted(recipient, donor, blocks([0])):
+    with pytest.raises(RuntimeError, match="inside"), patched(recipient, donor, blocks([0])):
         raise RuntimeError("inside")
     assert torch.equal(recipient.logits(ids), before)
     assert not any(module._forward_hooks for module in recipient.hf.modules())
@@ -176,7 +176,7 @@ def test_models_of_other_shape_are_refused(tiny):
     wider.hf.resize_token_embeddings(98)
     with (
         pytest.raises(MismatchedPair, match="blocks, width and vocabulary"),
-        transplanted(tiny(), wider, blocks([0])),
+        patched(tiny(), wider, blocks([0])),
     ):
         pass
 
@@ -220,13 +220,13 @@ def test_newer_families_are_right_or_refused(name):
     assert max(found.causal, found.final_norm, found.readout, found.lens, found.replay) < 1e-6
     assert found.residual < 1e-5
     ids = ids_for(recipient)
-    hybrid = copy.deepcopy(recipient.hf)
+    stitched = copy.deepcopy(recipient.hf)
     path = paths_of(recipient, blocks([1])[0])[0]
-    hybrid.get_submodule(path).load_state_dict(donor.hf.get_submodule(path).state_dict())
+    stitched.get_submodule(path).load_state_dict(donor.hf.get_submodule(path).state_dict())
     recording = recipient.record(ids, keep=[1])
-    with transplanted(recipient, donor, blocks([1])), torch.no_grad():
+    with patched(recipient, donor, blocks([1])), torch.no_grad():
         found = recipient.lens(recipient.replay(recording, 1))
-    assert torch.allclose(found, hybrid(input_ids=ids).logits, atol=1e-4)
+    assert torch.allclose(found, stitched(input_ids=ids).logits, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))

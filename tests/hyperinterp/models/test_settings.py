@@ -15,7 +15,7 @@ from hyperinterp.models import (
     PartKind,
     blocks,
     differing_settings,
-    transplanted,
+    patched,
 )
 from hyperinterp.text import TokenRows
 from tests.hyperinterp.families import FAMILIES, GPT2, GRANITE, NEWER, SLIDING, SMALL, VOCAB
@@ -128,7 +128,7 @@ def test_all_blocks_of_a_donor_with_other_settings_are_the_donor(case):
         own, wanted = recipient.logits(ids), donor.logits(ids)
         assert (own - wanted).abs().max() > 0.05
         text, recording = written(donor, ids), recipient.record(ids)
-        with transplanted(recipient, donor, EVERY) as hybrid:
+        with patched(recipient, donor, EVERY) as hybrid:
             assert torch.allclose(hybrid.logits(ids), wanted, atol=1e-5)
             assert torch.allclose(replayed(hybrid, recording), wanted, atol=1e-5)
             assert torch.allclose(replayed(hybrid, hybrid.record(ids)), wanted, atol=1e-5)
@@ -146,7 +146,7 @@ def test_attention_alone_takes_its_settings_along(case):
     found = differing_settings(recipient, donor)
     assert {setting.acts for setting in found} == {Acts.ATTENTION}
     wanted, text = donor.logits(ids), written(donor, ids)
-    with transplanted(recipient, donor, [Part(PartKind.ATTN, k) for k in range(3)]) as hybrid:
+    with patched(recipient, donor, [Part(PartKind.ATTN, k) for k in range(3)]) as hybrid:
         assert torch.allclose(hybrid.logits(ids), wanted, atol=1e-5)
         assert written(hybrid, ids) == text
 
@@ -158,7 +158,7 @@ def test_an_unembedding_takes_scales_and_caps_along(case):
         own, wanted = recipient.logits(ids), donor.logits(ids)
         assert (own - wanted).abs().max() > 0.05
         hidden = donor.run(ids)
-        with transplanted(recipient, donor, [Part(PartKind.UNEMBED)]) as hybrid:
+        with patched(recipient, donor, [Part(PartKind.UNEMBED)]) as hybrid:
             assert torch.allclose(hybrid.logits(ids), wanted, atol=1e-5)
             assert torch.allclose(hybrid.readout(hidden), wanted, atol=1e-5)
             assert written(hybrid, ids) == written(donor, ids)
@@ -169,7 +169,7 @@ def test_norms_are_carried_with_blocks_and_final_norm():
     ids = some_ids()
     for recipient, donor in both_ways(("llama", SMALL, {"rms_norm_eps": 0.1})):
         wanted = donor.logits(ids)
-        with transplanted(recipient, donor, [*EVERY, Part(PartKind.FINAL_NORM)]) as hybrid:
+        with patched(recipient, donor, [*EVERY, Part(PartKind.FINAL_NORM)]) as hybrid:
             assert torch.allclose(hybrid.logits(ids), wanted, atol=1e-5)
 
 
@@ -190,12 +190,12 @@ def test_weights_and_several_settings_at_once_in_any_split(seed):
     chosen = sorted(draw.sample(range(3), draw.choice([1, 2])))
     others = [layer for layer in range(3) if layer not in chosen]
     ids = some_ids()
-    with transplanted(first, second, blocks(chosen)) as hybrid:
+    with patched(first, second, blocks(chosen)) as hybrid:
         logits, text = hybrid.logits(ids), written(hybrid, ids)
         with torch.no_grad():  # the whole text at once, where generation took a token at a time
             whole = torch.cat([ids, torch.tensor(text)], dim=1)
             assert torch.equal(hybrid.logits(whole)[:, 13:-1].argmax(-1), torch.tensor(text))
-    with transplanted(second, first, blocks(others)) as hybrid:
+    with patched(second, first, blocks(others)) as hybrid:
         assert torch.allclose(hybrid.logits(ids), logits, atol=1e-5)
         assert written(hybrid, ids) == text
 
@@ -204,7 +204,7 @@ def test_nested_contexts_carry_from_two_donors():
     first, second = pair("llama", SMALL, {"rope_parameters": ROTARY})
     ids = some_ids()
     wanted = second.logits(ids)
-    with transplanted(first, second, blocks([0])), transplanted(first, second, blocks([1, 2])) as h:
+    with patched(first, second, blocks([0])), patched(first, second, blocks([1, 2])) as h:
         assert torch.allclose(h.logits(ids), wanted, atol=1e-5)
 
 
@@ -215,7 +215,7 @@ def test_a_cache_with_windows_of_its_own_is_refused():
     with torch.no_grad():
         first.hf(ids, past_key_values=cache, use_cache=True)
     with (
-        transplanted(first, second, EVERY) as hybrid,
+        patched(first, second, EVERY) as hybrid,
         torch.no_grad(),
         pytest.raises(InputRefused, match="begin with an empty one"),
     ):
@@ -267,7 +267,7 @@ def test_what_was_changed_in_memory_is_found():
     (found,) = differing_settings(first, second)
     assert (found.name, found.acts) == ("rotary_emb.inv_freq", Acts.ATTENTION)
     ids = some_ids()
-    with transplanted(first, second, EVERY) as hybrid:
+    with patched(first, second, EVERY) as hybrid:
         assert torch.allclose(hybrid.logits(ids), second.logits(ids), atol=1e-5)
     one, other = pair("cohere", SMALL, {})
     other.hf.logit_scale = 3.0

@@ -335,7 +335,7 @@ def _effect(
     )  # fmt: skip
 
 
-def transplant(make: Maker) -> LastBlockResult:
+def patching(make: Maker) -> LastBlockResult:
     rows: list[PatchEffect] = []
     for way in ("fitted into base", "base into fitted"):
         for i in range(LAYERS):
@@ -355,7 +355,7 @@ def transplant(make: Maker) -> LastBlockResult:
             rows.append(
                 _effect(make, f"blocks 0-{k - 1}", "first k", first, way, (k / 30) ** (0.9 * bend))
             )
-    hybrids = tuple(
+    stitched = tuple(
         StitchedText(
             label, layers, way, make.measured(ttr, 0.03),
             make.measured(max(0.9 - 1.45 * ttr, 0.02)),
@@ -375,7 +375,7 @@ def transplant(make: Maker) -> LastBlockResult:
         NullBand(i, 5, (-0.02 - 0.001 * i, -0.004, 0.006), 0.03) for i in range(0, LAYERS, 1)
     )
     return LastBlockResult(
-        576, tuple(rows), nulls, hybrids, 18, make.measured(0.069, 0.02),
+        576, tuple(rows), nulls, stitched, 18, make.measured(0.069, 0.02),
         make.measured(-0.021, 0.02), make.measured(0.063, 0.02), make.measured(-0.02, 0.07),
         {"executed": 3210, "naive": 6600},
         tuple(
@@ -570,7 +570,7 @@ def provenance() -> Provenance:
         PromptFacts("assets/passages.jsonl", "ab12" * 16, PROMPTS, 1, 0, 2, 32, 128),
         {
             "diversity": 71.2, "temperature": 140.8, "static_bias": 98.1, "ranks": 44.6,
-            "geometry": 61.3, "transplant": 203.4, "sufficiency": 88.0, "quotation": 2.1,
+            "geometry": 61.3, "patching": 203.4, "sufficiency": 88.0, "quotation": 2.1,
         },
         {"base": 410, "fitted": 408, "stitched": 262},
         (
@@ -603,7 +603,7 @@ def complete(seed: int = 0) -> Report:
         {
             "diversity": diversity(make), "temperature": temperature(make),
             "static_bias": static_bias(make), "reranking": ranks(make),
-            "expansion": geometry(make), "last_block": transplant(make),
+            "expansion": geometry(make), "last_block": patching(make),
             "late_stage": sufficiency(make), "quotation": quotation(make),
             "control": control(make), "new_dimensions": new_dimensions(make),
             "quality": quality(make),

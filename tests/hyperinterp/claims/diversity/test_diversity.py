@@ -59,7 +59,7 @@ def test_all_models_of_a_study_end_at_the_same_tokens(planted, make_study):
     study = make_study((base, fitted))
     block, claim = evaluated(diversity.CLAIM, study)
     assert set(study.shared.texts.stops) >= {2, 5, 7, 11}
-    assert any("end tokens" in warning for warning in study.run.ledger.warnings)
+    assert any("end tokens" in warning for warning in study.run.log.warnings)
     assert study.shared.texts.greedy("base").rows == study.shared.texts.greedy("fitted").rows
     assert block.scores["ttr"].delta.value == 0
     assert claim.verdict is not Verdict.SUPPORTED

@@ -131,4 +131,4 @@ def test_an_unembedding_that_is_no_matrix_is_told(make_study, planted, monkeypat
     study = make_study(planted("last block"), prompts=8, variants=("visible",))
     block, _ = evaluated(expansion.CLAIM, study)
     assert not any("visible" in key for site in block.sites for key in site.metrics)
-    assert any("no plain matrix" in warning for warning in study.run.ledger.warnings)
+    assert any("no plain matrix" in warning for warning in study.run.log.warnings)

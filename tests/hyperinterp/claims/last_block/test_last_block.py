@@ -28,7 +28,7 @@ from hyperinterp.models import Part, PartKind, blocks, paths_of
 
 from ..tiny import changed, hooked_like, tiny, with_donor_weights
 
-NO_TEXT = {"hybrids": 0, "parts": True}
+NO_TEXT = {"stitched": 0, "parts": True}
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_model_with_itself_supports_nothing(planted, make_study):
     assert [item.ttr for item in block.stitched[1:]] == [block.stitched[0].ttr]
     assert any(
         "3 of 3 blocks have equal weights and settings" in warning
-        for warning in study.run.ledger.warnings
+        for warning in study.run.log.warnings
     )
     assert block.patches[0].recovered_logit.reason
 
@@ -176,7 +176,7 @@ def test_equals_full_forwards_of_models_with_swapped_weights(
     tokenizer = make_tiny().tokenizer
     pair = {way: tiny(family, tokenizer, seed) for seed, way in enumerate((INTO_BASE, INTO_FITTED))}
     base, fitted = pair.values()
-    study = make_study((base, fitted), transplant_prompts=3, contexts_per_prompt=5, **NO_TEXT)
+    study = make_study((base, fitted), patch_prompts=3, contexts_per_prompt=5, **NO_TEXT)
     block, _ = evaluated(last_block.CLAIM, study)
     rows = torch.tensor([row[:10] for row in study.heldout.rows.rows[:3]])
     where = chosen_positions(rows.shape[1], 5)
@@ -213,9 +213,7 @@ def test_equals_full_forwards_of_models_with_swapped_weights(
 def test_the_unembedding_of_a_tied_model_moves_alone(make_tiny, make_study, no_text):
     tokenizer = make_tiny().tokenizer
     base, fitted = tiny("gpt2", tokenizer, 0), tiny("gpt2", tokenizer, 1)
-    block, _ = evaluated(
-        last_block.CLAIM, make_study((base, fitted), transplant_prompts=2, **NO_TEXT)
-    )
+    block, _ = evaluated(last_block.CLAIM, make_study((base, fitted), patch_prompts=2, **NO_TEXT))
     rows = torch.tensor(make_study((base, fitted)).heldout.rows.rows[:2])
     where = chosen_positions(rows.shape[1], None)
     hidden = base.run(rows)[:, where]
@@ -268,7 +266,7 @@ def test_suffix_replay_runs_about_half_of_the_blocks(make_tiny, make_study):
     layers, rows, draws = 12, 4, 2
     tokenizer = make_tiny().tokenizer
     pair = tiny("llama", tokenizer, 0, layers), tiny("llama", tokenizer, 1, layers)
-    study = make_study(pair, transplant_prompts=rows, contexts_per_prompt=4, null_draws=draws)
+    study = make_study(pair, patch_prompts=rows, contexts_per_prompt=4, null_draws=draws)
     found = patched_everywhere(study)
     last = sum(k for k in depths(layers) if k > 1)
     first = 10 + sum(layers - k for k in (2, 3, 5, 10))  # what fewer blocks reached is used again
@@ -280,7 +278,7 @@ def test_suffix_replay_runs_about_half_of_the_blocks(make_tiny, make_study):
 
 
 def test_equal_blocks_cost_nothing(planted, make_study):
-    found = patched_everywhere(make_study(planted("last block"), transplant_prompts=4))
+    found = patched_everywhere(make_study(planted("last block"), patch_prompts=4))
     assert found.executed == 4 * (2 * 3 + 2 * 1 + 2)  # two recordings, one patch each way, 2 draws
 
 
@@ -317,7 +315,7 @@ def test_the_mlp_of_opt_lies_in_two_modules_and_moves_whole(make_tiny, make_stud
     block, _ = evaluated(last_block.CLAIM, study)
     assert len(paths_of(study.base, Part(PartKind.MLP, 0))) == 2
     assert len(_of(block, "MLP", INTO_BASE)) == study.base.n_layers
-    assert not any("MLP" in warning for warning in study.run.ledger.warnings)
+    assert not any("MLP" in warning for warning in study.run.log.warnings)
 
 
 def test_weights_outside_attention_and_mlp_are_told(make_tiny, make_study, no_text):
@@ -329,7 +327,7 @@ def test_weights_outside_attention_and_mlp_are_told(make_tiny, make_study, no_te
     block, _ = evaluated(last_block.CLAIM, study)
     assert _of(block, "attention", INTO_BASE)
     assert not _of(block, "MLP", INTO_BASE)
-    assert any("MLP" in warning for warning in study.run.ledger.warnings)
+    assert any("MLP" in warning for warning in study.run.log.warnings)
 
 
 def test_null_blocks_are_the_last_one_and_others_evenly():
@@ -348,7 +346,7 @@ def test_depths(layers, expected):
     assert depths(layers) == expected
 
 
-def test_hybrids_come_in_the_order_of_interest_and_once_each():
+def test_stitched_models_come_in_the_order_of_interest_and_once_each():
     labels = [item.label for item in planned_models(30, 12)]
     assert labels[:6] == [
         "base + fitted block 29",
@@ -399,7 +397,7 @@ def test_one_block_only_has_no_contrast(make_tiny, make_study, no_text):
     assert claim.verdict is not Verdict.SUPPORTED
 
 
-def test_hybrid_text_is_written_by_the_hybrid(make_tiny, make_study):
+def test_stitched_text_is_generated_by_the_stitched_model(make_tiny, make_study):
     study = make_study((make_tiny(0), make_tiny(1)))
     stitched = planned_models(3, 2)[0]
     every = frozenset(blocks(range(3)))

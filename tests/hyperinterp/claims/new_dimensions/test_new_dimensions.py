@@ -34,11 +34,11 @@ from ..planted import make_room, planted_twin, settle
 from ..tiny import changed, tiny
 
 SMALL = {
-    "new_tokens": 4, "window": 4, "prompts": 6, "null_draws": 2, "hybrids": 1,
+    "new_tokens": 4, "window": 4, "prompts": 6, "null_draws": 2, "stitched": 1,
     "contexts_per_prompt": 4,
 }  # fmt: skip
 NO_TEXT = {
-    "hybrids": 0, "prompts": 4, "null_draws": 1, "dimension_blocks": 0, "contexts_per_prompt": 12,
+    "stitched": 0, "prompts": 4, "null_draws": 1, "dimension_blocks": 0, "contexts_per_prompt": 12,
 }  # fmt: skip
 
 
@@ -79,7 +79,7 @@ def logits_with(model, layer, ids, change):
 def test_an_expansion_that_alone_moves_the_choice_is_found(make_study, family):
     study = make_study(
         roomy("carried expansion", family),
-        dimension_blocks=0, null_draws=1, hybrids=1, new_tokens=20, window=20,
+        dimension_blocks=0, null_draws=1, stitched=1, new_tokens=20, window=20,
         contexts_per_prompt=16,
     )  # fmt: skip
     result, claim = evaluated(new_dimensions.CLAIM, study)
@@ -319,7 +319,7 @@ def test_halves_do_not_meet_and_runs_are_counted(result):
     assert found.rows == 3 * 23
     assert found.contexts == 3 * 2  # half of the four that C6 looks at
     for role in ("base", "fitted"):
-        assert study.run.ledger.forwards[f"{role} over the passages of the new directions"] == 1
+        assert study.run.log.forwards[f"{role} over the passages of the new directions"] == 1
     above = sum(3 * (2 - item.layer) for item in found.profile if item.directions)
     assert found.blocks_run == 3 * (2 * 3 + above)
 

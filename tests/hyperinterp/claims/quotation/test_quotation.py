@@ -60,7 +60,7 @@ def test_held_out_text_in_the_training_text_is_counted_and_warned_of(study):
     study.roles["train-data"] = _texts(study, study.heldout.rows.rows[:4])
     block, _ = evaluated(quotation.CLAIM, study)
     assert block.heldout_share.value == pytest.approx(4 / len(study.heldout.rows))
-    assert any("8 tokens in a row" in warning for warning in study.run.ledger.warnings)
+    assert any("8 tokens in a row" in warning for warning in study.run.log.warnings)
 
 
 def test_shares_are_ratios_of_sums_with_a_paired_difference():

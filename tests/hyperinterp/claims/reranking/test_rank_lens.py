@@ -77,9 +77,9 @@ def test_streams_kept_by_the_run_for_the_intervals_are_those_of_the_model_itself
     study = make_study(planted("middle block"), wanted=("moments", "followed"))
     evaluated(expansion.CLAIM, study)
     evaluated(reranking.CLAIM, study)
-    assert study.run.ledger.forwards["base over the passages"] == 2
-    assert study.run.ledger.forwards["fitted over the passages"] == 2
-    assert not any("lens" in name for name in study.run.ledger.forwards)
+    assert study.run.log.forwards["base over the passages"] == 2
+    assert study.run.log.forwards["fitted over the passages"] == 2
+    assert not any("lens" in name for name in study.run.log.forwards)
     chosen = study.shared.followed
     alone = make_study((study.base, study.fitted))
     for role in ("base", "fitted"):
@@ -92,4 +92,4 @@ def test_streams_kept_by_the_run_for_the_intervals_are_those_of_the_model_itself
                 found = study.model(role).activations(ids, [site])[site]
                 wanted = found[0, chosen.contexts.position[index]]
                 assert torch.allclose(kept[site][index], wanted, atol=1e-5)
-    assert alone.run.ledger.forwards["base over the passages of the lens"] == 1
+    assert alone.run.log.forwards["base over the passages of the lens"] == 1

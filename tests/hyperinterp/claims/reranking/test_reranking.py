@@ -113,7 +113,7 @@ def test_own_text_needs_two_texts(planted, make_study, kept):
     study.shared.texts._written["fitted"]["greedy"] = Generated(rows, whole.ended)
     block, _ = evaluated(reranking.CLAIM, study)
     assert (block.on_policy is None) == (kept < 2)
-    assert any("own text" in words for words in study.run.ledger.warnings) == (kept < 2)
+    assert any("own text" in words for words in study.run.log.warnings) == (kept < 2)
 
 
 @pytest.mark.parametrize("count", [2, 3])

@@ -15,7 +15,7 @@ def silent(task: str, done: int, total: int) -> None:
 
 
 @dataclass
-class Ledger:
+class RunLog:
     """Progress, time and notes of one comparison.
 
     Attributes:

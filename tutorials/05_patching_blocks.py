@@ -9,7 +9,7 @@
 # ---
 
 # %% [markdown]
-# # 5. Cause: transplanting blocks
+# # 5. Cause: activation patching between two models
 #
 # If the last block makes the difference, then the base model with only the *fitted last block* in it
 # should behave like the fitted model; and the fitted model with the base's last block should not.
@@ -24,7 +24,7 @@ import torch
 from _shared import explore
 
 import hyperinterp as hi
-from hyperinterp.models import blocks, transplanted
+from hyperinterp.models import blocks, patched
 from probes import kl_divergence, recovered_fraction
 
 print(_shared.mode())
@@ -34,18 +34,18 @@ LAYERS = base.n_layers
 # %% [markdown]
 # ## Live: any run of blocks
 #
-# $$\text{recovered} = 1 - \frac{\mathrm{KL}(\text{fitted} \| \text{hybrid})}
+# $$\text{recovered} = 1 - \frac{\mathrm{KL}(\text{fitted} \| \text{stitched})}
 # {\mathrm{KL}(\text{fitted} \| \text{base})}$$
 #
-# is 1 when the hybrid equals the fitted model, 0 when the transplant did nothing, and below 0 when
-# it led away. `transplanted` exchanges the modules inside the `with` and puts them back after it.
+# is 1 when the stitched model equals the fitted model, 0 when the patch did nothing, and below 0 when
+# it led away. `patched` exchanges the modules inside the `with` and puts them back after it.
 
 
 # %%
-def hybrid(prompt=_shared.PROMPT, first=LAYERS - 1, last=LAYERS - 1, new_tokens=32):
+def stitched(prompt=_shared.PROMPT, first=LAYERS - 1, last=LAYERS - 1, new_tokens=32):
     ids = torch.tensor([base.tokenizer(prompt)["input_ids"]])
     theirs, ours = fitted.logits(ids)[0, 1:], base.logits(ids)[0, 1:]
-    with transplanted(base, fitted, blocks(range(first, last + 1))):
+    with patched(base, fitted, blocks(range(first, last + 1))):
         mixed = base.logits(ids)[0, 1:]
         text = hi.continue_text(base, prompt, new_tokens=new_tokens)[0]
     before, after = kl_divergence(theirs, ours).mean(), kl_divergence(theirs, mixed).mean()
@@ -54,14 +54,14 @@ def hybrid(prompt=_shared.PROMPT, first=LAYERS - 1, last=LAYERS - 1, new_tokens=
     print(f"recovered {share:.2f}; it writes:\n...{text}")
 
 
-explore(hybrid, prompt=str, first=range(LAYERS), last=range(LAYERS))
+explore(stitched, prompt=str, first=range(LAYERS), last=range(LAYERS))
 
 # %% [markdown]
-# The trained blocks are the last five. Let all five move, and the hybrid *is* the fitted model:
+# The trained blocks are the last five. Let all five move, and the stitched model *is* the fitted model:
 # recovered 1. That is a check of the method.
 
 # %%
-hybrid(first=LAYERS - 5, last=LAYERS - 1)
+stitched(first=LAYERS - 5, last=LAYERS - 1)
 
 # %% [markdown]
 # ## One block at a time
@@ -76,7 +76,7 @@ def singles(prompt=_shared.PROMPT):
     theirs, ours = fitted.logits(ids)[0, 1:], base.logits(ids)[0, 1:]
     before, shares = kl_divergence(theirs, ours).mean(), []
     for layer in range(LAYERS - 6, LAYERS):
-        with transplanted(base, fitted, blocks([layer])):
+        with patched(base, fitted, blocks([layer])):
             after = kl_divergence(theirs, base.logits(ids)[0, 1:]).mean()
         shares.append(1 - float(after / before))
     figure = go.Figure(go.Bar(x=list(range(LAYERS - 6, LAYERS)), y=shares))
@@ -94,7 +94,7 @@ explore(singles, prompt=str)
 # the last block against *random weight changes of the same size*: a change as large in a random
 # direction must not do as well.
 #
-# C6 has four conditions; all have to hold. The fourth asks for **text**: the hybrid's has to be
+# C6 has four conditions; all have to hold. The fourth asks for **text**: the stitched model's has to be
 # diverse, too. It has no figure where 8 prompts do not show for sure that the fitted model gained any.
 
 # %%
