@@ -14,6 +14,7 @@ from hyperinterp.checkpoints import check_like, load_tokenizer, pinned
 from hyperinterp.claims import registry
 from hyperinterp.claims.roles import Kind
 from hyperinterp.claims.running import run
+from hyperinterp.claims.spec import ClaimSpec
 from hyperinterp.claims.verdict import adjust
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
@@ -138,11 +139,7 @@ def compare(
     unread = not any(spec.corpus for spec in wanted)
     dropped = {role for role in given if role.kind is Kind.CORPUS and unread}
     texts = read_texts({role: it for role, it in given.items() if role not in dropped}, **fields)
-    if device_map is not None and processes.size > 1:
-        raise InputRefused(
-            "device map: expected one process, which drives all devices, found "
-            f"{processes.size}; start it without a launcher"
-        )
+    _check_launch(device_map, processes)
     named = {"base": base, "fitted": fitted, **checkpoints(given, Kind.CHECKPOINT)}
     readers = checkpoints(given, Kind.READER)
     check_like(like, *named.values(), *readers.values())
@@ -154,9 +151,7 @@ def compare(
     reader = None if tokenizer is None else load_tokenizer(tokenizer)
     loaded = _load_all(named, readers, options, progress)
     load_seconds = time.perf_counter() - start
-    models = {role: loaded[role] for role in named}
-    if reader is not None:
-        models = {role: model.reading_with(reader) for role, model in models.items()}
+    models = {role: _read_with(loaded[role], reader) for role in named}
     first, second = models.pop("base"), models.pop("fitted")
     study = Study(
         base=first,
@@ -179,13 +174,20 @@ def compare(
         study.run.log.warnings.append(
             "The corpus was not read: no claim that is measured on it was asked for."
         )
+    return _reported(study, wanted, "custom" if sizes else preset, start, load_seconds)
+
+
+def _reported(
+    study: Study, wanted: Sequence[ClaimSpec], preset: str, start: float, load_seconds: float
+) -> Report:
+    """Test the claims that were asked for, and put together what was found."""
     specs = registry.every_claim()
     study.run.log.warn(*registry.faults().values())
     found = run(study, specs, wanted)
-    training_curve = read_curve(second.name)
+    training_curve = read_curve(study.fitted.name)
     if training_curve is None:
         found.absent["training_curve"] = "no training log lies beside the fitted checkpoint"
-    provenance = _provenance(study, "custom" if sizes else preset, seed)
+    provenance = _provenance(study, preset)
     seconds = {"loading": load_seconds, **provenance.wall_seconds}
     seconds["total"] = time.perf_counter() - start
     if study.shared.kept_sums is not None:
@@ -198,6 +200,19 @@ def compare(
         training_curve=training_curve,
         absent=found.absent,
     )
+
+
+def _read_with(model: HookedModel, tokenizer: PreTrainedTokenizerBase | None) -> HookedModel:
+    return model if tokenizer is None else model.reading_with(tokenizer)
+
+
+def _check_launch(device_map: Any, processes: Processes) -> None:
+    """Refuse a device map beside several processes: one process drives all devices."""
+    if device_map is not None and processes.size > 1:
+        raise InputRefused(
+            "device map: expected one process, which drives all devices, found "
+            f"{processes.size}; start it without a launcher"
+        )
 
 
 def _load_all(
@@ -218,7 +233,7 @@ def _load_all(
     return found
 
 
-def _provenance(study: Study, preset: str, seed: int) -> Provenance:
+def _provenance(study: Study, preset: str) -> Provenance:
     models = study.models | study.readers
     checkpoints = [facts_of(model, role.partition(" ")[0]) for role, model in models.items()]
     if study.base.fingerprint and study.base.fingerprint == study.fitted.fingerprint:
@@ -228,4 +243,4 @@ def _provenance(study: Study, preset: str, seed: int) -> Provenance:
             if same
             else "Base and fitted model have the same weights and differ in settings alone."
         )
-    return provenance_of(study, checkpoints, preset, seed)
+    return provenance_of(study, checkpoints, preset, study.run.seed)
