@@ -23,7 +23,7 @@ _TABLE = re.compile(r"(<!-- shape -->\n).*?(<!-- /shape -->)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Function:
-    """One function: where it is, and how many lines stand between `def` and its end."""
+    """One function: where it is, and the lines of its body, without signature and docstring."""
 
     place: str
     lines: int
@@ -35,7 +35,7 @@ class Shape:
 
     Attributes:
         modules: lines by path.
-        functions: every function; its docstring is not counted.
+        functions: every function, by the lines of its body.
         docstrings: share of lines that belong to docstrings.
         comments: share of lines that hold a comment.
     """
@@ -75,7 +75,8 @@ def _docstring(node: ast.AST) -> int:
 def _functions(tree: ast.AST, path: str) -> Iterator[Function]:
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            lines = (node.end_lineno or 0) - node.lineno + 1 - _docstring(node)
+            body = node.body[1:] if _docstring(node) else node.body
+            lines = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
             yield Function(f"{path}:{node.name}", lines)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.shape import MOST_IN_FUNCTION, MOST_LINES, Function, shape_of
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -288,6 +290,23 @@ def run_python(code: str) -> str:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     return found.stdout.strip()
+
+
+@pytest.mark.parametrize("package", ["hyperinterp", "probes"])
+def test_modules_and_functions_are_short(package: str) -> None:
+    shape = shape_of(package)
+    assert [name for name, lines in shape.modules.items() if lines > MOST_LINES] == []
+    assert [item for item in shape.functions if item.lines > MOST_IN_FUNCTION] == []
+
+
+def test_a_long_function_and_a_long_module_are_seen(tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    body = "    x = 0\n" * (MOST_IN_FUNCTION + 1)
+    (tmp_path / "made" / "long.py").write_text(f'def long():\n    """Short."""\n{body}')
+    shape = shape_of("made", tmp_path)
+    assert shape.longest == Function("made/long.py:long", MOST_IN_FUNCTION + 1)
+    assert shape.largest == ("made/long.py", MOST_IN_FUNCTION + 3)
+    assert shape.docstrings == pytest.approx(1 / (MOST_IN_FUNCTION + 3))
 
 
 def test_probes_loads_no_model_library() -> None:
