@@ -224,7 +224,7 @@ def test_rows_with_position_0_and_without_outliers_are_drawn(complete: Report) -
     assert block is not None
     keys = block.names()["profile"]["rows"]
     assert set(keys) == {
-        "raw", "with_first", "without_outliers", "standardised", "unit_norm", "integer"
+        "raw", "with_first", "without_outliers", "standardised", "unit_norm", "integer", "visible",
     }  # fmt: skip
     last = next(site for site in block.sites if site.key == block.last_block)
     pair = last.metrics["pr@with_first"]
