@@ -105,12 +105,16 @@ def test_control_without_limits_a_bomb_is_not_stopped_in_time(tmp_path, monkeypa
         sandbox.convert_untrusted(path, tmp_path / "work")
     child = Path(sandbox.__file__).with_name("_child.py").read_text(encoding="utf-8")
     unlimited = tmp_path / "_child.py"
-    unlimited.write_text(child.replace("    limit_resources(size)\n", ""), encoding="utf-8")
+    call = '    limit_resources(size, 1 if asked["bundle"] else COPIES)\n'
+    unlimited.write_text(child.replace(call, ""), encoding="utf-8")
     assert unlimited.read_text() != child
     loose = subprocess.Popen(
-        [sys.executable, "-P", str(unlimited), str(path), str(tmp_path / "work")],
-        cwd=tmp_path,
-    )
+        [sys.executable, "-P", str(unlimited), str(tmp_path / "work"), str(path)],
+        cwd=tmp_path, stdin=subprocess.PIPE,
+    )  # fmt: skip
+    assert loose.stdin is not None
+    loose.stdin.write(b'{"bundle": true, "under": [null]}')
+    loose.stdin.close()
     used = 0.0
     try:
         while used < 6 and loose.poll() is None:
