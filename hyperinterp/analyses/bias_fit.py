@@ -8,12 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hyperinterp.capture import Contexts, paired_logits
+from hyperinterp.capture import CHUNK, Contexts, paired_logits
 from hyperinterp.distributed import Processes
 from hyperinterp.study import Study
 from probes.ranks.tokens import order_rows
 
-CHUNK = 128
 FIT_CONTEXTS = 1024
 FIT_BYTES = 1 << 29
 HELD_EVERY = 4

@@ -8,14 +8,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hyperinterp.analyses.intervals import context_mean, mean_of, ratio_of
-from hyperinterp.capture import logit_chunks
+from hyperinterp.capture import CHUNK, logit_chunks
 from hyperinterp.claims.spec import Measured, Pair, missing
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from probes import entropy
 from probes.ranks.tokens import top1_rows
-
-CHUNK = 128
 
 
 def gain_share(base: np.ndarray, fitted: np.ndarray, other: np.ndarray) -> Measured:

@@ -9,13 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from hyperinterp.capture import logit_chunks
+from hyperinterp.capture import CHUNK, logit_chunks
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.text import TokenRows, encoded
 from probes import surprisal
 
-CHUNK = 128
 UNFINISHED = "\ufffd"
 """What stands in decoded text for a character that is not complete."""
 

@@ -5,6 +5,7 @@ batch of activations of the base model, whatever the number of tokens.
 """
 
 from hyperinterp.capture.contexts import (
+    CHUNK,
     Contexts,
     chosen_positions,
     logit_chunks,
@@ -24,6 +25,7 @@ from hyperinterp.capture.single import ModelRun, run_one
 from hyperinterp.capture.sums import SiteSums
 
 __all__ = [
+    "CHUNK",
     "ContextRows",
     "Contexts",
     "ModelRun",

@@ -13,6 +13,9 @@ from hyperinterp.models import HookedModel, check_logits
 
 T = TypeVar("T")
 
+CHUNK = 128
+"""Contexts whose logits over the vocabulary are in memory at once."""
+
 
 @dataclass(frozen=True)
 class Contexts:
@@ -157,7 +160,7 @@ def over_logits(
     fitted: HookedModel,
     contexts: Contexts,
     each: Callable[[Tensor, Tensor], T],
-    size: int = 128,
+    size: int = CHUNK,
     processes: Processes = ALONE,
 ) -> list[T]:
     """`each(base logits, fitted logits)` of every chunk of contexts, in order, on all processes.

@@ -5,13 +5,11 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from hyperinterp.capture import Contexts, over_logits
+from hyperinterp.capture import CHUNK, Contexts, over_logits
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind, block_outputs
 from probes import Overrides, overrides
-
-CHUNK = 128
 
 
 @dataclass(frozen=True)

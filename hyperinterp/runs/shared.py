@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hyperinterp.capture import (
+    CHUNK,
     ContextRows,
     Contexts,
     PairRun,
@@ -88,7 +89,7 @@ class SharedRuns:
         return self.passages.contexts
 
     def map_logits(
-        self, contexts: Contexts, each: Callable[[Tensor, Tensor], T], size: int = 128
+        self, contexts: Contexts, each: Callable[[Tensor, Tensor], T], size: int = CHUNK
     ) -> list[T]:
         """Return `each(base logits, fitted logits)` of every chunk of contexts, in order.
 

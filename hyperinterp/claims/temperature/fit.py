@@ -11,13 +11,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from hyperinterp.capture import Contexts, logit_chunks
+from hyperinterp.capture import CHUNK, Contexts, logit_chunks
 from hyperinterp.study import Study
 from probes import entropy, kl_divergence, matched_temperature
 from probes.ranks.tokens import top1_rows
 
 BOUNDS = (1e-3, 1e3)
-CHUNK = 128
 KEPT_BYTES = 1 << 28
 
 _Slope = tuple[Tensor, Tensor]  # entropy and its slope, per context
