@@ -211,7 +211,7 @@ CAPABILITIES: dict[str, Callable[[Bench], float]] = {
     "residual": residual,
     "lens": lens,
     "replay": replay,
-    "patching": patch,
+    "patching": patching,
     "equal donor": itself,
     "capture": capture,
     "full": lambda bench: trained(bench, "full"),

@@ -19,13 +19,13 @@ from .estimate import (
 )
 
 Method = Literal["percentile", "expanded", "bca"]
-Statistic = Callable[[Float64[np.ndarray, "g *rest"]], float]
+Statistic = Callable[[Float64[np.ndarray, " g *rest"]], float]
 
 _BLOCK = 1 << 22
 """Entries of a block of resamples: bounds memory."""
 
 
-def mean(values: Float64[np.ndarray, "g *rest"]) -> float:
+def mean(values: Float64[np.ndarray, " g *rest"]) -> float:
     """The mean of all entries, the default statistic."""
     return float(values.mean())
 
@@ -178,7 +178,7 @@ def _check_resampling(n_resamples: int, level: float, method: str) -> None:
         raise ValueError(f"method: expected one of {get_args(Method)}, found {method!r}")
 
 
-def _finite_statistic(statistic: Statistic, x: Float64[np.ndarray, "g *rest"]) -> float:
+def _finite_statistic(statistic: Statistic, x: Float64[np.ndarray, " g *rest"]) -> float:
     value = float(statistic(x))
     if not math.isfinite(value):
         raise ValueError(f"statistic: expected a finite number, found {value}")
@@ -186,7 +186,7 @@ def _finite_statistic(statistic: Statistic, x: Float64[np.ndarray, "g *rest"]) -
 
 
 def _resampled(
-    x: Float64[np.ndarray, "g *rest"], statistic: Statistic, n_resamples: int, seed: int
+    x: Float64[np.ndarray, " g *rest"], statistic: Statistic, n_resamples: int, seed: int
 ) -> Float64[np.ndarray, " b"]:
     if statistic is mean:
         return _resampled_means(x.reshape(len(x), -1).mean(axis=1)[:, None], n_resamples, seed)[

@@ -66,7 +66,7 @@ level=0.95)
     return f"{type(item).__name__}({', '.join(shown)})"
 
 
-def unit_values(x: Values, name: str, *, least: int = 2) -> Float64[np.ndarray, "g *rest"]:
+def unit_values(x: Values, name: str, *, least: int = 2) -> Float64[np.ndarray, " g *rest"]:
     """`x` [G ...] as float64, with at least `least` units and nothing but finite numbers."""
     if isinstance(x, Tensor):
         x = x.detach().cpu().double().numpy()
@@ -82,7 +82,7 @@ def unit_values(x: Values, name: str, *, least: int = 2) -> Float64[np.ndarray, 
 
 def paired_values(
     a: Values, b: Values, name_a: str, name_b: str
-) -> tuple[Float64[np.ndarray, "g *rest"], Float64[np.ndarray, "g *rest"]]:
+) -> tuple[Float64[np.ndarray, " g *rest"], Float64[np.ndarray, " g *rest"]]:
     """Two sets of values of the same units."""
     x, y = unit_values(a, name_a), unit_values(b, name_b)
     if x.shape != y.shape:

@@ -17,7 +17,7 @@ from .estimate import (
 )
 
 
-def pseudo_values(full: float | Values, loo: Values) -> Float64[np.ndarray, "g *rest"]:
+def pseudo_values(full: float | Values, loo: Values) -> Float64[np.ndarray, " g *rest"]:
     """Pseudo-values G * full - (G - 1) * loo: what each unit contributes to a statistic.
 
     Their mean is the bias-corrected statistic, and they behave like one value per unit, so that

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.special import softmax
@@ -130,13 +130,16 @@ def test_pairs_are_refused_by_name():
 
 @settings(max_examples=30, deadline=None)
 @given(seeds, st.floats(0.05, 20.0))
+@example(823, 0.05)
 def test_planted_temperature_is_found(seed, planted):
     x = logits_of(seed).double()
     match = matched_temperature(x, mean_entropy(x, planted))
     assert match.converged
-    assert float(match.temperature) == pytest.approx(planted, rel=1e-6)
     assert float(match.entropy) == pytest.approx(float(match.target), abs=1e-9)
     assert int(match.clamped) == 0
+    # An entropy of 1e-9 nats or less says next to nothing about T in float64.
+    if float(match.target) > 1e-9:
+        assert float(match.temperature) == pytest.approx(planted, rel=1e-6)
 
 
 @settings(max_examples=30, deadline=None)
