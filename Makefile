@@ -46,7 +46,7 @@ format: .venv/.dev
 	$(BIN)/ruff format .
 
 full: .venv/.dev .venv/.gemma browser ## the long checks too
-	$(ONE) $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(ONE) $(BIN)/python -m pytest -n 2 --dist loadfile --hypothesis-profile=default
 
 tutorials: .venv/.dev ## run every notebook of tutorials/ on a few passages
 	$(ONE) HYPERINTERP_FAST=1 $(BIN)/python tutorials/_run.py

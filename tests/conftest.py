@@ -5,8 +5,14 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 HELD_OUT = 10
+
+# Property tests draw the same examples in every run, so that a red run says what a change did;
+# `make full` draws new ones (--hypothesis-profile=default).
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session", autouse=True)
