@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM
 import hyperinterp
 from hyperinterp.capture import run_pair
 from hyperinterp.checkpoints import save_checkpoint
-from hyperinterp.models import HookedModel, Part, PartKind, blocks, patched, paths_of
+from hyperinterp.models import Component, ComponentKind, HookedModel, blocks, patched, paths_of
 from hyperinterp.models.checks import self_check
 from hyperinterp.report.schema import Report
 from hyperinterp.sites import Site, SiteKind, block_outputs
@@ -26,7 +26,7 @@ from tests.hyperinterp.families import make_hf, word_tokenizer
 
 SIZES = Sizes(
     prompts=8, prompt_tokens=4, new_tokens=18, window=18, context_tokens=12,
-    contexts_per_prompt=4, order_contexts=8, lens_contexts=4, parts=True,
+    contexts_per_prompt=4, order_contexts=8, lens_contexts=4, components=True,
     variants=("standardised",), control_prompts=2, seeds=1, sweep=(), alphas=(1.0,),
     bias_steps=3, patch_prompts=4, null_draws=1, null_blocks=1, stitched=1,
 )  # fmt: skip
@@ -116,14 +116,14 @@ def replay(bench: Bench) -> float:
     return max(apart(bench.base.lens(stream), expected) for stream in streams)
 
 
-def _surgery(bench: Bench, parts: tuple[Part, ...]) -> tuple[Tensor, Tensor]:
+def _surgery(bench: Bench, components: tuple[Component, ...]) -> tuple[Tensor, Tensor]:
     """Logits of a patch by suffix replay, and of a plain copy with the donor's weights."""
-    first = min(part.layer or 0 for part in parts)
+    first = min(component.layer or 0 for component in components)
     recording = bench.base.record(bench.ids, keep=[first])
-    with patched(bench.base, bench.donor, parts), torch.no_grad():
+    with patched(bench.base, bench.donor, components), torch.no_grad():
         found = bench.base.lens(bench.base.replay(recording, first))
     stitched = copy.deepcopy(bench.plain)
-    for path in (path for part in parts for path in paths_of(bench.base, part)):
+    for path in (path for component in components for path in paths_of(bench.base, component)):
         theirs = bench.donor.hf.get_submodule(path)
         stitched.get_submodule(path).load_state_dict(theirs.state_dict())
     return found, plain_logits(stitched, bench.ids)
@@ -132,9 +132,9 @@ def _surgery(bench: Bench, parts: tuple[Part, ...]) -> tuple[Tensor, Tensor]:
 def patching(bench: Bench) -> float:
     """Donor's blocks, attention and MLP, one by one and together, against direct surgery."""
     layers = range(bench.base.n_layers)
-    kinds = (PartKind.BLOCK, PartKind.ATTN, PartKind.MLP)
-    chosen = [(Part(kind, layer),) for kind in kinds for layer in layers]
-    return max(apart(*_surgery(bench, parts)) for parts in [*chosen, blocks(layers)])
+    kinds = (ComponentKind.BLOCK, ComponentKind.ATTN, ComponentKind.MLP)
+    chosen = [(Component(kind, layer),) for kind in kinds for layer in layers]
+    return max(apart(*_surgery(bench, components)) for components in [*chosen, blocks(layers)])
 
 
 @torch.no_grad()

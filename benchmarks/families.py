@@ -49,8 +49,8 @@ def row(name: str) -> dict[str, Any]:
             except Exception as error:  # shown in the table, and the command fails
                 cells[capability] = f"FAILED: {type(error).__name__}: {error}"
         architecture = type(bench.base.hf).__name__
-        parts = self_check(bench.base).parts
-    return {"architecture": architecture, "parts": parts, "cells": cells}
+        components = self_check(bench.base).components
+    return {"architecture": architecture, "components": components, "cells": cells}
 
 
 def refusal(name: str) -> dict[str, Any]:
@@ -71,10 +71,10 @@ def shown(value: float | str) -> str:
 
 def _matrix(rows: dict[str, Any], names: list[str]) -> str:
     lines = [
-        [name, item["parts"], *(shown(item["cells"][one]) for one in names)]
+        [name, item["components"], *(shown(item["cells"][one]) for one in names)]
         for name, item in rows.items()
     ]
-    return table(["family", "parts read by", *names], lines)
+    return table(["family", "components read by", *names], lines)
 
 
 def _refusals(rows: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ from hyperinterp.sizes import Sizes
 RESULTS = Path(__file__).parent / "results" / "inputs.json"
 SMALL = Sizes(
     prompts=8, prompt_tokens=4, new_tokens=8, window=8, context_tokens=24, contexts_per_prompt=4,
-    order_contexts=8, lens_contexts=4, parts=False, variants=(), control_prompts=2, seeds=1,
+    order_contexts=8, lens_contexts=4, components=False, variants=(), control_prompts=2, seeds=1,
     sweep=(), alphas=(1.0,), bias_steps=0, patch_prompts=2, null_draws=1, null_blocks=1,
     stitched=1,
 )  # fmt: skip

@@ -27,7 +27,7 @@ from benchmarks.device import seconds as timed
 from benchmarks.pages import README, rewrite_block, table
 from hyperinterp.capture import run_one
 from hyperinterp.memory import keep_freed_memory
-from hyperinterp.models import HookedModel, Part, PartKind, load, patched
+from hyperinterp.models import Component, ComponentKind, HookedModel, load, patched
 from hyperinterp.sites import Site, SiteKind, block_outputs
 from hyperinterp.text import TokenRows, builtin_passages, tokenise
 
@@ -221,7 +221,10 @@ def patching(rounds: int, model: HookedModel | None = None) -> dict[str, Any]:
         for recipient, donor in ways:
             recording = recipient.record(ids)
             for layer in layers:
-                with patched(recipient, donor, [Part(PartKind.BLOCK, layer)]), torch.no_grad():
+                with (
+                    patched(recipient, donor, [Component(ComponentKind.BLOCK, layer)]),
+                    torch.no_grad(),
+                ):
                     found.append(recipient.lens(recipient.replay(recording, layer))[:, -1])
         answers["replayed"] = found
 
@@ -229,7 +232,7 @@ def patching(rounds: int, model: HookedModel | None = None) -> dict[str, Any]:
         found = []
         for recipient, donor in ways:
             for layer in layers:
-                with patched(recipient, donor, [Part(PartKind.BLOCK, layer)]):
+                with patched(recipient, donor, [Component(ComponentKind.BLOCK, layer)]):
                     found.append(recipient.logits(ids)[:, -1])
         answers["naive"] = found
 
@@ -265,7 +268,7 @@ from hyperinterp.distributed import join, leave
 torch.set_num_threads(1)
 processes = join()
 models = hi.load("smollm2"), hi.load(sys.argv[1], base="smollm2", base_if_adapter=True)
-sizes = replace(sizes_of("default"), prompts=50, new_tokens=32, window=32, parts=False)
+sizes = replace(sizes_of("default"), prompts=50, new_tokens=32, window=32, components=False)
 processes.everywhere(0)
 began = time.perf_counter()
 report = compare(

@@ -13,7 +13,7 @@ from hyperinterp.sizes import Sizes
 _KINDS: Mapping[str, tuple[Any, str]] = {
     "frequencies": (Frequencies, "what hyperinterp.read_frequencies returns"),
     "sizes": (Sizes, "a hyperinterp.Sizes"),
-    "partial": ((str, Path), "the path of a folder"),
+    "resume_dir": ((str, Path), "the path of a directory"),
     "out": ((str, Path), "the path of a directory"),
     "run": ((str, Path), "the directory of a training run"),
     "processes": (Processes, "what hyperinterp.distributed.join returns"),

@@ -63,7 +63,7 @@ def compare(
     like: str | Path | None = None,
     progress: Progress = silent,
     processes: Processes = ALONE,
-    partial: str | Path | None = None,
+    resume_dir: str | Path | None = None,
     split: str | None = None,
     column: str | None = None,
     chat: str = "auto",
@@ -97,7 +97,7 @@ def compare(
         progress: told of work done.
         processes: the processes that share the work, all of which make this call and get the
             same report; see `hyperinterp.distributed.join`.
-        partial: folder that keeps the sums over the corpus on the way; the same call goes on
+        resume_dir: directory that keeps the sums over the corpus on the way; the same call goes on
             from them after a kill, and removes them when it ends.
         split: of `prompts` and of all texts in roles; see `as_passages`.
         column: their field of text; see `as_passages`.
@@ -127,7 +127,7 @@ def compare(
     wanted = registry.chosen(claims)
     given = given_roles(registry.roles(), roles)
     check_arguments(
-        sizes=sizes, preset=preset, partial=partial, progress=progress, processes=processes,
+        sizes=sizes, preset=preset, resume_dir=resume_dir, progress=progress, processes=processes,
         seed=seed, batch_size=batch_size,
     )  # fmt: skip
     chosen = sizes or sizes_of(preset)
@@ -163,7 +163,7 @@ def compare(
             batch_size=batch_size,
             log=RunLog(progress),
             processes=processes,
-            partial=None if partial is None or dropped else Path(partial),
+            resume_dir=None if resume_dir is None or dropped else Path(resume_dir),
         ),
         roles=models | with_known_training(texts, second),
         readers={role: loaded[role] for role in readers},
@@ -190,8 +190,8 @@ def _reported(
     provenance = _provenance(study, preset)
     seconds = {"loading": load_seconds, **provenance.wall_seconds}
     seconds["total"] = time.perf_counter() - start
-    if study.shared.kept_sums is not None:
-        study.shared.kept_sums.remove()
+    if study.shared.resume_directory is not None:
+        study.shared.resume_directory.remove()
     return Report(
         schema_version=SCHEMA_VERSION,
         claims=adjust({spec.id: found.claims[spec.id] for spec in registry.by_id(specs)}),

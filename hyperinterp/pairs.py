@@ -3,17 +3,24 @@
 from collections.abc import Iterator
 
 from hyperinterp.errors import MismatchedPair
-from hyperinterp.models import Acts, HookedModel, Part, PartKind, differing_settings, paths_of
+from hyperinterp.models import (
+    Acts,
+    Component,
+    ComponentKind,
+    HookedModel,
+    differing_settings,
+    paths_of,
+)
 
 _LONGEST = 60
 
 
 def check_pair(base: HookedModel, other: HookedModel) -> None:
-    """Refuse two models whose parts cannot be exchanged.
+    """Refuse two models whose components cannot be exchanged.
 
     Raises:
         MismatchedPair: names every field that differs (family, class, blocks, width, dtype), else
-            the first tensor of the blocks that has another shape, else a setting that no part
+            the first tensor of the blocks that has another shape, else a setting that no component
             carries.
     """
     fields = {
@@ -67,9 +74,12 @@ def _check_shapes(base: HookedModel, other: HookedModel, pair: str) -> None:
 
 def _shapes(model: HookedModel) -> Iterator[tuple[str, tuple[int, ...]]]:
     layers = range(model.n_layers)
-    parts = [*(Part(PartKind.BLOCK, layer) for layer in layers), Part(PartKind.FINAL_NORM)]
-    for part in parts:
-        for path in paths_of(model, part):
+    components = [
+        *(Component(ComponentKind.BLOCK, layer) for layer in layers),
+        Component(ComponentKind.FINAL_NORM),
+    ]
+    for component in components:
+        for path in paths_of(model, component):
             for name, tensor in model.hf.get_submodule(path).named_parameters():
                 yield f"{path}.{name}", tuple(tensor.shape)
 

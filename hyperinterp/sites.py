@@ -75,7 +75,7 @@ def stream_sites(n_layers: int) -> tuple[Site, ...]:
     return (Site(SiteKind.EMBED), *block_outputs(n_layers), Site(SiteKind.FINAL_NORM))
 
 
-def part_sites(n_layers: int) -> tuple[Site, ...]:
+def component_sites(n_layers: int) -> tuple[Site, ...]:
     """What every block's attention and MLP add to the stream, in order."""
     return tuple(
         Site(kind, layer) for layer in range(n_layers) for kind in (SiteKind.ATTN, SiteKind.MLP)

@@ -20,7 +20,7 @@ class Sizes:
         contexts_per_prompt: next-token decisions per passage for ranks and divergences.
         order_contexts: decisions on which whole orderings of the vocabulary are compared.
         lens_contexts: overridden decisions followed through the depth.
-        parts: also measure the geometry of attention and MLP outputs.
+        components: also measure the geometry of attention and MLP outputs.
         variants: geometry variants with intervals, beside the raw one.
         control_prompts: prompts of the generated control arms.
         seeds: seeds of every sampled arm.
@@ -45,7 +45,7 @@ class Sizes:
     contexts_per_prompt: int | None = 32
     order_contexts: int = 512
     lens_contexts: int = 96
-    parts: bool = True
+    components: bool = True
     variants: tuple[str, ...] = VARIANTS
     control_prompts: int = 16
     seeds: int = 2
@@ -87,7 +87,7 @@ PRESETS: dict[str, Sizes] = {
         contexts_per_prompt=16,
         order_contexts=128,
         lens_contexts=48,
-        parts=False,
+        components=False,
         variants=("standardised", "visible"),
         control_prompts=8,
         seeds=1,

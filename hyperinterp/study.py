@@ -116,21 +116,21 @@ class Study:
             check_ids(self.base, self.stream.largest, str(self.stream.corpus))
             for model in self.models.values():
                 model.check_length(self.sizes.context_tokens, "context_tokens for the corpus")
-        if self.run.partial is None:
+        if self.run.resume_dir is None:
             return
         if self.corpus is None:
             raise InputRefused(
-                "partial sums: expected a corpus beside their folder, found none; give --corpus"
+                "resume_dir: expected a corpus beside the directory, found none; give --corpus"
             )
-        if self.run.partial.exists() and not self.run.partial.is_dir():
+        if self.run.resume_dir.exists() and not self.run.resume_dir.is_dir():
             raise InputRefused(
-                f"{self.run.partial}: expected a folder for partial sums, found a file; choose "
-                "another --partial"
+                f"{self.run.resume_dir}: expected a directory to resume from, found a file; choose "
+                "another --resume-dir"
             )
-        check_place(self.run.partial / "sums")
+        check_place(self.run.resume_dir / "sums")
         if not (self.base.fingerprint and self.fitted.fingerprint):
             raise InputRefused(
-                "partial sums: expected models with a fingerprint, so that the sums of others are "
+                "resume_dir: expected models with a fingerprint, so that the sums of others are "
                 "never taken for theirs; found none (load them by name)"
             )
 

@@ -30,9 +30,9 @@ from hyperinterp.training.kept import Kept, kept, run_folder
 from hyperinterp.training_curve.result import TrainingCurve, read_curve
 
 TRACE_PRESETS: dict[str, Sizes] = {
-    "quick": Sizes(prompts=12, contexts_per_prompt=8, parts=False, variants=()),
-    "default": Sizes(prompts=24, contexts_per_prompt=16, parts=False, variants=()),
-    "full": Sizes(prompts=None, contexts_per_prompt=None, parts=False, variants=()),
+    "quick": Sizes(prompts=12, contexts_per_prompt=8, components=False, variants=()),
+    "default": Sizes(prompts=24, contexts_per_prompt=16, components=False, variants=()),
+    "full": Sizes(prompts=None, contexts_per_prompt=None, components=False, variants=()),
 }
 """How much a trace looks at; the sizes that it does not use are those of `compare`."""
 

@@ -38,7 +38,7 @@ PLACES: dict[str, list[str]] = {
     "compare": [
         "hyperinterp.comparison:taken:2",
         "hyperinterp.runs.shared:run_pair:1",
-        "hyperinterp.continuations:write_all:1",
+        "hyperinterp.generations:write_all:1",
         "hyperinterp.report.writing:write_bytes:1",
         "hyperinterp.report.writing:write_bytes:4",
         "hyperinterp.report.writing:fsync_path:1",

@@ -73,7 +73,7 @@ curve
 # ## Read
 #
 # Both models continue the same prompt, greedily. Runs of four or more tokens that occurred earlier
-# in the continuation are marked. Change the prompt, or let them sample at a temperature.
+# in the generation are marked. Change the prompt, or let them sample at a temperature.
 
 # %%
 base = hi.load("smollm2")
@@ -113,7 +113,7 @@ explore(side_by_side, prompt=str, temperature=("greedy", "0.5", "0.8", "1.0"))
 # ## Measure
 #
 # One example proves nothing. `hi.compare` lets both models write after every held-out prompt and
-# scores the last tokens of each continuation:
+# scores the last tokens of each generation:
 #
 # * **type-token ratio** = distinct tokens / tokens (1 means that no token repeats);
 # * **rep-4** = 1 - distinct 4-grams / 4-grams (0 means that no run of four repeats).

@@ -1,4 +1,4 @@
-"""The fitted model's own text, read by both models."""
+"""On-policy contexts: the fitted model's greedy text, read by both models."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def on_policy_contexts(study: Study) -> Contexts | None:
 
     if sum(bool(positions(number, len(row))) for number, row in enumerate(rows)) < 2:
         study.run.log.warnings.append(
-            "Fewer than two of the fitted model's texts have a token: ranks on its own text are "
+            "Fewer than two of the fitted model's texts have a token: on-policy ranks are "
             "not measured."
         )
         return None

@@ -19,7 +19,7 @@ RULE = (
 
 
 def window_scores(written: Generated, window: int) -> DiversityScores:
-    """Scores of the last `window` generated tokens of each continuation."""
+    """Scores of the last `window` generated tokens of each generation."""
     rows = [generated_window(row, window=window) for row in written.rows]
     return diversity_scores(rows, min_length=MIN_TOKENS)
 

@@ -11,7 +11,7 @@ from hyperinterp.analyses.overriding import override_figures
 from hyperinterp.analyses.predictions import Reading, pair_over_contexts, read
 from hyperinterp.analyses.scoring import compared, together, values, window_scores
 from hyperinterp.brief import Brief
-from hyperinterp.capture import ModelRun, PromptSink, rows_of_prompts, run_one
+from hyperinterp.capture import ModelRun, PromptAccumulator, rows_of_prompts, run_one
 from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.generation import GREEDY, Generated
 from hyperinterp.models import HookedModel
@@ -122,12 +122,14 @@ def side(study: Study, model: HookedModel, role: str) -> Side:
             batch_size=study.run.batch_size,
             tick=study.run.log.ticker(f"{role} reads the passages", len(rows)),
         )
-        sinks = {site: PromptSink(run.moments[site].spectrum(vectors=True)) for site in sites}
+        accumulators = {
+            site: PromptAccumulator(run.moments[site].spectrum(vectors=True)) for site in sites
+        }
         rows_of_prompts(
             model,
             rows,
             sites,
-            {site: [sink] for site, sink in sinks.items()},
+            {site: [accumulator] for site, accumulator in accumulators.items()},
             batch_size=study.run.batch_size,
             tick=study.run.log.ticker(f"intervals of {role}", len(rows)),
         )
@@ -138,7 +140,9 @@ def side(study: Study, model: HookedModel, role: str) -> Side:
             written=written,
             run=run,
             reading=read(model, run.hidden, run.target, run.row),
-            left_out={site: sink.leave_one_out() for site, sink in sinks.items()},
+            left_out={
+                site: accumulator.leave_one_out() for site, accumulator in accumulators.items()
+            },
         )
 
 

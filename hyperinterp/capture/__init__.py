@@ -1,9 +1,10 @@
-"""Run two models side by side once and feed sinks; activations are never piled.
+"""Run two models side by side once and feed accumulators; activations are never piled.
 
 Memory is O(sites x d_model^2) for the moments, O(prompts x d_model) for the intervals, and one
 batch of activations of the base model, whatever the number of tokens.
 """
 
+from hyperinterp.capture.accumulators import SiteAccumulators
 from hyperinterp.capture.contexts import (
     CHUNK,
     Contexts,
@@ -13,16 +14,15 @@ from hyperinterp.capture.contexts import (
     paired_logits,
 )
 from hyperinterp.capture.pair import PairRun, run_pair
-from hyperinterp.capture.partial import Partial
 from hyperinterp.capture.prompts import (
     ContextRows,
-    PromptSink,
+    PromptAccumulator,
     leave_one_out,
     rows_of_prompts,
     spectra_of,
 )
+from hyperinterp.capture.resume import ResumeDirectory
 from hyperinterp.capture.single import ModelRun, run_one
-from hyperinterp.capture.sums import SiteSums
 
 __all__ = [
     "CHUNK",
@@ -30,9 +30,9 @@ __all__ = [
     "Contexts",
     "ModelRun",
     "PairRun",
-    "Partial",
-    "PromptSink",
-    "SiteSums",
+    "PromptAccumulator",
+    "ResumeDirectory",
+    "SiteAccumulators",
     "chosen_positions",
     "leave_one_out",
     "logit_chunks",

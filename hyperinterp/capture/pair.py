@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hyperinterp.capture.accumulators import SiteAccumulators, below, check_finite, feed
 from hyperinterp.capture.contexts import Contexts, chosen_positions, contexts_of, joined
-from hyperinterp.capture.partial import Partial
-from hyperinterp.capture.sums import SiteSums, below, check_finite, feed
+from hyperinterp.capture.resume import ResumeDirectory
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind
@@ -23,7 +23,7 @@ FIRST = "first-run"
 class PairRun:
     """What one run of both models over the rows left behind."""
 
-    sites: dict[Site, SiteSums]
+    sites: dict[Site, SiteAccumulators]
     contexts: Contexts
     rows: TokenRows | TokenStream
 
@@ -40,7 +40,7 @@ def run_pair(
     batch_size: int = 8,
     tick: Tick | None = None,
     processes: Processes = ALONE,
-    partial: Partial | None = None,
+    resume: ResumeDirectory | None = None,
 ) -> PairRun:
     """Run both models over the same rows once.
 
@@ -55,16 +55,16 @@ def run_pair(
         batch_size: rows per batch.
         tick: called with the number of rows done.
         processes: the processes that share the batches; all of them get everything.
-        partial: keeps the sums on disk on the way, and has those of a run that was cut short;
+        resume: keeps the sums on disk on the way, and has those of a run that was cut short;
             contexts are not kept there, so `positions` has to choose none.
 
     Raises:
         NumericalFault: an activation is not finite; names model and site.
     """
-    sums = {site: SiteSums.empty(base.d_model) for site in sites}
-    done = 0 if partial is None else _restore(partial, sums, base.device)
+    accumulators = {site: SiteAccumulators.empty(base.d_model) for site in sites}
+    done = 0 if resume is None else _restore(resume, accumulators, base.device)
     kept: list[Contexts] = []
-    intake = _Intake(processes, sums, unit_norm=unit_norm)
+    intake = _Intake(processes, accumulators, unit_norm=unit_norm)
     if done:
         intake.agree()
     choose = positions or (lambda _number, length: chosen_positions(length, contexts_per_row))
@@ -86,15 +86,17 @@ def run_pair(
         if any(chosen):
             kept.append(contexts_of(numbers, ids, (base_final, fitted_final), chosen))
         intake.agree()
-        if partial is not None:
+        if resume is not None:
             done = index + 1
-            partial.save(FIRST, done, _state_of(sums))
+            resume.save(FIRST, done, _state_of(accumulators))
     intake.agree()
-    if partial is not None:
-        partial.save(FIRST, done, _state_of(sums), now=True)
+    if resume is not None:
+        resume.save(FIRST, done, _state_of(accumulators), now=True)
     mine = joined(kept, base.d_model)
     contexts = joined([part for part in processes.everywhere(mine) if len(part)], base.d_model)
-    return PairRun({site: merged(processes, found) for site, found in sums.items()}, contexts, rows)
+    return PairRun(
+        {site: merged(processes, found) for site, found in accumulators.items()}, contexts, rows
+    )
 
 
 class _Intake:
@@ -106,19 +108,23 @@ class _Intake:
     """
 
     def __init__(
-        self, processes: Processes, sums: Mapping[Site, SiteSums], *, unit_norm: bool
+        self,
+        processes: Processes,
+        accumulators: Mapping[Site, SiteAccumulators],
+        *,
+        unit_norm: bool,
     ) -> None:
         self._processes = processes
-        self._sums = sums
+        self._accumulators = accumulators
         self._unit_norm = unit_norm
         self._held: dict[Site, tuple[Tensor, Tensor]] = {}
-        self._agreed = not sums
+        self._agreed = not accumulators
 
     def add(self, site: Site, mine: Tensor, theirs: Tensor) -> None:
         """Take in one batch `[batch, position, d]` of both models at one site."""
         theirs = theirs.to(mine.device)
         if self._agreed:
-            self._feed(self._sums[site], site, mine, theirs)
+            self._feed(self._accumulators[site], site, mine, theirs)
         else:
             self._held[site] = mine, _own(site, theirs)
 
@@ -129,56 +135,62 @@ class _Intake:
         self._agreed = True
         for site, references in self._common_references().items():
             device = self._held[site][0].device if site in self._held else torch.device("cpu")
-            self._sums[site].refer(references, device)
+            self._accumulators[site].refer(references, device)
         for site, pair in self._held.items():
-            self._feed(self._sums[site], site, *pair)
+            self._feed(self._accumulators[site], site, *pair)
         self._held.clear()
 
     def _common_references(self) -> dict[Site, dict[str, Tensor]]:
         mine: dict[Site, dict[str, Tensor]] = {}
-        for site, found in self._sums.items() if self._processes.first else ():
+        for site, found in self._accumulators.items() if self._processes.first else ():
             if site in self._held:
                 ours, theirs = self._held[site]
-                found = SiteSums.empty(ours.shape[-1])
+                found = SiteAccumulators.empty(ours.shape[-1])
                 self._feed(found, site, ours[:1], theirs[:1])
             mine[site] = found.references()
         return self._processes.everywhere(mine)[0]
 
-    def _feed(self, sums: SiteSums, site: Site, mine: Tensor, theirs: Tensor) -> None:
+    def _feed(
+        self, accumulators: SiteAccumulators, site: Site, mine: Tensor, theirs: Tensor
+    ) -> None:
         feed(
-            sums,
+            accumulators,
             {"base": mine, "fitted": theirs},
             stream=site.kind not in (SiteKind.ATTN, SiteKind.MLP),
             unit_norm=self._unit_norm,
         )
 
 
-def _state_of(sums: Mapping[Site, SiteSums]) -> Callable[[], dict[str, Tensor]]:
+def _state_of(accumulators: Mapping[Site, SiteAccumulators]) -> Callable[[], dict[str, Tensor]]:
     """All sums as plain tensors, made when they are asked for."""
     return lambda: {
         f"{site.key}/{name}": tensor
-        for site, found in sums.items()
+        for site, found in accumulators.items()
         for name, tensor in found.state().items()
     }
 
 
-def _restore(partial: Partial, sums: dict[Site, SiteSums], device: torch.device) -> int:
+def _restore(
+    resume: ResumeDirectory, accumulators: dict[Site, SiteAccumulators], device: torch.device
+) -> int:
     """Put back the sums of a run that was cut short; returns how many batches they hold.
 
     They lie where a run that was not cut short has them: what is solved there comes out the same.
     """
-    done, tensors = partial.restored(FIRST)
+    done, tensors = resume.restored(FIRST)
     if done:
-        for site in sums:
-            sums[site] = SiteSums.from_state(below(tensors, site.key), device)
+        for site in accumulators:
+            accumulators[site] = SiteAccumulators.from_state(below(tensors, site.key), device)
     return done
 
 
-def merged(processes: Processes, sums: SiteSums) -> SiteSums:
+def merged(processes: Processes, accumulators: SiteAccumulators) -> SiteAccumulators:
     """One site's sums over all processes, added up in the order of their ranks on all of them."""
     if processes.size == 1:
-        return sums
-    first, *others = map(SiteSums.from_state, processes.tensors_everywhere(sums.state()))
+        return accumulators
+    first, *others = map(
+        SiteAccumulators.from_state, processes.tensors_everywhere(accumulators.state())
+    )
     for other in others:
         first.merge(other)
     return first

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from hyperinterp.capture.accumulators import below
 from hyperinterp.capture.contexts import Contexts
 from hyperinterp.capture.pair import Tick
-from hyperinterp.capture.partial import Partial
-from hyperinterp.capture.sums import below
+from hyperinterp.capture.resume import ResumeDirectory
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site
@@ -62,7 +62,7 @@ def _moved(spectrum: Spectrum, device: torch.device | str) -> Spectrum:
     return replace(spectrum, **moved)
 
 
-class PromptSink:
+class PromptAccumulator:
     """Takes a prompt's rows in the second run and keeps what its interval needs.
 
     Args:
@@ -107,7 +107,7 @@ class PromptSink:
         return {name: tensor.cpu() for name, tensor in self._spectra.state().items()}
 
     def take(self, states: Sequence[Mapping[str, Tensor]]) -> None:
-        """Hold what these states of sinks on the same spectrum hold, instead of one's own."""
+        """Hold what these states, of the same spectrum, hold instead of one's own."""
         first, *others = (
             PromptSpectra.from_state(state, self._spectrum, self._scale) for state in states
         )
@@ -145,15 +145,17 @@ class ContextRows:
         return self._rows if processes.size == 1 else processes.summed(self._rows).float()
 
 
-def leave_one_out(sinks: Sequence[PromptSink], processes: Processes = ALONE) -> list[LeaveOneOut]:
-    """The figures of several sinks, with the prompts that every process added to its own."""
+def leave_one_out(
+    accumulators: Sequence[PromptAccumulator], processes: Processes = ALONE
+) -> list[LeaveOneOut]:
+    """The figures of several accumulators, with the prompts that every process added to its own."""
     if processes.size == 1:
-        return [sink.leave_one_out() for sink in sinks]
+        return [accumulator.leave_one_out() for accumulator in accumulators]
     found = []
-    dealt = processes.tensors_dealt([sink.state for sink in sinks])
-    for sink, states in zip(processes.share(sinks), dealt, strict=True):
-        sink.take(states)
-        found.append(sink.leave_one_out())
+    dealt = processes.tensors_dealt([accumulator.state for accumulator in accumulators])
+    for accumulator, states in zip(processes.share(accumulators), dealt, strict=True):
+        accumulator.take(states)
+        found.append(accumulator.leave_one_out())
     return processes.gathered(found)
 
 
@@ -161,32 +163,32 @@ def rows_of_prompts(
     model: HookedModel,
     rows: TokenRows | TokenStream,
     sites: Sequence[Site],
-    sinks: Mapping[Site, Sequence[PromptSink]],
+    accumulators: Mapping[Site, Sequence[PromptAccumulator]],
     *,
     batch_size: int = 8,
     tick: Tick | None = None,
     processes: Processes = ALONE,
-    partial: tuple[Partial, str] | None = None,
+    resume: tuple[ResumeDirectory, str] | None = None,
     keepers: Mapping[Site, ContextRows] | None = None,
 ) -> None:
-    """Second run of one model: feed each site's rows (position 1 on), prompt by prompt, to sinks.
+    """Second run of one model: feed each site's rows (position 1 on), prompt by prompt.
 
     Args:
         model: the model.
         rows: the same token rows as in the first run.
         sites: where to read.
-        sinks: per site, the sinks that were made from the first run's moments.
+        accumulators: per site, the accumulators that were made from the first run's moments.
         batch_size: rows per batch.
         tick: called with the number of rows done.
-        processes: the processes that share the batches; each feeds its own sinks.
-        partial: keeps the sinks on disk on the way under this name, and has those of a run that
-            was cut short, as long as they rest on the very same spectra.
-        keepers: per site, what keeps rows of some contexts on the way; not with `partial`, which
+        processes: the processes that share the batches; each feeds its own accumulators.
+        resume: keeps the accumulators on disk under this name, and has those of a run that was
+            cut short, as long as they rest on the very same spectra.
+        keepers: per site, what keeps rows of some contexts on the way; not with `resume`, which
             has no place for them.
     """
     kept = keepers or {}
-    mark = "" if partial is None else _mark(sinks)
-    done = 0 if partial is None else _restore(*partial, mark, sinks)
+    mark = "" if resume is None else _mark(accumulators)
+    done = 0 if resume is None else _restore(*resume, mark, accumulators)
     for index, (numbers, ids) in enumerate(processes.share(rows.batches(batch_size))):
         if tick is not None:
             tick(len(numbers) * processes.size)
@@ -194,38 +196,45 @@ def rows_of_prompts(
             continue
 
         def read(site: Site, tensor: Tensor, numbers: list[int] = numbers) -> None:
-            for sink in sinks.get(site, ()):  # one after the other: its eigenvectors stay cached
+            for accumulator in accumulators.get(
+                site, ()
+            ):  # one after the other: its eigenvectors stay cached
                 for place, number in enumerate(numbers):
-                    sink.add(tensor[place, 1:], number)
+                    accumulator.add(tensor[place, 1:], number)
             for place, number in enumerate(numbers) if site in kept else ():
                 kept[site].add(tensor[place], number)
 
         model.run(ids, sites, read)
-        if partial is not None:
-            partial[0].save(partial[1], index + 1, _state_of(sinks), mark=mark)
+        if resume is not None:
+            resume[0].save(resume[1], index + 1, _state_of(accumulators), mark=mark)
 
 
-def _state_of(sinks: Mapping[Site, Sequence[PromptSink]]) -> Callable[[], dict[str, Tensor]]:
+def _state_of(
+    accumulators: Mapping[Site, Sequence[PromptAccumulator]],
+) -> Callable[[], dict[str, Tensor]]:
     return lambda: {
         f"{site.key}/{number}/{name}": tensor
-        for site, named in sinks.items()
-        for number, sink in enumerate(named)
-        for name, tensor in sink.state().items()
+        for site, named in accumulators.items()
+        for number, accumulator in enumerate(named)
+        for name, tensor in accumulator.state().items()
     }
 
 
-def _mark(sinks: Mapping[Site, Sequence[PromptSink]]) -> str:
-    """A digest of the spectra under all sinks: sums in two bases of eigenvectors never meet."""
-    marks = b"".join(sink.mark() for named in sinks.values() for sink in named)
+def _mark(accumulators: Mapping[Site, Sequence[PromptAccumulator]]) -> str:
+    """A digest of all spectra: sums in two bases of eigenvectors never meet."""
+    marks = b"".join(accumulator.mark() for named in accumulators.values() for accumulator in named)
     return hashlib.sha256(marks).hexdigest()
 
 
 def _restore(
-    partial: Partial, name: str, mark: str, sinks: Mapping[Site, Sequence[PromptSink]]
+    resume: ResumeDirectory,
+    name: str,
+    mark: str,
+    accumulators: Mapping[Site, Sequence[PromptAccumulator]],
 ) -> int:
-    done, tensors = partial.restored(name, mark)
+    done, tensors = resume.restored(name, mark)
     if done:
-        for site, named in sinks.items():
-            for number, sink in enumerate(named):
-                sink.take([below(tensors, f"{site.key}/{number}")])
+        for site, named in accumulators.items():
+            for number, accumulator in enumerate(named):
+                accumulator.take([below(tensors, f"{site.key}/{number}")])
     return done

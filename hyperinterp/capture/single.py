@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hyperinterp.capture.accumulators import check_finite, flat
 from hyperinterp.capture.contexts import Contexts, chosen_positions, contexts_of, joined
 from hyperinterp.capture.pair import Tick
-from hyperinterp.capture.sums import check_finite, flat
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind
 from hyperinterp.text import TokenRows

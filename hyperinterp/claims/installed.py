@@ -11,10 +11,10 @@ GROUP = "hyperinterp.claims"
 """Entry points under which other packages name their `ClaimSpec`s."""
 
 ARGUMENTS = frozenset({
-    "base", "batch_size", "chat", "claims", "column", "device", "device_map", "dtype", "figures",
-    "fitted", "fitted_revision", "fitted_subfolder", "force", "json", "like", "max_tokens", "out",
-    "partial", "preset", "processes", "progress", "prompts", "quick", "revision", "roles", "seed",
-    "sizes", "split", "subfolder", "tokenizer",
+    "base", "batch_size", "chat", "claims", "column", "device", "device_map", "dtype",
+    "figures", "fitted", "fitted_revision", "fitted_subfolder", "force", "json", "like",
+    "max_tokens", "out", "preset", "processes", "progress", "prompts", "quick", "resume_dir",
+    "revision", "roles", "seed", "sizes", "split", "subfolder", "tokenizer",
 })  # fmt: skip
 """Arguments and options of a comparison, so that no role can be named like one."""
 

@@ -84,9 +84,11 @@ def compare(
     max_tokens: Annotated[
         int | None, typer.Option(help="Tokens read of --corpus at most; all by default.")
     ] = None,
-    partial: Annotated[
+    resume_dir: Annotated[
         Path | None,
-        typer.Option(help="Folder for sums over --corpus on the way; a rerun goes on from them."),
+        typer.Option(
+            help="Directory that keeps the sums over --corpus; a rerun goes on from them."
+        ),
     ] = None,
     column: Column = None,
     split: Split = None,
@@ -130,7 +132,7 @@ def compare(
         known = registry.roles()
         texts = Texts.of(column, split, "prompts", *text_roles(known))
         held_out = texts.read("prompts", prompts, limit)
-        read = read_roles(known, roles, texts, max_tokens, partial)
+        read = read_roles(known, roles, texts, max_tokens, resume_dir)
         report = run(
             base,
             fitted,
@@ -149,7 +151,7 @@ def compare(
             like=like,
             progress=reporter,
             processes=processes,
-            partial=partial,
+            resume_dir=resume_dir,
             chat=chat,
             tokenizer=tokenizer,
             **read,

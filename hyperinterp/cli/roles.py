@@ -55,7 +55,7 @@ def read_roles(
     given: Mapping[str, Any],
     texts: Texts,
     max_tokens: int | None,
-    partial: Path | None,
+    resume_dir: Path | None,
 ) -> dict[str, Any]:
     """Return what `hyperinterp.compare` takes for the roles that were given.
 
@@ -64,7 +64,7 @@ def read_roles(
         given: values of the options, by the role's argument in Python.
         texts: field and split of each text.
         max_tokens: tokens read of a corpus at most.
-        partial: folder for the sums of a corpus.
+        resume_dir: folder for the sums of a corpus.
 
     Raises:
         InputRefused: a text or table that cannot be read; what is about a corpus without one.
@@ -82,7 +82,7 @@ def read_roles(
     }
     roles = [role for role in roles if given.get(role.keyword) not in (None, [])]
     if all(role.kind is not Kind.CORPUS for role in roles):
-        for option, value in (("--max-tokens", max_tokens), ("--partial", partial)):
+        for option, value in (("--max-tokens", max_tokens), ("--resume-dir", resume_dir)):
             if value is not None:
                 raise InputRefused(f"{option}: expected --corpus beside it, found none")
     found = {role.keyword: given[role.keyword] for role in roles}

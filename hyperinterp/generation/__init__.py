@@ -1,4 +1,4 @@
-"""Greedy and sampled continuations, by one model or several."""
+"""Greedy and sampled generations, by one model or several."""
 
 from hyperinterp.generation.continuing import continue_text
 from hyperinterp.generation.decoding import GREEDY, Decoding, Generated

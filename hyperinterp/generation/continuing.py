@@ -33,7 +33,7 @@ def continue_text(
             and this.
 
     Returns:
-        One continuation per text, without the prompt.
+        One generation per text, without the prompt.
 
     Raises:
         InputRefused: no tokenizer, no text, a text without tokens, a temperature, number of

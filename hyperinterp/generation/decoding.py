@@ -47,7 +47,7 @@ GREEDY = Decoding("greedy")
 
 @dataclass(frozen=True)
 class Generated:
-    """Continuations of one arm, one per prompt row, in the order of the rows.
+    """Generations of one arm, one per prompt row, in the order of the rows.
 
     Attributes:
         rows: generated ids without prompt, end token and padding.
@@ -58,7 +58,7 @@ class Generated:
     ended: tuple[bool, ...]
 
     def chosen(self, rows: Sequence[int]) -> "Generated":
-        """Only the continuations with these numbers."""
+        """Only the generations with these numbers."""
         return Generated(
             tuple(self.rows[row] for row in rows), tuple(self.ended[row] for row in rows)
         )

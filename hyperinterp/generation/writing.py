@@ -1,4 +1,4 @@
-"""Generate continuations: one batch for all arms that differ only in logit processing.
+"""Generate texts: one batch for all arms that differ only in logit processing.
 
 Every row's sampling depends only on its prompt and seed, so neither the batch size nor the
 other rows of a batch change what is drawn. Several processes get whole batches of whole models:
@@ -154,7 +154,7 @@ def write_all(
         processes: the processes that share the batches; all of them get every text.
 
     Returns:
-        Per writer and name of an arm, the continuations in the order of the arm's prompts.
+        Per writer and name of an arm, the generations in the order of the arm's prompts.
 
     Raises:
         NumericalFault: a logit is NaN or infinite; names the model.
@@ -211,7 +211,7 @@ def generate(
         processes: the processes that share the texts; all of them get every text.
 
     Returns:
-        Per arm name, the continuations in the order of its prompts.
+        Per arm name, the generations in the order of its prompts.
 
     Raises:
         ValueError: two arms of one name, or an arm that matches a model that was not given.

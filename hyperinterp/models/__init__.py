@@ -1,10 +1,10 @@
 """Hooked models: the only code that names transformer-lens or a model's internals."""
 
 from hyperinterp.models.checks import check_logits, checked, self_check
+from hyperinterp.models.components import Component, ComponentKind, blocks, paths_of
 from hyperinterp.models.differences import SelfCheck
 from hyperinterp.models.hooked import HookedModel
 from hyperinterp.models.load import load, taken
-from hyperinterp.models.parts import Part, PartKind, blocks, paths_of
 from hyperinterp.models.placement import devices_of, weights_of
 from hyperinterp.models.recording import Recording
 from hyperinterp.models.settings import (
@@ -21,9 +21,9 @@ from hyperinterp.models.wrapping import AnyModel, as_hooked, check_given, check_
 __all__ = [
     "Acts",
     "AnyModel",
+    "Component",
+    "ComponentKind",
     "HookedModel",
-    "Part",
-    "PartKind",
     "Recording",
     "SelfCheck",
     "Setting",

@@ -1,4 +1,4 @@
-"""Where a family keeps its parts.
+"""Where a family keeps its components.
 
 transformer-lens maintains, for every decoder family it knows, a map from canonical names
 (`blocks`, `attn`, `ln_final`, ...) to module paths. We read the paths from that map and hook
@@ -93,7 +93,7 @@ def _modules(component: Any) -> tuple[str, ...]:
 
 
 def locate(model: PreTrainedModel) -> Anatomy:
-    """Find the parts of a causal language model.
+    """Find the components of a causal language model.
 
     Args:
         model: any decoder of a family that transformer-lens maps.
@@ -102,19 +102,21 @@ def locate(model: PreTrainedModel) -> Anatomy:
         Paths that were all checked to exist on `model`.
 
     Raises:
-        UnsupportedModel: unknown family, an encoder, or a part that is missing.
+        UnsupportedModel: unknown family, an encoder, or a component that is missing.
     """
     architecture = type(model).__name__
     if getattr(model.config, "is_encoder_decoder", False):
         raise UnsupportedModel(f"{architecture}: expected a decoder, found an encoder-decoder")
-    parts = _component_mapping(model)
-    missing = [part for part in ("blocks", "embed", "ln_final", "unembed") if part not in parts]
+    components = _component_mapping(model)
+    missing = [
+        name for name in ("blocks", "embed", "ln_final", "unembed") if name not in components
+    ]
     if missing:
         raise UnsupportedModel(
             f"{architecture}: expected a decoder with blocks, embed, ln_final and unembed, "
             f"found no {', '.join(missing)}"
         )
-    inside = parts["blocks"].submodules
+    inside = components["blocks"].submodules
     attn, mlp = _name(inside.get("attn")), _name(inside.get("mlp"))
     if attn is None or mlp is None:
         raise UnsupportedModel(
@@ -122,10 +124,10 @@ def locate(model: PreTrainedModel) -> Anatomy:
         )
     anatomy = Anatomy(
         family=str(model.config.model_type),
-        blocks=parts["blocks"].name,
-        embed=parts["embed"].name,
-        final_norm=parts["ln_final"].name,
-        unembed=parts["unembed"].name,
+        blocks=components["blocks"].name,
+        embed=components["embed"].name,
+        final_norm=components["ln_final"].name,
+        unembed=components["unembed"].name,
         block=BlockPaths(
             attn=attn,
             mlp=mlp,

@@ -1,7 +1,7 @@
 """What a donor's backbone would give its blocks and its head, given to them in the recipient.
 
 A backbone works out rotary embeddings, masks and slopes once, from its own settings, and hands
-them to every block. Where two models differ in settings, a donor's part in the recipient gets
+them to every block. Where two models differ in settings, a donor's component in the recipient gets
 those of the donor, for the same tokens, positions and cache.
 """
 
@@ -16,8 +16,8 @@ from transformers import DynamicCache
 from transformers.cache_utils import Cache, DynamicLayer
 
 from hyperinterp.errors import InputRefused
+from hyperinterp.models.components import Component, ComponentKind, paths_of
 from hyperinterp.models.hooked import HookedModel
-from hyperinterp.models.parts import Part, PartKind, paths_of
 from hyperinterp.models.reading import swapped_forward
 from hyperinterp.models.recording import Call, Recording, Stop
 
@@ -25,16 +25,18 @@ Args = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Carrier:
-    """Gives a donor's parts in a recipient what the donor's own backbone would give them.
+    """Gives a donor's components in a recipient what the donor's own backbone would give them.
 
     Args:
         recipient: the model that runs.
-        donor: the model whose parts are put in; it runs no block of its own.
-        parts: what is exchanged.
+        donor: the model whose components are put in; it runs no block of its own.
+        components: what is exchanged.
     """
 
-    def __init__(self, recipient: HookedModel, donor: HookedModel, parts: Sequence[Part]) -> None:
-        self._recipient, self._donor, self._parts = recipient, donor, parts
+    def __init__(
+        self, recipient: HookedModel, donor: HookedModel, components: Sequence[Component]
+    ) -> None:
+        self._recipient, self._donor, self._components = recipient, donor, components
         self._donor_forward = donor.backbone.forward
         self._outer: Args | None = None
         self._calls: Sequence[Call] | None = None
@@ -44,8 +46,8 @@ class Carrier:
         """Carry for the time of the context."""
         recipient = self._recipient
         with ExitStack() as stack:
-            for part in self._parts:
-                self._hook(part, stack)
+            for component in self._components:
+                self._hook(component, stack)
             stack.enter_context(swapped_forward(recipient.hf, self._whole(recipient.hf.forward)))
             inner = self._inner(recipient.backbone.forward)
             stack.enter_context(swapped_forward(recipient.backbone, inner))
@@ -55,7 +57,7 @@ class Carrier:
 
     @contextmanager
     def replaying(self, recording: Recording) -> Iterator[None]:
-        """Give the donor's parts what belongs to the tokens of a recording."""
+        """Give the donor's components what belongs to the tokens of a recording."""
         key = id(self._donor.hf)
         if key not in recording.others:
             given = {"input_ids": recording.ids.to(self._donor.device), "use_cache": False}
@@ -127,20 +129,23 @@ class Carrier:
                 modules.update(kept)
         return calls
 
-    # -- the donor's parts -----------------------------------------------------------------
+    # -- the donor's components -----------------------------------------------------------------
 
-    def _hook(self, part: Part, stack: ExitStack) -> None:
-        if part.kind not in (PartKind.BLOCK, PartKind.ATTN) or part.layer is None:
+    def _hook(self, component: Component, stack: ExitStack) -> None:
+        if (
+            component.kind not in (ComponentKind.BLOCK, ComponentKind.ATTN)
+            or component.layer is None
+        ):
             return
-        donor, layer = self._donor, part.layer
-        (path,) = paths_of(donor, part)
+        donor, layer = self._donor, component.layer
+        (path,) = paths_of(donor, component)
         module, block = donor.hf.get_submodule(path), donor.blocks[layer]
 
         def entering(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if self._calls is None:  # the donor runs by itself
                 return None
             call = self._calls[layer]
-            if part.kind is PartKind.BLOCK:
+            if component.kind is ComponentKind.BLOCK:
                 return _as_block(args, kwargs, call)
             return _as_attention(module, block, args, kwargs, call)
 
@@ -230,8 +235,8 @@ def _with_plain_cache(model: HookedModel, kwargs: dict[str, Any]) -> dict[str, A
     if isinstance(cache, DynamicCache) and {*map(type, cache.layers)} - {DynamicLayer}:
         if cache.get_seq_length():
             raise InputRefused(
-                "past_key_values: expected a cache that was filled with the same parts exchanged, "
-                "found one with windows of its own; begin with an empty one"
+                "past_key_values: expected a cache that was filled with the same components "
+                "exchanged, found one with windows of its own; begin with an empty one"
             )
         cache.layers.clear()
         cache.layer_class_to_replicate = DynamicLayer

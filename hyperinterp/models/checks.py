@@ -6,7 +6,7 @@ from hyperinterp.errors import NumericalFault, UnsupportedModel
 from hyperinterp.models.differences import SelfCheck
 from hyperinterp.models.hooked import HookedModel
 from hyperinterp.models.placement import check_reachable
-from hyperinterp.sites import Site, SiteKind, part_sites, stream_sites
+from hyperinterp.sites import Site, SiteKind, component_sites, stream_sites
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 8e-2, torch.float16: 2e-2, torch.float64: 1e-9}
 
@@ -53,36 +53,40 @@ def _logits_apart(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 def _residual_error(model: HookedModel, ids: torch.Tensor) -> tuple[float, int]:
-    sites = [*stream_sites(model.n_layers)[:-1], *part_sites(model.n_layers)]
+    sites = [*stream_sites(model.n_layers)[:-1], *component_sites(model.n_layers)]
     tensors = model.activations(ids, sites)
     worst, where = 0.0, 0
     for layer in range(model.n_layers):
         before = (
             tensors[Site(SiteKind.RESID, layer - 1)] if layer else tensors[Site(SiteKind.EMBED)]
         )
-        parts = tensors[Site(SiteKind.ATTN, layer)], tensors[Site(SiteKind.MLP, layer)]
-        if any(part.shape != before.shape for part in parts):
+        components = tensors[Site(SiteKind.ATTN, layer)], tensors[Site(SiteKind.MLP, layer)]
+        if any(component.shape != before.shape for component in components):
             return float("inf"), layer
         after = tensors[Site(SiteKind.RESID, layer)]
-        total = before.to(after.device) + parts[0].to(after.device) + parts[1].to(after.device)
+        total = (
+            before.to(after.device)
+            + components[0].to(after.device)
+            + components[1].to(after.device)
+        )
         error = _relative(total, after)
         if error > worst:
             worst, where = error, layer
     return worst, where
 
 
-def _check_parts(model: HookedModel, ids: torch.Tensor, tolerance: float) -> None:
+def _check_components(model: HookedModel, ids: torch.Tensor, tolerance: float) -> None:
     """Refuse differences of the stream that attention or MLP alone do not explain.
 
     A difference has to be the module's own output times one number (Granite scales it), or that
     output minus the stream (BLOOM adds inside the module). Anything else means that the block
     adds something of its own, which would be reported under a wrong name.
     """
-    sites = [*stream_sites(model.n_layers)[:-1], *part_sites(model.n_layers)]
+    sites = [*stream_sites(model.n_layers)[:-1], *component_sites(model.n_layers)]
     added = model.activations(ids, sites)
-    model.parts_by_difference = False
-    own = model.activations(ids, part_sites(model.n_layers))
-    model.parts_by_difference = True
+    model.components_by_difference = False
+    own = model.activations(ids, component_sites(model.n_layers))
+    model.components_by_difference = True
     for layer in range(model.n_layers):
         stream = added[Site(SiteKind.RESID, layer - 1) if layer else Site(SiteKind.EMBED)]
         for kind in (SiteKind.ATTN, SiteKind.MLP):
@@ -133,8 +137,8 @@ def self_check(model: HookedModel) -> SelfCheck:
     """Run the identities that every measure relies on, on a few tokens of the vocabulary.
 
     Where reading attention and MLP modules does not add up to the stream (a family that scales
-    or adds inside a part), the model is switched to reading them as stream differences, and each
-    difference has to be explained by the module's own output.
+    or adds inside a component), the model is switched to reading them as stream differences, and
+    each difference has to be explained by the module's own output.
 
     The model remembers the result; `checked` runs it only where there is none.
 
@@ -168,16 +172,16 @@ def self_check(model: HookedModel) -> SelfCheck:
             )
     residual, layer = _residual_error(model, ids)
     if not residual <= tolerance and model.anatomy.block.mid_norm is not None:
-        model.parts_by_difference = True
+        model.components_by_difference = True
         residual, layer = _residual_error(model, ids)
     if not residual <= tolerance:
         raise UnsupportedModel(
             f"{model.anatomy.family}: self-check 'residual' at block {layer} expected stream + "
             f"attention + MLP within {tolerance:g} of the next stream, found {residual:.3g}"
         )
-    if model.parts_by_difference:
-        _check_parts(model, ids, tolerance)
-    parts = "difference" if model.parts_by_difference else "module"
+    if model.components_by_difference:
+        _check_components(model, ids, tolerance)
+    components = "difference" if model.components_by_difference else "module"
     model.self_check = SelfCheck(
         causal=causal,
         final_norm=errors["final norm"],
@@ -185,7 +189,7 @@ def self_check(model: HookedModel) -> SelfCheck:
         lens=errors["lens at the last block"],
         replay=errors["replay"],
         residual=residual,
-        parts=parts,
+        components=components,
     )
     return model.self_check
 

@@ -14,7 +14,7 @@ class SelfCheck:
         lens: final norm and unembedding of the last block's output against the logits.
         replay: last block's output after replaying all blocks, against the recorded one.
         residual: stream + attention + MLP against the next stream; the worst block.
-        parts: how attention and MLP are read: "module" outputs or stream "difference".
+        components: how attention and MLP are read: "module" outputs or stream "difference".
     """
 
     causal: float
@@ -23,4 +23,4 @@ class SelfCheck:
     lens: float
     replay: float
     residual: float
-    parts: str
+    components: str

@@ -28,7 +28,7 @@ class _GivenOutput(BaseModelOutputWithPast):
 
 
 class HookedModel(Located):
-    """A causal language model whose parts can be read, replayed and exchanged.
+    """A causal language model whose components can be read, replayed and exchanged.
 
     The wrapped model stays a plain Hugging Face model in evaluation mode: nothing is renamed,
     folded or copied, and every hook is removed when the call that set it returns. `load` runs the
@@ -46,7 +46,7 @@ class HookedModel(Located):
 
     Raises:
         InputRefused: the weights are on a device of type mps, which has no float64.
-        UnsupportedModel: the family is unknown or lacks a part, or the weights are on several
+        UnsupportedModel: the family is unknown or lacks a component, or the weights are on several
             devices and nothing moves what passes between them.
     """
 
@@ -63,7 +63,7 @@ class HookedModel(Located):
         super().__init__(
             hf, tokenizer, name=name, fingerprint=fingerprint, provenance=provenance, notes=notes
         )
-        self.parts_by_difference = False
+        self.components_by_difference = False
         self.self_check: SelfCheck | None = None
         self.carriers: list[Carries] = []
 
@@ -127,7 +127,9 @@ class HookedModel(Located):
             return self._forward(ids)
 
     def _reading(self, site: Site, read: SiteReader) -> AbstractContextManager[None]:
-        places = Places(self.blocks, self.final_norm, self.anatomy.block, self.parts_by_difference)
+        places = Places(
+            self.blocks, self.final_norm, self.anatomy.block, self.components_by_difference
+        )
         return reading(places, site, read)
 
     @torch.no_grad()
@@ -148,7 +150,7 @@ class HookedModel(Located):
                 vocabulary.
         """
         found: dict[Site, Tensor] = {}
-        # Cloned because some families add in place to what a part returned.
+        # Cloned because some families add in place to what a component returned.
         self.run(ids, sites, lambda site, tensor: found.__setitem__(site, tensor.clone()))
         return found
 

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from hyperinterp.errors import InputRefused
 
 
-def adapted_parts(model: nn.Module) -> list[tuple[str, nn.Module]]:
+def adapted_modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """Return the outermost modules that adapters wrap, by dotted path."""
     return list(_outermost(model, ""))
 
@@ -26,9 +26,9 @@ def _outermost(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
             yield from _outermost(child, where)
 
 
-def is_on(part: nn.Module) -> bool:
+def is_on(module: nn.Module) -> bool:
     """Return whether an adapted module computes with its adapters."""
-    return not getattr(part, "disable_adapters", False)
+    return not getattr(module, "disable_adapters", False)
 
 
 def check_kind(model: nn.Module, what: str) -> None:
@@ -46,7 +46,7 @@ def check_kind(model: nn.Module, what: str) -> None:
                     f"{name!r} of kind {getattr(kind.peft_type, 'value', kind.peft_type)}, which "
                     "adds tokens or inputs; compare a twin trained with LoRA or full weights"
                 )
-    states = {is_on(part) for _, part in adapted_parts(model)}
+    states = {is_on(module) for _, module in adapted_modules(model)}
     if len(states) > 1:
         raise InputRefused(
             f"{what}: expected adapters that are all on or all off, found both; call "
@@ -68,15 +68,15 @@ def settle_adapters(model: nn.Module, what: str, *, off: bool = False) -> None:
     Raises:
         InputRefused: a kind of adapter that cannot be merged.
     """
-    for path, part in adapted_parts(model):
-        merge = is_on(part) and not off
+    for path, module in adapted_modules(model):
+        merge = is_on(module) and not off
         parent, _, name = path.rpartition(".")
         try:
-            plain = _plain(part, merge=merge)
+            plain = _plain(module, merge=merge)
         except (ValueError, NotImplementedError, RuntimeError, AttributeError) as error:
             raise InputRefused(
                 f"{what}: expected adapters that can be merged into the weights, found "
-                f"{type(part).__name__} at {path}: {str(error).splitlines()[0]:.120}; merge it "
+                f"{type(module).__name__} at {path}: {str(error).splitlines()[0]:.120}; merge it "
                 "yourself and pass the whole model"
             ) from error
         setattr(model.get_submodule(parent) if parent else model, name, plain)
@@ -85,13 +85,13 @@ def settle_adapters(model: nn.Module, what: str, *, off: bool = False) -> None:
             module.__dict__.pop(leftover, None)
 
 
-def _plain(part: nn.Module, *, merge: bool) -> nn.Module:
-    if isinstance(part, AuxiliaryTrainingWrapper):
-        return part.unload_and_optionally_merge_module(
+def _plain(module: nn.Module, *, merge: bool) -> nn.Module:
+    if isinstance(module, AuxiliaryTrainingWrapper):
+        return module.unload_and_optionally_merge_module(
             merge=merge, safe_merge=False, adapter_names=None
         )
     layers: list[Any] = []
-    base: Any = part
+    base: Any = module
     while isinstance(base, BaseTunerLayer):  # several parameters of one module: a layer for each
         layers.append(base)
         base = layers[-1].base_layer
@@ -120,5 +120,5 @@ def is_inside_peft(model: nn.Module) -> bool:
     return (
         isinstance(model, PreTrainedModel)
         and not getattr(model, "_hf_peft_config_loaded", False)
-        and bool(adapted_parts(model))
+        and bool(adapted_modules(model))
     )

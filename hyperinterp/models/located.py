@@ -1,4 +1,4 @@
-"""A decoder and where its parts are: blocks, norms, sizes, limits; nothing runs here."""
+"""A decoder and where its components are: blocks, norms, sizes, limits; nothing runs here."""
 
 import copy
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ Self = TypeVar("Self", bound="Located")  # beartype knows typing.Self in whole c
 
 
 class Located:
-    """A Hugging Face decoder with its parts found: the base of `HookedModel`, which runs it."""
+    """A Hugging Face decoder whose components are found; `HookedModel` runs it."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Located:
         other.tokenizer = tokenizer
         return other
 
-    # -- parts -----------------------------------------------------------------------------
+    # -- components -----------------------------------------------------------------------------
 
     @property
     def blocks(self) -> nn.ModuleList:

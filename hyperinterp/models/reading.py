@@ -66,7 +66,7 @@ def _hooks(places: Places, site: Site, read: SiteReader) -> list[Any]:
 
 
 def _difference_hooks(places: Places, site: Site, read: SiteReader) -> list[Any]:
-    """Contributions as differences of the stream, for families that add inside a part."""
+    """Contributions as differences of the stream, for families that add inside a component."""
     block = places.blocks[site.layer or 0]
     middle = block.get_submodule(str(places.paths.mid_norm))
     seen: dict[str, Tensor] = {}

@@ -30,7 +30,7 @@ class Recording:
         inputs: stream entering block 0, 1, ..., then the stream leaving the last block;
             each `[batch, position, d_model]`. Holds only the blocks that were asked for.
         calls: what each block was called with beside the stream.
-        others: the same of models whose parts were put in, as far as it was asked for.
+        others: the same of models whose components were put in, as far as it was asked for.
     """
 
     ids: Tensor
@@ -40,7 +40,7 @@ class Recording:
 
 
 class Carries(Protocol):
-    """What gives another model's parts their own masks and positions in a replay."""
+    """What gives another model's components their own masks and positions in a replay."""
 
     def replaying(self, recording: Recording) -> AbstractContextManager[None]:
         """Give them for the tokens of a recording, for the time of the context."""

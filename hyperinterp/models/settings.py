@@ -1,6 +1,6 @@
 """What acts outside the weights: two models' settings compared, and what carries each of them.
 
-A setting that is in neither list below is taken to act in every part: a difference that does
+A setting that is in neither list below is taken to act in every component: a difference that does
 nothing costs time, one that is passed over makes a figure wrong.
 """
 
@@ -15,27 +15,30 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from hyperinterp.models.components import ComponentKind
 from hyperinterp.models.hooked import HookedModel
-from hyperinterp.models.parts import PartKind
 from hyperinterp.models.placement import weights_of
 from hyperinterp.models.positions import rope_types
 
 
 class Acts(Enum):
-    """Where a setting acts: what to call it, and the kinds of part that carry it."""
+    """Where a setting acts: what to call it, and the kinds of component that carry it."""
 
-    ATTENTION = ("block and attention", (PartKind.BLOCK, PartKind.ATTN))
-    MLP = ("block and MLP", (PartKind.BLOCK, PartKind.MLP))
-    BLOCK = ("block", (PartKind.BLOCK,))
+    ATTENTION = ("block and attention", (ComponentKind.BLOCK, ComponentKind.ATTN))
+    MLP = ("block and MLP", (ComponentKind.BLOCK, ComponentKind.MLP))
+    BLOCK = ("block", (ComponentKind.BLOCK,))
     NORM = (
         "block, attention and final norm",
-        (PartKind.BLOCK, PartKind.ATTN, PartKind.FINAL_NORM),
+        (ComponentKind.BLOCK, ComponentKind.ATTN, ComponentKind.FINAL_NORM),
     )
-    READOUT = ("unembedding", (PartKind.UNEMBED,))
-    EMBEDDING = ("no part: it acts before the first block", ())
-    LIMIT = ("no part: it sets the longest text only", ())
-    TEXTS = ("no part: both models read the base's tokens, and the ends of either end a text", ())
-    UNKNOWN = ("every part, as it is not known where it acts", tuple(PartKind))
+    READOUT = ("unembedding", (ComponentKind.UNEMBED,))
+    EMBEDDING = ("no component: it acts before the first block", ())
+    LIMIT = ("no component: it sets the longest text only", ())
+    TEXTS = (
+        "no component: both models read the base's tokens, and the ends of either end a text",
+        (),
+    )
+    UNKNOWN = ("every component, as it is not known where it acts", tuple(ComponentKind))
     REFUSED = ("nothing", ())
 
     @property
@@ -44,8 +47,8 @@ class Acts(Enum):
         return self.value[0]
 
     @property
-    def kinds(self) -> tuple[PartKind, ...]:
-        """The kinds of part whose function the setting belongs to."""
+    def kinds(self) -> tuple[ComponentKind, ...]:
+        """The kinds of component whose function the setting belongs to."""
         return self.value[1]
 
 

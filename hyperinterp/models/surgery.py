@@ -1,4 +1,4 @@
-"""Exchange parts between two models of one architecture, for the time of a context."""
+"""Exchange components between two models of one architecture, for the time of a context."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from hyperinterp.errors import MismatchedPair
 from hyperinterp.models.carrying import Carrier, donors_head
+from hyperinterp.models.components import Component, ComponentKind, paths_of
 from hyperinterp.models.hooked import HookedModel, stream_of
-from hyperinterp.models.parts import Part, PartKind, paths_of
 from hyperinterp.models.placement import own_copy, weights_of
 from hyperinterp.models.settings import differing_settings
 
@@ -33,9 +33,9 @@ def replaced(model: HookedModel, path: str, module: nn.Module) -> Iterator[None]
 
 @contextmanager
 def patched(
-    recipient: HookedModel, donor: HookedModel, parts: Sequence[Part]
+    recipient: HookedModel, donor: HookedModel, components: Sequence[Component]
 ) -> Iterator[HookedModel]:
-    """The recipient with the donor's function at `parts`; the donor is only read.
+    """The recipient with the donor's function at `components`; the donor is only read.
 
     The modules themselves are exchanged, so a donor's block or attention reads the recipient's
     stream, computing queries, keys and values from it with the donor's weights; in generation each
@@ -46,7 +46,7 @@ def patched(
     Args:
         recipient: the model that is changed for the time of the context.
         donor: the model whose modules are put in; its weights stay as they are.
-        parts: what is exchanged.
+        components: what is exchanged.
 
     Yields:
         The recipient.
@@ -62,12 +62,12 @@ def patched(
             f"found {shape} and {other}"
         )
     with ExitStack() as stack:
-        for part in parts:
-            for path in paths_of(recipient, part):
+        for component in components:
+            for path in paths_of(recipient, component):
                 stack.enter_context(replaced(recipient, path, donor.hf.get_submodule(path)))
         if differing_settings(recipient, donor):
-            stack.enter_context(Carrier(recipient, donor, parts).active())
-            if any(part.kind is PartKind.UNEMBED for part in parts):
+            stack.enter_context(Carrier(recipient, donor, components).active())
+            if any(component.kind is ComponentKind.UNEMBED for component in components):
                 stack.enter_context(donors_head(recipient, donor))
         yield recipient
 
@@ -103,15 +103,15 @@ def edited(
 def perturbed(
     recipient: HookedModel,
     donor: HookedModel,
-    part: Part,
+    component: Component,
     noise: Callable[[Tensor], Tensor],
 ) -> Iterator[HookedModel]:
-    """The recipient with a random weight change at one part: the null of a patch.
+    """The recipient with a random weight change at one component: the null of a patch.
 
     Args:
         recipient: model to change for the time of the context.
         donor: model whose difference to the recipient sets the size of the change.
-        part: where.
+        component: where.
         noise: maps the true difference of one parameter (float32) to a random one; another at
             every call.
 
@@ -123,7 +123,7 @@ def perturbed(
     The recipient keeps its own settings (positions, masks, scales): only weights are changed.
     """
     with ExitStack() as stack:
-        for path in paths_of(recipient, part):
+        for path in paths_of(recipient, component):
             changed = own_copy(recipient.hf.get_submodule(path))
             theirs = weights_of(donor.hf.get_submodule(path))
             with torch.no_grad():

@@ -20,7 +20,7 @@ from hyperinterp.errors import InputRefused, OutOfResources, UnsupportedModel
 from hyperinterp.models.containers import unwrapped
 from hyperinterp.models.hooked import HookedModel
 from hyperinterp.models.live import (
-    adapted_parts,
+    adapted_modules,
     check_kind,
     is_inside_peft,
     is_on,
@@ -186,7 +186,7 @@ def _plain(viewer: View, inner: PreTrainedModel, role: str, off: bool) -> PreTra
     view = viewer.of(inner)
     settle_adapters(view, role, off=off)
     settle(view)
-    if any(type(part).__module__.startswith("transformer_lens") for part in inner.modules()):
+    if any(type(module).__module__.startswith("transformer_lens") for module in inner.modules()):
         _drop_additions(view)
     return view.eval()
 
@@ -204,12 +204,14 @@ def _drop_additions(view: PreTrainedModel) -> None:
 
 def _single_adapter(model: PreTrainedModel | PeftModel) -> str | None:
     """The one adapter of a PeftModel that is on; None where the weights say more."""
-    if not isinstance(model, PeftModel) or not all(is_on(part) for _, part in adapted_parts(model)):
+    if not isinstance(model, PeftModel) or not all(
+        is_on(module) for _, module in adapted_modules(model)
+    ):
         return None
     names = list(model.active_adapters)
     if len(names) != 1 or trained_biases(model):
         return None
-    merged = any(getattr(part, "merged", False) for _, part in adapted_parts(model))
+    merged = any(getattr(module, "merged", False) for _, module in adapted_modules(model))
     return None if merged else names[0]
 
 

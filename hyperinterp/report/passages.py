@@ -9,7 +9,7 @@ from hyperinterp.drawing.escape import html_text
 from hyperinterp.drawing.texts import Passage
 
 _TITLES = {
-    "rep": "occurred earlier in this continuation",
+    "rep": "occurred earlier in this text",
     "cop": "occurs in the training text",
     "rep cop": "occurred earlier, and occurs in the training text",
 }
@@ -24,7 +24,7 @@ def _inside(length: int, spans: Sequence[tuple[int, int]]) -> list[bool]:
 
 
 def marked(item: Passage) -> Markup:
-    """The continuation, token by token, with `<mark>` around repeated and copied spans."""
+    """The generation, token by token, with `<mark>` around repeated and copied spans."""
     length = len(item.pieces)
     repeated, copied = (
         _inside(length, item.marks.get("rep", ())),

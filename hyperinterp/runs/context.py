@@ -16,11 +16,12 @@ class RunContext:
         batch_size: rows per forward pass; 12 times as many texts are written at once.
         log: progress, time and notes; `log.forwards` says how often each model ran.
         processes: the processes that share the work; each holds all results.
-        partial: folder for the sums of a corpus on the way, so that a run can go on from them.
+        resume_dir: directory for the sums of a corpus on the way, so that a run can go on
+            from them.
     """
 
     seed: int = 0
     batch_size: int = 8
     log: RunLog = field(default_factory=RunLog)
     processes: Processes = ALONE
-    partial: Path | None = None
+    resume_dir: Path | None = None

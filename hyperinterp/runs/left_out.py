@@ -9,9 +9,9 @@ from torch import Tensor
 from hyperinterp.capture import (
     ContextRows,
     PairRun,
-    Partial,
-    PromptSink,
-    SiteSums,
+    PromptAccumulator,
+    ResumeDirectory,
+    SiteAccumulators,
     leave_one_out,
     rows_of_prompts,
     spectra_of,
@@ -54,7 +54,7 @@ def left_out(
     moments: PairRun,
     variants: tuple[str, ...],
     run: RunContext,
-    kept: Partial | None,
+    kept: ResumeDirectory | None,
     keepers: Mapping[Site, ContextRows],
     views: Views | None = None,
 ) -> tuple[LeftOut, dict[Site, Spectrum]]:
@@ -75,32 +75,37 @@ def left_out(
     """
     jobs = [
         (site, variant)
-        for site, sums in moments.sites.items()
-        for variant in (*_variants_of(sums, role, variants), *_visible(site, sums, role, views))
+        for site, accumulators in moments.sites.items()
+        for variant in (
+            *_variants_of(accumulators, role, variants),
+            *_visible(site, accumulators, role, views),
+        )
     ]
     found = spectra_of([variant.moments for _, variant in jobs], run.processes, model.device)
-    sinks: dict[Site, list[PromptSink]] = defaultdict(list)
+    accumulators: dict[Site, list[PromptAccumulator]] = defaultdict(list)
     for (site, variant), spectrum in zip(jobs, found, strict=True):
-        sink = PromptSink(
+        accumulator = PromptAccumulator(
             spectrum,
             scale=variant.scale,
             unit_norm=variant.unit_norm,
             through=variant.through,
             device=model.device,
         )
-        sinks[site].append(sink)
+        accumulators[site].append(accumulator)
     rows_of_prompts(
         model,
         moments.rows,
         list(moments.sites),
-        sinks,
+        accumulators,
         batch_size=run.batch_size,
         tick=run.log.ticker(f"intervals of the {role} geometry", len(moments.rows)),
         processes=run.processes,
-        partial=kept and (kept, f"intervals-{role}"),
+        resume=kept and (kept, f"intervals-{role}"),
         keepers=keepers,
     )
-    every = leave_one_out([sink for named in sinks.values() for sink in named], run.processes)
+    every = leave_one_out(
+        [accumulator for named in accumulators.values() for accumulator in named], run.processes
+    )
     figures = {
         (site, variant.name): item for (site, variant), item in zip(jobs, every, strict=True)
     }
@@ -112,22 +117,26 @@ def left_out(
     return LeftOut(figures, keepers), spectra
 
 
-def _variants_of(sums: SiteSums, role: str, variants: tuple[str, ...]) -> Iterator[_Variant]:
-    moments = sums.moments[role]
+def _variants_of(
+    accumulators: SiteAccumulators, role: str, variants: tuple[str, ...]
+) -> Iterator[_Variant]:
+    moments = accumulators.moments[role]
     yield _Variant("", moments)
-    if f"{role} first" not in sums.moments:
+    if f"{role} first" not in accumulators.moments:
         return
     if "standardised" in variants:
-        deviations = sums.moments["base"].covariance().diagonal().clamp_min(0).sqrt()
+        deviations = accumulators.moments["base"].covariance().diagonal().clamp_min(0).sqrt()
         largest = float(deviations.max())
         scale = 1 / deviations.clamp_min(largest * 1e-6 if largest > 0 else 1.0)
         yield _Variant("@standardised", moments.scaled(scale), scale=scale)
-    if f"{role} unit" in sums.moments:
-        yield _Variant("@unit_norm", sums.moments[f"{role} unit"], unit_norm=True)
+    if f"{role} unit" in accumulators.moments:
+        yield _Variant("@unit_norm", accumulators.moments[f"{role} unit"], unit_norm=True)
 
 
-def _visible(site: Site, sums: SiteSums, role: str, views: Views | None) -> Iterator[_Variant]:
+def _visible(
+    site: Site, accumulators: SiteAccumulators, role: str, views: Views | None
+) -> Iterator[_Variant]:
     """Rows of the stream as the model's logits read them."""
     if views and site.kind not in (SiteKind.ATTN, SiteKind.MLP):
         through = views[site.pre_norm]
-        yield _Variant("@visible", mapped(sums.moments[role], through), through=through)
+        yield _Variant("@visible", mapped(accumulators.moments[role], through), through=through)

@@ -17,20 +17,20 @@ from hyperinterp.capture import (
     ContextRows,
     Contexts,
     PairRun,
-    Partial,
+    ResumeDirectory,
     over_logits,
     rows_of_prompts,
     run_pair,
     spectra_of,
 )
-from hyperinterp.continuations import Continuations
+from hyperinterp.generations import Generations
 from hyperinterp.models import HookedModel, settings_digest
 from hyperinterp.runs.context import RunContext
 from hyperinterp.runs.heldout import HeldOut
 from hyperinterp.runs.left_out import LeftOut, left_out
 from hyperinterp.runs.overrides import Followed, depths, evenly_followed, found_overrides
 from hyperinterp.runs.visibility import Views, readout_views
-from hyperinterp.sites import Site, part_sites, stream_sites
+from hyperinterp.sites import Site, component_sites, stream_sites
 from hyperinterp.sizes import Sizes
 from hyperinterp.text import TokenStream
 from probes import Overrides, Spectrum
@@ -72,9 +72,9 @@ class SharedRuns:
         return self.models["fitted"]
 
     @cached_property
-    def texts(self) -> Continuations:
+    def texts(self) -> Generations:
         """What the models generate after the prompts. Cost: one text per prompt and arm."""
-        return Continuations(
+        return Generations(
             self.models,
             self.heldout.prompts,
             new_tokens=self.sizes.new_tokens,
@@ -103,7 +103,7 @@ class SharedRuns:
     def sites(self) -> tuple[Site, ...]:
         """Where moments are taken."""
         layers = self.base.n_layers
-        return stream_sites(layers) + (part_sites(layers) if self.sizes.parts else ())
+        return stream_sites(layers) + (component_sites(layers) if self.sizes.components else ())
 
     @property
     def _together(self) -> bool:
@@ -161,16 +161,16 @@ class SharedRuns:
                 batch_size=self.run.batch_size,
                 tick=self.run.log.ticker("both models read the corpus", len(self.stream)),
                 processes=self.run.processes,
-                partial=self.kept_sums,
+                resume=self.resume_directory,
             )
         for role in ("base", "fitted"):
             self.run.log.forwards[f"{role} over the corpus"] += 1
         return found
 
     @cached_property
-    def kept_sums(self) -> Partial | None:
+    def resume_directory(self) -> ResumeDirectory | None:
         """The sums of the corpus on disk; None when no folder was given."""
-        if self.run.partial is None or self.stream is None:
+        if self.run.resume_dir is None or self.stream is None:
             return None
         key = {
             "fingerprints": [self.base.fingerprint, self.fitted.fingerprint],
@@ -181,7 +181,7 @@ class SharedRuns:
             "variants": self.sizes.variants,
             "batch_size": self.run.batch_size,
         }
-        return Partial(self.run.partial, key, self.run.processes)
+        return ResumeDirectory(self.run.resume_dir, key, self.run.processes)
 
     def left_out(self, role: str) -> LeftOut:
         """Return figures at every site with each prompt left out.
@@ -195,7 +195,7 @@ class SharedRuns:
                 self.moments,
                 self.sizes.variants,
                 self.run,
-                self.kept_sums,
+                self.resume_directory,
                 self._keepers() if self._along else {},
                 self.views.get(role),
             )

@@ -89,7 +89,7 @@ for use as an assistant** or for any text that somebody relies on.
 {table}
 
 Made by hyperinterp {_version("hyperinterp")}; the whole
-course of the training is in `training_log.jsonl`, the recipe in the manifest.
+training curve is in `training_log.jsonl`, the recipe in the manifest.
 """
 
 

@@ -24,7 +24,7 @@ class Evaluation:
     Attributes:
         heldout_loss: nats per predicted token over all held-out rows.
         entropy: mean entropy in nats at the teacher-forced positions of the first rows.
-        ttr: mean type-token ratio of greedy continuations (96 new tokens after 32).
+        ttr: mean type-token ratio of greedy generations (96 new tokens after 32).
         rep_4: mean repeated share of their 4-grams.
     """
 

@@ -26,7 +26,7 @@ _STATE = frozenset(
 
 
 class PromptSpectra:
-    """Second-pass sink: what each prompt contributes to a spectrum that is already known.
+    """Second-pass accumulator: what each prompt contributes to a spectrum that is already known.
 
     The first pass (`Moments`) gives the mean and the eigenvectors V; this pass keeps, per prompt
     g with rows x, n_g, V^T sum(x - mean) [d], diag(V^T M_g V) [d], the shift of the eigenvalues
@@ -61,10 +61,10 @@ class PromptSpectra:
     >>> import torch
     >>> from probes import Moments
     >>> rows = torch.randn(6, 30, 8, generator=torch.Generator().manual_seed(0))
-    >>> sink = PromptSpectra(Moments.from_rows(rows).spectrum(vectors=True))
+    >>> accumulator = PromptSpectra(Moments.from_rows(rows).spectrum(vectors=True))
     >>> for prompt in range(6):
-    ...     sink.add(rows[prompt], prompt)
-    >>> sink.leave_one_out().loo["pr_corrected"].shape
+    ...     accumulator.add(rows[prompt], prompt)
+    >>> accumulator.leave_one_out().loo["pr_corrected"].shape
     (6,)
     """
 
@@ -237,7 +237,7 @@ class PromptSpectra:
         compute_dtype: torch.dtype = torch.float32,
         exact: bool = False,
     ) -> "PromptSpectra":
-        """The sink that `state()` came from; the other arguments as it was made with."""
+        """The accumulator that `state()` came from; the other arguments as it was made with."""
         missing = _STATE - set(state)
         if missing:
             raise ValueError(f"state: expected {sorted(_STATE)}, missing {sorted(missing)}")

@@ -1,14 +1,14 @@
 """How alike two sets of activations or two subspaces are."""
 
 from probes.similarity.cka import CrossMoments, linear_cka
-from probes.similarity.drift import Drift, DriftMeans, DriftSums, drift
+from probes.similarity.drift import Drift, DriftAccumulator, DriftMeans, drift
 from probes.similarity.subspaces import principal_angles, subspace_overlap, variance_outside
 
 __all__ = [
     "CrossMoments",
     "Drift",
+    "DriftAccumulator",
     "DriftMeans",
-    "DriftSums",
     "drift",
     "linear_cka",
     "principal_angles",

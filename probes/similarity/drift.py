@@ -50,10 +50,10 @@ class Drift:
     means: DriftMeans
 
 
-class DriftSums:
+class DriftAccumulator:
     """Streaming sums behind `DriftMeans`; additive, so they merge across batches and processes.
 
-    >>> sums = DriftSums()
+    >>> sums = DriftAccumulator()
     >>> sums.add(torch.tensor([[3.0, 4.0]]), torch.tensor([[3.0, 0.0]]))
     >>> sums.result().relative
     0.8
@@ -67,7 +67,7 @@ class DriftSums:
         """Take in paired rows [... d]. Raises ValueError as `drift`; the sums then stay."""
         self._sums += _totals(_rows(x, y))
 
-    def merge(self, other: "DriftSums") -> "DriftSums":
+    def merge(self, other: "DriftAccumulator") -> "DriftAccumulator":
         """Take in the rows behind `other`, in place; returns self."""
         self._sums += other._sums
         return self
@@ -86,7 +86,7 @@ class DriftSums:
         return {"sums": self._sums.clone()}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Tensor]) -> "DriftSums":
+    def from_state(cls, state: Mapping[str, Tensor]) -> "DriftAccumulator":
         """The accumulator that `state()` came from."""
         out = cls()
         if "sums" not in state or state["sums"].shape != (7,):

@@ -73,7 +73,7 @@ import hyperinterp.capture.pair
 from hyperinterp.capture import run_pair
 from hyperinterp.comparison import compare
 from hyperinterp.distributed import Processes, join, leave
-from hyperinterp.sites import part_sites, stream_sites
+from hyperinterp.sites import component_sites, stream_sites
 from hyperinterp.sizes import Sizes
 from hyperinterp.text import tokenise
 folder, out, whole = sys.argv[1:]
@@ -88,7 +88,7 @@ processes = join()
 base, fitted = hi.load(folder + "/base"), hi.load(folder + "/fitted")
 prompts = hi.read_prompts(folder + "/prompts.jsonl")
 rows, layers = tokenise(base.tokenizer, prompts, 16), base.n_layers
-run = run_pair(base, fitted, rows, sites=(*stream_sites(layers), *part_sites(layers)),
+run = run_pair(base, fitted, rows, sites=(*stream_sites(layers), *component_sites(layers)),
                unit_norm=True, batch_size=4, processes=processes)
 torch.save({s.key: found.state() for s, found in run.sites.items()}, f"{out}.sums.{processes.rank}")
 if whole == "report":

@@ -5,20 +5,20 @@ import pytest
 import torch
 
 from hyperinterp.capture import (
-    PromptSink,
+    PromptAccumulator,
     chosen_positions,
     paired_logits,
     rows_of_prompts,
     run_one,
     run_pair,
 )
-from hyperinterp.capture.sums import SiteSums, feed
+from hyperinterp.capture.accumulators import SiteAccumulators, feed
 from hyperinterp.errors import NumericalFault
-from hyperinterp.sites import Site, SiteKind, part_sites, stream_sites
+from hyperinterp.sites import Site, SiteKind, component_sites, stream_sites
 from hyperinterp.text import TokenRows
 from probes import norm_outliers
 
-SITES = (*stream_sites(3), *part_sites(3))
+SITES = (*stream_sites(3), *component_sites(3))
 
 
 def some_rows(count=11, vocab=97):
@@ -89,9 +89,9 @@ def test_a_sink_takes_a_prompt_out_exactly(tiny):
     rows = some_rows()
     site = Site(SiteKind.RESID, 2)
     run = run_pair(base, fitted, rows, sites=[site])
-    sink = PromptSink(run.sites[site].moments["base"].spectrum(vectors=True))
-    rows_of_prompts(base, rows, [site], {site: [sink]}, batch_size=4)
-    found = sink.leave_one_out()
+    accumulator = PromptAccumulator(run.sites[site].moments["base"].spectrum(vectors=True))
+    rows_of_prompts(base, rows, [site], {site: [accumulator]}, batch_size=4)
+    found = accumulator.leave_one_out()
     for index in range(len(rows)):
         kept = tuple(row for number, row in enumerate(rows.rows) if number != index)
         rest = plain_rows(base, TokenRows(kept, (), 12, 0), site)
@@ -103,11 +103,12 @@ def test_a_sink_takes_a_prompt_out_exactly(tiny):
 def test_a_model_beside_itself_differs_in_nothing(tiny):
     model = tiny()
     run = run_pair(model, model, some_rows(), sites=SITES)
-    for sums in run.sites.values():
-        assert sums.drift.result().relative == 0
+    for accumulators in run.sites.values():
+        assert accumulators.drift.result().relative == 0
         assert float(
-            sums.cross.linear_cka(
-                sums.moments["base"].covariance(), sums.moments["fitted"].covariance()
+            accumulators.cross.linear_cka(
+                accumulators.moments["base"].covariance(),
+                accumulators.moments["fitted"].covariance(),
             )
         ) == pytest.approx(1, abs=1e-5)
 
@@ -148,7 +149,9 @@ def test_one_model_alone_has_the_sums_of_the_pair_to_the_last_bit(tiny):
 def test_no_site_keeps_a_product_beside_its_sums(tiny):
     model = tiny()
     run = run_pair(model, model, some_rows(), sites=SITES, unit_norm=True, batch_size=4)
-    every = [moments for sums in run.sites.values() for moments in sums.moments.values()]
+    every = [
+        moments for accumulators in run.sites.values() for moments in accumulators.moments.values()
+    ]
     assert len(every) > 2 * len(SITES)
     assert all(moments._pending is None for moments in every)
 
@@ -162,12 +165,12 @@ def test_outliers_of_a_site_are_those_of_the_probe():
     base[2, 0] *= 60
     fitted = base.clone()
     fitted[1, 7] *= 60
-    sums = SiteSums.empty(16)
-    feed(sums, {"base": base, "fitted": fitted}, stream=True, unit_norm=False)
+    accumulators = SiteAccumulators.empty(16)
+    feed(accumulators, {"base": base, "fitted": fitted}, stream=True, unit_norm=False)
     wanted = {
         role: norm_outliers(rows[:, 1:].double().norm(dim=-1))
         for role, rows in (("base", base), ("fitted", fitted))
     }
-    assert sums.outliers == {role: int(mask.sum()) for role, mask in wanted.items()}
-    assert sums.outliers == {"base": 1, "fitted": 2}
-    assert sums.moments["base outliers"].n == int((wanted["base"] | wanted["fitted"]).sum())
+    assert accumulators.outliers == {role: int(mask.sum()) for role, mask in wanted.items()}
+    assert accumulators.outliers == {"base": 1, "fitted": 2}
+    assert accumulators.moments["base outliers"].n == int((wanted["base"] | wanted["fitted"]).sum())

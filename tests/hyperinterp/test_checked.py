@@ -17,7 +17,7 @@ from tests.hyperinterp.families import make_hf, make_refused, word_tokenizer
 
 SIZES = Sizes(
     prompts=9, prompt_tokens=5, new_tokens=8, window=8, context_tokens=12, contexts_per_prompt=4,
-    parts=True, variants=(),
+    components=True, variants=(),
 )  # fmt: skip
 TEXTS = Passages(
     tuple(
@@ -53,7 +53,7 @@ def test_figures_of_models_in_memory_are_those_of_stored_ones(family, tmp_path):
     assert found.expansion.to_frame().equals(expected.expansion.to_frame())
     assert found.claims["C5"] == expected.claims["C5"]
     assert [model.self_check for model in held] == [model.self_check for model in stored]
-    assert held[0].parts_by_difference
+    assert held[0].components_by_difference
 
 
 REFUSED = {

@@ -13,9 +13,9 @@ from transformers import AutoModelForCausalLM
 
 from hyperinterp.errors import InputRefused, OutOfResources
 from hyperinterp.models import (
+    Component,
+    ComponentKind,
     HookedModel,
-    Part,
-    PartKind,
     devices_of,
     load,
     patched,
@@ -106,7 +106,7 @@ from pathlib import Path
 from tests.pretend_device import pretend
 pretend()
 import torch
-from hyperinterp.capture import Partial, run_pair, spectra_of
+from hyperinterp.capture import ResumeDirectory, run_pair, spectra_of
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import load
 from hyperinterp.sites import stream_sites
@@ -116,15 +116,15 @@ base, fitted = (load(f"{sys.argv[1]}/{name}", device="pretend") for name in ("ba
 rows = TokenRows(tuple(tuple(range(n, n + 9)) for n in range(12)), tuple(range(12)), 9, 0)
 sites = stream_sites(base.n_layers)
 
-def read(partial=None):
+def read(resume=None):
     return run_pair(base, fitted, rows, sites=sites, batch_size=4, positions=lambda *_: (),
-                    partial=partial).sites
+                    resume=resume).sites
 
 def places(sums):
     found = [moments._second for moments in sums.moments.values()]
     return {tensor.device for tensor in (*found, sums.cross._cross)}
 
-kept = Partial(Path(sys.argv[1]) / "sums", {}, ALONE)
+kept = ResumeDirectory(Path(sys.argv[1]) / "sums", {}, ALONE)
 fresh, again = read(kept), read(kept)
 assert kept.restored("first-run")[0] == 3
 for site in sites:
@@ -218,8 +218,8 @@ def test_waiting_weights_are_reached_and_the_model_passes_its_checks(offloaded):
 def test_a_random_change_of_waiting_weights_leaves_them_as_they_were(offloaded):
     plain, waiting = offloaded
     before = plain.logits(IDS)
-    part = Part(PartKind.BLOCK, plain.n_layers - 1)
-    with perturbed(waiting, plain, part, lambda difference: torch.ones_like(difference)):
+    component = Component(ComponentKind.BLOCK, plain.n_layers - 1)
+    with perturbed(waiting, plain, component, lambda difference: torch.ones_like(difference)):
         changed = waiting.logits(IDS)
     assert not torch.allclose(changed, before, atol=1e-2)
     assert torch.equal(waiting.logits(IDS), before)
@@ -229,10 +229,10 @@ def test_a_random_change_of_waiting_weights_leaves_them_as_they_were(offloaded):
 def test_functions_are_exchanged_with_waiting_weights(offloaded, tmp_path):
     plain, waiting = offloaded
     other = load(saved("llama", tmp_path / "other", seed=1), device="cpu")
-    part = [Part(PartKind.BLOCK, 0)]
-    with patched(other, plain, part):
+    component = [Component(ComponentKind.BLOCK, 0)]
+    with patched(other, plain, component):
         expected = other.logits(IDS)
-    with patched(other, waiting, part):
+    with patched(other, waiting, component):
         assert torch.allclose(other.logits(IDS), expected, atol=1e-6)
 
 

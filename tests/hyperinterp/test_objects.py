@@ -14,7 +14,7 @@ from tests.hyperinterp.training.factory import byte_tokenizer, letters, tiny_hf
 
 SIZES = Sizes(
     prompts=9, prompt_tokens=6, context_tokens=12, new_tokens=8, window=8, contexts_per_prompt=4,
-    order_contexts=8, lens_contexts=2, parts=False, variants=(), control_prompts=4, seeds=1,
+    order_contexts=8, lens_contexts=2, components=False, variants=(), control_prompts=4, seeds=1,
 )  # fmt: skip
 TEXTS = letters(9)
 

@@ -24,7 +24,7 @@ from tests.hyperinterp.training.factory import byte_tokenizer, letters, tiny_hf
 
 SIZES = Sizes(
     prompts=9, prompt_tokens=5, new_tokens=18, window=18, context_tokens=12,
-    contexts_per_prompt=4, order_contexts=8, lens_contexts=2, parts=False, variants=(),
+    contexts_per_prompt=4, order_contexts=8, lens_contexts=2, components=False, variants=(),
 )  # fmt: skip
 
 
@@ -143,9 +143,7 @@ def test_a_tokenizer_with_more_tokens_than_the_embedding_is_refused():
 
 @pytest.mark.parametrize("given", ["train_data", "frequencies"])
 def test_further_texts_and_tables_are_looked_at_before_the_work(given, monkeypatch):
-    monkeypatch.setattr(
-        "hyperinterp.continuations.write_all", lambda *_, **__: pytest.fail("wrote")
-    )
+    monkeypatch.setattr("hyperinterp.generations.write_all", lambda *_, **__: pytest.fail("wrote"))
     short = Passages((Passage("1", "a"), Passage("2", "b")), "two letters")
     found = {"train_data": short, "frequencies": Frequencies({9999: 1}, "a table")}
     with pytest.raises(InputRefused, match="expected"):

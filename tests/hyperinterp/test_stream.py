@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from hyperinterp.capture import Partial, PromptSink, rows_of_prompts, run_pair
+from hyperinterp.capture import PromptAccumulator, ResumeDirectory, rows_of_prompts, run_pair
 from hyperinterp.comparison import compare
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
@@ -85,7 +85,7 @@ class Killed(Exception):
 @pytest.fixture
 def restless(monkeypatch):
     """Nothing between two savings."""
-    monkeypatch.setattr("hyperinterp.capture.partial.PAUSE", 0)
+    monkeypatch.setattr("hyperinterp.capture.resume.PAUSE", 0)
 
 
 def states(run):
@@ -102,14 +102,14 @@ def test_sums_go_on_where_they_were(corpus, tmp_path, after):
     base, fitted = small(0), small(1)
     stream = open_stream(Corpus(corpus, 3000), byte_tokenizer(), 16)
 
-    def run(partial=None, tick=None):
+    def run(resume=None, tick=None):
         return run_pair(
             base, fitted, stream, sites=SITES, unit_norm=True, positions=lambda *_: (),
-            batch_size=2, partial=partial, tick=tick,
+            batch_size=2, resume=resume, tick=tick,
         )  # fmt: skip
 
-    def partial():
-        return Partial(tmp_path / "sums", {"what": 1}, ALONE, every=0.0)
+    def resume():
+        return ResumeDirectory(tmp_path / "sums", {"what": 1}, ALONE, every=0.0)
 
     batches = 0
 
@@ -121,10 +121,10 @@ def test_sums_go_on_where_they_were(corpus, tmp_path, after):
 
     whole = states(run())
     with pytest.raises(Killed):
-        run(partial(), dies)
+        run(resume(), dies)
     ran = []
     base.blocks[0].register_forward_hook(lambda *given: ran.append(1))
-    resumed = states(run(partial()))
+    resumed = states(run(resume()))
     assert len(ran) == len(list(stream.batches(2))) - after
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
@@ -143,10 +143,10 @@ def test_intervals_go_on_where_they_were(corpus, tmp_path, again):
     run = run_pair(model, model, stream, sites=SITES, positions=lambda *_: ())
     spectra = {site: run.sites[site].moments["base"].spectrum(vectors=True) for site in SITES}
 
-    def read(partial=None, tick=None, given=lambda spectrum: spectrum):
-        sinks = {site: [PromptSink(given(spectra[site]))] for site in SITES}
-        rows_of_prompts(model, stream, SITES, sinks, batch_size=2, tick=tick, partial=partial)
-        return [sinks[site][0].leave_one_out() for site in SITES]
+    def read(resume=None, tick=None, given=lambda spectrum: spectrum):
+        accumulators = {site: [PromptAccumulator(given(spectra[site]))] for site in SITES}
+        rows_of_prompts(model, stream, SITES, accumulators, batch_size=2, tick=tick, resume=resume)
+        return [accumulators[site][0].leave_one_out() for site in SITES]
 
     seen = 0
 
@@ -156,7 +156,7 @@ def test_intervals_go_on_where_they_were(corpus, tmp_path, again):
         if seen > 9:
             raise Killed
 
-    key = Partial(tmp_path / "sums", {}, ALONE, every=0.0), "intervals"
+    key = ResumeDirectory(tmp_path / "sums", {}, ALONE, every=0.0), "intervals"
     with pytest.raises(Killed):
         read(key, dies)
     ran = []
@@ -172,7 +172,7 @@ def test_intervals_go_on_where_they_were(corpus, tmp_path, again):
 def test_a_saving_is_followed_by_a_pause_as_it_took_long(monkeypatch, tmp_path):
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    partial, saved = Partial(tmp_path, {}, ALONE, every=30.0), []
+    resume, saved = ResumeDirectory(tmp_path, {}, ALONE, every=30.0), []
 
     def state():
         nonlocal now
@@ -181,22 +181,22 @@ def test_a_saving_is_followed_by_a_pause_as_it_took_long(monkeypatch, tmp_path):
         return {"x": torch.ones(2)}
 
     while now < 300:
-        partial.save("pass", 1, state)
+        resume.save("pass", 1, state)
         now += 1.0
     assert saved == [34.0, 118.0, 202.0, 286.0]
 
 
 def test_sums_of_another_run_are_refused(tmp_path):
     for processes, key in ((ALONE, {"seed": 1}), (Processes(0, 2), {"seed": 0})):
-        mine = Partial(tmp_path, {"seed": 0}, ALONE, every=0.0)
+        mine = ResumeDirectory(tmp_path, {"seed": 0}, ALONE, every=0.0)
         mine.save("pass", 3, lambda: {"x": torch.ones(2)})
         (tmp_path / "pass.0-of-1.safetensors").rename(
             tmp_path / f"pass.0-of-{processes.size}.safetensors"
         )
         with pytest.raises(InputRefused, match="those of another"):
-            Partial(tmp_path, key, processes).restored("pass")
+            ResumeDirectory(tmp_path, key, processes).restored("pass")
     (tmp_path / "pass.0-of-1.safetensors").write_bytes(b"nothing of the kind")
-    with pytest.raises(InputRefused, match="expected partial sums"):
+    with pytest.raises(InputRefused, match="expected sums to resume from"):
         mine.restored("pass")
     mine.remove()
     assert not (tmp_path / "pass.0-of-1.safetensors").exists()
@@ -204,14 +204,14 @@ def test_sums_of_another_run_are_refused(tmp_path):
 
 SIZES = Sizes(
     prompts=9, prompt_tokens=5, new_tokens=6, window=6, context_tokens=16, contexts_per_prompt=2,
-    parts=False, variants=(),
+    components=False, variants=(),
 )  # fmt: skip
 
 
 def test_geometry_comes_from_the_corpus_and_the_rest_from_the_prompts(corpus, tmp_path):
     pair = small(0), small(1)
     given = {"prompts": letters(9), "claims": "C4,C5", "sizes": SIZES}
-    report = compare(*pair, corpus=Corpus(corpus, 4000), partial=tmp_path / "sums", **given)
+    report = compare(*pair, corpus=Corpus(corpus, 4000), resume_dir=tmp_path / "sums", **given)
     facts = report.provenance.corpus
     assert facts is not None
     assert facts.rows > 200
@@ -225,7 +225,7 @@ def test_geometry_comes_from_the_corpus_and_the_rest_from_the_prompts(corpus, tm
 
 def test_what_cannot_be_told_apart_is_not_kept(corpus, tmp_path):
     pair = small(0), small(1)
-    given = {"prompts": letters(9), "claims": "C5", "sizes": SIZES, "partial": tmp_path / "sums"}
+    given = {"prompts": letters(9), "claims": "C5", "sizes": SIZES, "resume_dir": tmp_path / "sums"}
     with pytest.raises(InputRefused, match="expected a corpus"):
         compare(*pair, **given)
     pair[1].fingerprint = ""
@@ -241,10 +241,10 @@ def test_a_killed_command_goes_on(tmp_path, corpus):
         save_checkpoint(tiny_hf("llama", seed), byte_tokenizer(), tmp_path / name, provenance={})
     command = [
         sys.executable, "-c",
-        "import hyperinterp.capture.partial as p, sys; p.Partial.__init__.__defaults__ = (0.0,);"
+        "import hyperinterp.capture as p, sys; p.ResumeDirectory.__init__.__defaults__ = (0.0,);"
         "from hyperinterp.cli.main import main; main()",
         "compare", str(tmp_path / "base"), str(tmp_path / "fitted"), "--corpus", str(corpus),
-        "--partial", str(tmp_path / "sums"), "--out", str(tmp_path / "report"), "--claims", "C5",
+        "--resume-dir", str(tmp_path / "sums"), "--out", str(tmp_path / "report"), "--claims", "C5",
         "--batch-size", "1", "--quick", "--max-tokens", "2000",
     ]  # fmt: skip
     started = subprocess.Popen(

@@ -21,7 +21,8 @@ VOCAB = 300
 WORDS = ("naïve", "日本", "café", "stone", "🜂🜄", "river", "ß", "a", "Ω mega", "light")
 SIZES = Sizes(
     prompts=12, prompt_tokens=5, new_tokens=18, window=18, context_tokens=14,
-    contexts_per_prompt=4, order_contexts=8, lens_contexts=4, parts=True, variants=("unit_norm",),
+    contexts_per_prompt=4, order_contexts=8, lens_contexts=4, components=True,
+    variants=("unit_norm",),
     control_prompts=2, seeds=1, sweep=(), alphas=(1.0,), bias_steps=2, patch_prompts=2,
     null_draws=1, null_blocks=1, stitched=1,
 )  # fmt: skip

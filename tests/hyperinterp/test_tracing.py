@@ -29,7 +29,7 @@ from hyperinterp.training.kept import kept
 
 SIZES = Sizes(
     prompts=10, prompt_tokens=12, new_tokens=24, window=24, context_tokens=30,
-    contexts_per_prompt=6, parts=False, variants=(),
+    contexts_per_prompt=6, components=False, variants=(),
 )  # fmt: skip
 
 
@@ -168,7 +168,7 @@ def test_the_base_runs_once_and_one_checkpoint_lives_at_a_time(
     assert max(alive) <= 1, "only the base may be in memory when a checkpoint is loaded"
     assert found.provenance.forwards["base over the passages"] == 2
     texts = len(found.points) * found.provenance.prompts.used
-    assert found.provenance.forwards["continuations generated"] == texts
+    assert found.provenance.forwards["texts generated"] == texts
 
 
 def test_files_are_complete_and_read_back(tmp_path: Path, traced: Trace) -> None:

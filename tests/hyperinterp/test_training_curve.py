@@ -42,7 +42,7 @@ def test_broken_lines_and_missing_figures_are_passed_over(tmp_path: Path) -> Non
     assert (found.first_loss, found.last_loss, found.stop) == (None, None, "")
 
 
-def test_no_log_is_no_course(tmp_path: Path) -> None:
+def test_no_log_is_no_curve(tmp_path: Path) -> None:
     assert read_curve(tmp_path) is None
     assert read_curve("smollm2") is None
     assert read_curve(_log(tmp_path, [{"event": "start"}])) is None

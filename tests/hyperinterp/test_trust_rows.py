@@ -3,7 +3,7 @@
 import pytest
 
 from hyperinterp import study
-from hyperinterp.capture import SiteSums, pair
+from hyperinterp.capture import SiteAccumulators, pair
 from hyperinterp.text import formats
 from tests.hyperinterp import trust_rows
 from tests.hyperinterp.conftest import make_tiny
@@ -34,9 +34,11 @@ def test_figures_agree_across_batch_sizes(dtype):
 
 
 def test_control_a_figure_that_depends_on_the_batch_is_seen(monkeypatch):
-    honest = SiteSums.add
+    honest = SiteAccumulators.add
     monkeypatch.setattr(
-        SiteSums, "add", lambda self, name, rows, like="": honest(self, name, rows[:12], like)
+        SiteAccumulators,
+        "add",
+        lambda self, name, rows, like="": honest(self, name, rows[:12], like),
     )  # drops what more than one row of at most 11 tokens has
     row = trust_rows.agreement_row(
         make_tiny("llama", 0), make_tiny("llama", 1), trust_rows.some_rows()

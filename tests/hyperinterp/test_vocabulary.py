@@ -14,7 +14,7 @@ from hyperinterp.comparison import compare
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.frequencies import Frequencies
 from hyperinterp.generation import generate
-from hyperinterp.models import HookedModel, Part, PartKind, patched
+from hyperinterp.models import Component, ComponentKind, HookedModel, patched
 from hyperinterp.sizes import Sizes
 from hyperinterp.study import Study
 from hyperinterp.text import Passage, Passages, TokenRows
@@ -25,7 +25,7 @@ from tests.hyperinterp.models.test_settings import pair as pair_of_settings
 WORDS = 40
 SIZES = Sizes(
     prompts=9, prompt_tokens=5, new_tokens=12, window=12, context_tokens=12,
-    contexts_per_prompt=4, order_contexts=8, lens_contexts=2, parts=False, variants=(),
+    contexts_per_prompt=4, order_contexts=8, lens_contexts=2, components=False, variants=(),
 )  # fmt: skip
 
 
@@ -127,8 +127,8 @@ def test_a_limited_model_reads_out_and_writes_shared_tokens_only(kind):
     rows = TokenRows(tuple(map(tuple, ids.tolist())), (0, 1), 7, 0)
     assert max(map(max, generate(whole, rows, new_tokens=5, stops=[])["greedy"].rows)) >= WORDS
     assert generate(limited, rows, new_tokens=5) == generate(plain, rows, new_tokens=5)
-    with patched(limited, plain, [Part(PartKind.UNEMBED)]) as hybrid:
-        assert hybrid.logits(ids).shape[-1] == WORDS
+    with patched(limited, plain, [Component(ComponentKind.UNEMBED)]) as stitched:
+        assert stitched.logits(ids).shape[-1] == WORDS
     assert whole.vocab_size == whole.rows  # the caller's own is as it was
 
 

@@ -15,7 +15,7 @@ from hyperinterp.errors import HyperinterpError, NumericalFault
 from hyperinterp.models import HookedModel
 from hyperinterp.pairs import check_pair
 from hyperinterp.report.schema import Report
-from hyperinterp.sites import Site, SiteKind, part_sites, stream_sites
+from hyperinterp.sites import Site, SiteKind, component_sites, stream_sites
 from hyperinterp.sizes import PRESETS
 from hyperinterp.text import Passage, Passages, TokenRows, read_passages, tokenise
 from hyperinterp.vocabulary import shared_tokens
@@ -76,7 +76,7 @@ def _all_sites(layers: int) -> tuple[Any, ...]:
     """Every site of a tiny model; of a deep one the stream after every tenth block."""
     if layers > 8:
         return (*stream_sites(layers)[:-1:10], stream_sites(layers)[-1])
-    return (*stream_sites(layers), *part_sites(layers))
+    return (*stream_sites(layers), *component_sites(layers))
 
 
 def some_rows(seed: int = 5, count: int = ROWS, vocabulary: int = 97) -> TokenRows:
@@ -103,8 +103,8 @@ def figures(base: HookedModel, fitted: HookedModel, rows: TokenRows, batch: int)
     """Geometry, KL and token ranks of a pair at one batch size."""
     run = run_pair(base, fitted, rows, sites=_all_sites(base.n_layers), batch_size=batch)
     ratios = [
-        float(sums.moments[role].spectrum().participation_ratio)
-        for sums in run.sites.values()
+        float(accumulators.moments[role].spectrum().participation_ratio)
+        for accumulators in run.sites.values()
         for role in ("base", "fitted")
     ]
     return _of_contexts(base, fitted, run.contexts, torch.tensor(ratios, dtype=torch.float64))

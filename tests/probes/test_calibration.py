@@ -64,10 +64,10 @@ def measured(rows: list[torch.Tensor]) -> LeaveOneOut:
     moments = Moments(rows[0].shape[1])
     for prompt in rows:
         moments.add(prompt)
-    sink = PromptSpectra(moments.spectrum(vectors=True))
+    accumulator = PromptSpectra(moments.spectrum(vectors=True))
     for i, prompt in enumerate(rows):
-        sink.add(prompt, i)
-    return sink.leave_one_out()
+        accumulator.add(prompt, i)
+    return accumulator.leave_one_out()
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ ON_A_MAC = {
     "classes": lambda a, _: probes.frequency_class((a[0] > 0).int() + 1),
     "entropy": lambda a, _: entropy(a),
     "drift": lambda a, b: probes.drift(a, b).relative,
-    "sums": lambda a, _: probes.DriftSums.from_state({"sums": a[0]}).state()["sums"],
+    "sums": lambda a, _: probes.DriftAccumulator.from_state({"sums": a[0]}).state()["sums"],
 }
 
 

@@ -32,14 +32,14 @@ def prompts_of(
     return out
 
 
-def sink_of(
+def accumulated(
     rows: list[torch.Tensor], max_groups: int = 256, *, exact: bool = False
 ) -> PromptSpectra:
     moments = Moments.from_rows(torch.cat(rows))
-    sink = PromptSpectra(moments.spectrum(vectors=True), max_groups=max_groups, exact=exact)
+    accumulator = PromptSpectra(moments.spectrum(vectors=True), max_groups=max_groups, exact=exact)
     for i, prompt in enumerate(rows):
-        sink.add(prompt, i)
-    return sink
+        accumulator.add(prompt, i)
+    return accumulator
 
 
 def brute(rows: list[torch.Tensor], drop: set[int]) -> dict[str, float]:
@@ -71,7 +71,7 @@ def se(loo: np.ndarray) -> float:
 @pytest.mark.parametrize(("tokens", "d"), [(40, 24), (10, 40)])
 def test_full_figures_and_naive_pr_are_exact(vary: bool, tokens: int, d: int) -> None:
     rows = prompts_of(14, tokens, d, vary=vary)
-    found = sink_of(rows).leave_one_out()
+    found = accumulated(rows).leave_one_out()
     for name, wanted in brute(rows, set()).items():
         assert found.full[name] == pytest.approx(wanted, rel=1e-9), name
     np.testing.assert_allclose(found.loo["pr"], without_each(rows)["pr"], rtol=1e-9)
@@ -83,7 +83,7 @@ def test_full_figures_and_naive_pr_are_exact(vary: bool, tokens: int, d: int) ->
 @pytest.mark.parametrize("vary", [False, True])
 def test_corrected_pr_without_a_prompt_is_close(vary: bool) -> None:
     rows = prompts_of(20, 40, 32, vary=vary)
-    found, wanted = sink_of(rows).leave_one_out().loo, without_each(rows)
+    found, wanted = accumulated(rows).leave_one_out().loo, without_each(rows)
     np.testing.assert_allclose(found["pr_corrected"], wanted["pr_corrected"], rtol=0.01)
     assert np.corrcoef(found["pr_corrected"], wanted["pr_corrected"])[0, 1] > 0.99
     assert se(found["pr_corrected"]) == pytest.approx(se(wanted["pr_corrected"]), rel=0.06)
@@ -91,7 +91,7 @@ def test_corrected_pr_without_a_prompt_is_close(vary: bool) -> None:
 
 def test_exact_eigenvalues_are_exact() -> None:
     rows = prompts_of(8, 30, 16)
-    found, wanted = sink_of(rows, exact=True).leave_one_out().loo, without_each(rows)
+    found, wanted = accumulated(rows, exact=True).leave_one_out().loo, without_each(rows)
     for name in ("effective_rank", "d90", "d95", "d99"):
         np.testing.assert_allclose(found[name], wanted[name], rtol=1e-8)
 
@@ -101,7 +101,7 @@ def test_shifted_eigenvalues_give_usable_errors() -> None:
     ratios: dict[str, list[float]] = {"effective_rank": [], "d90": [], "d95": [], "d99": []}
     for seed in range(4):
         rows = prompts_of(20, 48, 48, seed=seed)
-        found, wanted = sink_of(rows).leave_one_out().loo, without_each(rows)
+        found, wanted = accumulated(rows).leave_one_out().loo, without_each(rows)
         for name, ratio in ratios.items():
             ratio.append(se(found[name]) / se(wanted[name]))
     for name, ratio in ratios.items():
@@ -113,9 +113,9 @@ def test_strips_of_the_second_moment_add_up_to_the_whole(
     monkeypatch: pytest.MonkeyPatch, entries: int
 ) -> None:
     rows = prompts_of(14, 20, 40)
-    whole = sink_of(rows).leave_one_out()
+    whole = accumulated(rows).leave_one_out()
     monkeypatch.setattr("probes.geometry.prompts._STRIP", entries)
-    assert_same(sink_of(rows).leave_one_out(), whole)
+    assert_same(accumulated(rows).leave_one_out(), whole)
 
 
 def test_eigenvalues_are_pushed_apart_pair_by_pair() -> None:
@@ -133,17 +133,17 @@ def test_eigenvalues_are_pushed_apart_pair_by_pair() -> None:
             upper, lower = np.linalg.eigvalsh(pair)[::-1]
             mine = upper if pair[0, 0] > pair[1, 1] else lower
             wanted[i] += mine - pair[0, 0]
-    np.testing.assert_allclose(sink_of(rows).state()["shift"][0], wanted, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(accumulated(rows).state()["shift"][0], wanted, rtol=1e-9, atol=1e-9)
 
 
 def test_scale_is_as_if_the_rows_were_scaled() -> None:
     rows, scale = prompts_of(9, 20, 12), torch.linspace(0.1, 4, 12)
-    wanted = sink_of([r * scale for r in rows]).leave_one_out()
+    wanted = accumulated([r * scale for r in rows]).leave_one_out()
     moments = Moments.from_rows(torch.cat(rows)).scaled(scale)
-    sink = PromptSpectra(moments.spectrum(vectors=True), scale=scale)
+    accumulator = PromptSpectra(moments.spectrum(vectors=True), scale=scale)
     for i, prompt in enumerate(rows):
-        sink.add(prompt, i)
-    assert_same(sink.leave_one_out(), wanted)
+        accumulator.add(prompt, i)
+    assert_same(accumulator.leave_one_out(), wanted)
 
 
 def assert_same(a: LeaveOneOut, b: LeaveOneOut, rtol: float = 1e-7) -> None:
@@ -156,7 +156,7 @@ def assert_same(a: LeaveOneOut, b: LeaveOneOut, rtol: float = 1e-7) -> None:
 @pytest.mark.parametrize("max_groups", [256, 5])
 def test_order_processes_and_storage_do_not_matter(max_groups: int) -> None:
     rows = prompts_of(13, 12, 10, vary=True)
-    wanted = sink_of(rows, max_groups).leave_one_out()
+    wanted = accumulated(rows, max_groups).leave_one_out()
     spectrum = Moments.from_rows(torch.cat(rows)).spectrum(vectors=True)
     shards = [PromptSpectra(spectrum, max_groups=max_groups) for _ in range(3)]
     for i in reversed(range(13)):
@@ -170,7 +170,7 @@ def test_order_processes_and_storage_do_not_matter(max_groups: int) -> None:
 
 def test_pooled_groups_are_left_out_together() -> None:
     rows = prompts_of(48, 24, 32)
-    found = sink_of(rows, max_groups=16).leave_one_out()
+    found = accumulated(rows, max_groups=16).leave_one_out()
     assert found.counts == (3,) * 16
     each = [brute(rows, {g, g + 16, g + 32}) for g in range(16)]
     for name, rtol, apart in (("pr", 0.003, 0.1), ("pr_corrected", 0.01, 0.15)):
@@ -178,23 +178,25 @@ def test_pooled_groups_are_left_out_together() -> None:
         np.testing.assert_allclose(found.loo[name], wanted, rtol=rtol)
         assert se(found.loo[name]) == pytest.approx(se(wanted), rel=apart)
     # Fewer units, same standard error in expectation.
-    apart = sink_of(rows).leave_one_out()
+    apart = accumulated(rows).leave_one_out()
     assert se(found.loo["pr"]) == pytest.approx(se(apart.loo["pr"]), rel=0.5)
     assert found.full["pr_corrected"] == pytest.approx(apart.full["pr_corrected"], rel=0.01)
 
 
 def test_memory_is_bounded() -> None:
     rows = prompts_of(40, 4, 6)
-    sink = sink_of(rows, max_groups=4)
-    assert sink.state()["sums"].shape == (4, 6)
-    seen = sink.state()["seen"]
+    accumulator = accumulated(rows, max_groups=4)
+    assert accumulator.state()["sums"].shape == (4, 6)
+    seen = accumulator.state()["seen"]
     assert (seen.dtype, seen.tolist()) == (torch.uint8, [1] * 40)
 
 
 def test_float32_rows_are_good_to_six_digits() -> None:
     rows = prompts_of(10, 30, 20)
     assert_same(
-        sink_of([r.float() for r in rows]).leave_one_out(), sink_of(rows).leave_one_out(), 1e-5
+        accumulated([r.float() for r in rows]).leave_one_out(),
+        accumulated(rows).leave_one_out(),
+        1e-5,
     )
 
 
@@ -202,16 +204,16 @@ def test_inference_mode_leaves_a_usable_sink() -> None:
     rows = prompts_of(6, 10, 5)
     spectrum = Moments.from_rows(torch.cat(rows)).spectrum(vectors=True)
     with torch.inference_mode():
-        sink = PromptSpectra(spectrum)
+        accumulator = PromptSpectra(spectrum)
         for i in range(3):
-            sink.add(rows[i], i)
+            accumulator.add(rows[i], i)
     for i in range(3, 6):
-        sink.add(rows[i], i)
-    assert_same(sink.leave_one_out(), sink_of(rows).leave_one_out())
+        accumulator.add(rows[i], i)
+    assert_same(accumulator.leave_one_out(), accumulated(rows).leave_one_out())
 
 
 def test_too_few_prompts_leave_a_reason() -> None:
-    found = sink_of(prompts_of(4, 10, 5)).leave_one_out()
+    found = accumulated(prompts_of(4, 10, 5)).leave_one_out()
     assert "at least 5 prompts" in found.missing["pr_corrected"]
     assert "pr_corrected" not in found.loo
     assert np.isfinite(found.loo["pr"]).all()
@@ -221,7 +223,7 @@ def test_rows_without_variance_leave_a_reason_for_every_figure() -> None:
     same = [torch.full((4, 3), 0.1) for _ in range(6)]
     one = [*same[1:], prompts_of(1, 4, 3)[0].float()]
     for rows, reason in ((same, "nothing varies"), (one, "holds all the variance")):
-        found = sink_of(rows).leave_one_out()
+        found = accumulated(rows).leave_one_out()
         names = {"pr", "pr_corrected", "effective_rank", "d90", "d95", "d99"}
         assert (set(found.missing), set(found.full), set(found.loo)) == (names, set(), set())
         assert all(reason in words for words in found.missing.values())
@@ -235,34 +237,34 @@ def test_refusals() -> None:
     spectrum = moments.spectrum(vectors=True)
     with pytest.raises(ValueError, match="max_groups"):
         PromptSpectra(spectrum, max_groups=1)
-    sink = PromptSpectra(spectrum)
-    sink.add(rows[0], 0)
+    accumulator = PromptSpectra(spectrum)
+    accumulator.add(rows[0], 0)
     with pytest.raises(ValueError, match="new id"):
-        sink.add(rows[1], 0)
+        accumulator.add(rows[1], 0)
     with pytest.raises(ValueError, match=r"\[t 4\]"):
-        sink.add(torch.zeros(3, 5), 1)
+        accumulator.add(torch.zeros(3, 5), 1)
     with pytest.raises(ValueError, match="finite"):
-        sink.add(torch.full((3, 4), float("nan")), 1)
+        accumulator.add(torch.full((3, 4), float("nan")), 1)
     with pytest.raises(ValueError, match="at least 2 prompts"):
-        sink.leave_one_out()
+        accumulator.leave_one_out()
     with pytest.raises(ValueError, match="in both"):
-        sink.merge(sink)
-    sink.add(rows[1], 1)
+        accumulator.merge(accumulator)
+    accumulator.add(rows[1], 1)
     with pytest.raises(ValueError, match="the 50 rows behind the spectrum, found 20"):
-        sink.leave_one_out()
+        accumulator.leave_one_out()
 
 
 def test_other_rows_than_those_behind_the_spectrum_are_noticed() -> None:
     rows = prompts_of(5, 10, 4)
-    sink = PromptSpectra(Moments.from_rows(torch.cat(rows)).spectrum(vectors=True))
+    accumulator = PromptSpectra(Moments.from_rows(torch.cat(rows)).spectrum(vectors=True))
     for i, prompt in enumerate(rows):
-        sink.add(prompt * 1.5, i)
+        accumulator.add(prompt * 1.5, i)
     with pytest.raises(ValueError, match="found other rows"):
-        sink.leave_one_out()
+        accumulator.leave_one_out()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_the_gpu_agrees_with_the_cpu() -> None:
     rows = [r.float() for r in prompts_of(10, 30, 20)]
-    found = sink_of([r.cuda() for r in rows]).leave_one_out()
-    assert_same(found, sink_of(rows).leave_one_out(), 1e-4)
+    found = accumulated([r.cuda() for r in rows]).leave_one_out()
+    assert_same(found, accumulated(rows).leave_one_out(), 1e-4)

@@ -10,7 +10,7 @@ from scipy.linalg import subspace_angles
 import probes._foreign as foreign
 from probes.similarity import (
     CrossMoments,
-    DriftSums,
+    DriftAccumulator,
     drift,
     linear_cka,
     principal_angles,
@@ -180,18 +180,18 @@ def test_drift_by_definition_and_streamed(seed, scale, cut):
     assert found.cosine.numpy() == pytest.approx(cosine)
     assert found.means.relative == pytest.approx((distance / size).mean())
     assert found.means.pooled == pytest.approx(math.sqrt((distance**2).sum() / (size**2).sum()))
-    sums, rest = DriftSums(), DriftSums()
+    sums, rest = DriftAccumulator(), DriftAccumulator()
     a, b = x.reshape(-1, 7), y.reshape(-1, 7)
     for part, rows in ((sums, slice(0, cut)), (rest, slice(cut, 30))):
         if rows.stop > rows.start:
             part.add(a[rows], b[rows])
-    merged = DriftSums.from_state(sums.state()).merge(rest).result()
+    merged = DriftAccumulator.from_state(sums.state()).merge(rest).result()
     for field in ("n", "distance", "relative", "cosine", "pooled"):
         assert getattr(merged, field) == pytest.approx(getattr(found.means, field))
 
 
 def test_zero_rows_are_not_behind_the_means():
-    sums = DriftSums()
+    sums = DriftAccumulator()
     sums.add(torch.zeros(3, 2), torch.ones(3, 2))
     assert sums.n == 0
     sums.add(torch.ones(2, 2), torch.ones(2, 2))
@@ -222,4 +222,4 @@ def test_zero_rows_are_left_out_and_counted():
     with pytest.raises(ValueError, match="y: expected the shape of x"):
         drift(x, y[:2])
     with pytest.raises(ValueError, match="state"):
-        DriftSums.from_state({"sums": torch.zeros(3)})
+        DriftAccumulator.from_state({"sums": torch.zeros(3)})

@@ -23,7 +23,7 @@ CLAIM = ClaimSpec(
         Section(
             "generations",
             "What they generate",
-            "Greedy continuations of the same held-out prompts, side by side.",
+            "Greedy generations of the same held-out prompts, side by side.",
         ),
     ),
     first=True,

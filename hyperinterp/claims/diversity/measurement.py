@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 from hyperinterp.analyses.human import human_text
 from hyperinterp.analyses.intervals import mean_of, pair_of
 from hyperinterp.analyses.scoring import MIN_TOKENS, RULE, compared, together, values
-from hyperinterp.claims.diversity.result import Continuation, DiversityResult, SideBySide
+from hyperinterp.claims.diversity.result import DiversityResult, Generation, SideBySide
 from hyperinterp.claims.spec import Measured, Pair, missing
 from hyperinterp.generation import Generated
 from hyperinterp.study import Study
@@ -46,7 +46,7 @@ def measure(study: Study) -> DiversityResult:
         pairs["self_bleu"] = _self_bleus(study, written)
         if not keep.all():
             study.run.log.warnings.append(
-                f"{int((~keep).sum())} of {len(keep)} prompts have a continuation shorter than "
+                f"{int((~keep).sum())} of {len(keep)} prompts have a generation shorter than "
                 f"{MIN_TOKENS} tokens and are left out of the diversity scores."
             )
         return DiversityResult(
@@ -105,7 +105,7 @@ def _side_by_side(
     index = None if training is None else NgramIndex(training.rows, n=COPY_LENGTH)
     found = []
     for row in range(len(study.heldout.prompts)):
-        texts = {role: _continuation(study, text, row, index) for role, text in written.items()}
+        texts = {role: _generation(study, text, row, index) for role, text in written.items()}
         ttr = {role: _score(scores[role], "ttr", row) for role in written}
         rep = {role: _score(scores[role], "rep_4", row) for role in written}
         found.append(
@@ -127,11 +127,9 @@ def _score(scores: DiversityScores, name: str, row: int) -> float | None:
     return float(getattr(scores, name)[row]) if bool(scores.defined[row]) else None
 
 
-def _continuation(
-    study: Study, written: Generated, row: int, index: NgramIndex | None
-) -> Continuation:
+def _generation(study: Study, written: Generated, row: int, index: NgramIndex | None) -> Generation:
     ids = written.rows[row]
-    return Continuation(
+    return Generation(
         text=study.heldout.tokenizer.decode(ids),
         pieces=pieces(study.heldout.tokenizer, ids),
         repeated=tuple(repeated_spans(ids)) if ids else (),

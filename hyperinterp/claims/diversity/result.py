@@ -10,13 +10,13 @@ UNKNOWN = missing("what follows the prompts was not read")
 
 
 @dataclass(frozen=True)
-class Continuation(Brief):
+class Generation(Brief):
     """What one model wrote after one prompt.
 
     Attributes:
-        text: the continuation, decoded.
+        text: the generation, decoded.
         pieces: the same, token by token.
-        repeated: [start, stop) token spans that occurred earlier in the continuation.
+        repeated: [start, stop) token spans that occurred earlier in the generation.
         copied: [start, stop) token spans of 8 or more tokens that occur in the training text;
             empty when the training text is not known.
         ended: whether the model ended the text itself before the limit.
@@ -35,8 +35,8 @@ class SideBySide(Brief):
 
     prompt_id: str
     prompt: str
-    base: Continuation
-    fitted: Continuation
+    base: Generation
+    fitted: Generation
     base_ttr: float | None
     fitted_ttr: float | None
     base_rep_4: float | None
@@ -52,7 +52,7 @@ class DiversityResult(Result):
         new_tokens: ids generated at most per prompt.
         scores: per measure (ttr, distinct_2, distinct_3, rep_2, rep_3, rep_4; tokens, the
             length before any cut; self_bleu): means over prompts and their paired difference.
-        prompts: every prompt with both continuations.
+        prompts: every prompt with both generations.
         rule: which sequences are scored, and how padding and short ones are treated.
         human: type-token ratio of what really follows the prompts, cut to the same lengths: the
             ceiling.

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from hyperinterp.claims.diversity import CLAIM
-from hyperinterp.claims.diversity.result import Continuation, DiversityResult, SideBySide
+from hyperinterp.claims.diversity.result import DiversityResult, Generation, SideBySide
 from hyperinterp.drawing.numbers import number
 from hyperinterp.drawing.texts import Passage, Row, Texts
 from hyperinterp.drawing.words import explained
 
 
 def texts(result: DiversityResult, results: Mapping[str, Any]) -> Texts:
-    """Return every prompt with both continuations.
+    """Return every prompt with both generations.
 
     Args:
         result: what was measured.
@@ -39,7 +39,7 @@ def _row(item: SideBySide) -> Row:
     )
 
 
-def _passage(model: str, found: Continuation, ttr: float | None, rep: float | None) -> Passage:
+def _passage(model: str, found: Generation, ttr: float | None, rep: float | None) -> Passage:
     told = [f"type-token ratio {number(ttr)}", f"repeated 4-grams {number(rep)}"]
     if found.ended:
         told.append("ended by itself")

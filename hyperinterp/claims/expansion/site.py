@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from hyperinterp.analyses.growth import Profile
 from hyperinterp.analyses.intervals import difference_of
-from hyperinterp.capture import SiteSums
+from hyperinterp.capture import SiteAccumulators
 from hyperinterp.claims.expansion.result import SiteGeometry
 from hyperinterp.claims.spec import Measured, Pair, missing
 from hyperinterp.sites import Site
@@ -25,17 +25,17 @@ SAME = "all rows are the same, so nothing varies here"
 
 
 def site_geometry(
-    site: Site, sums: SiteSums, spectra: tuple[Spectrum, Spectrum], profile: Profile
+    site: Site, accumulators: SiteAccumulators, spectra: tuple[Spectrum, Spectrum], profile: Profile
 ) -> SiteGeometry:
     """Every figure of one site.
 
     Args:
         site: where.
-        sums: what the first run left there.
+        accumulators: what the first run left there.
         spectra: of the rows of base and fitted model, with vectors.
         profile: figures with each prompt left out, per variant.
     """
-    ours, theirs = sums.moments["base"], sums.moments["fitted"]
+    ours, theirs = accumulators.moments["base"], accumulators.moments["fitted"]
     base, fitted = spectra
     metrics = {
         f"{name}{suffix}": difference_of(*sides, name)
@@ -44,7 +44,7 @@ def site_geometry(
     }
     for label, fraction in (("d90", 0.9), ("d95", 0.95), ("d99", 0.99)):
         metrics[f"{label}@integer"] = _integer_pair(base, fitted, fraction)
-    metrics |= _alternatives(sums)
+    metrics |= _alternatives(accumulators)
     return SiteGeometry(
         key=site.key,
         label=site.label,
@@ -57,12 +57,12 @@ def site_geometry(
             role: tuple((found.eigenvalues[:LEADING] / found.total).tolist()) if found.total else ()
             for role, found in (("base", base), ("fitted", fitted))
         },
-        outliers=dict(sums.outliers),
+        outliers=dict(accumulators.outliers),
         rogue={
             "base": tuple(rogue_dimensions(ours)),
             "fitted": tuple(rogue_dimensions(theirs)),
         },
-        **vars(_compared(sums, base, fitted)),
+        **vars(_compared(accumulators, base, fitted)),
     )
 
 
@@ -79,9 +79,9 @@ class _Compared:
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def _compared(sums: SiteSums, base: Spectrum, fitted: Spectrum) -> _Compared:
+def _compared(accumulators: SiteAccumulators, base: Spectrum, fitted: Spectrum) -> _Compared:
     """How far apart the rows are, as far as they vary at all."""
-    drift = sums.drift.result() if sums.drift.n else None
+    drift = accumulators.drift.result() if accumulators.drift.n else None
     gone: dict[str, str] = {}
     if drift is None:
         gone = dict.fromkeys(("drift", "cosine"), "every row of one of the models is zero here")
@@ -92,13 +92,13 @@ def _compared(sums: SiteSums, base: Spectrum, fitted: Spectrum) -> _Compared:
         return replace(found, missing=gone | dict.fromkeys(names, reason))
     assert base.vectors is not None
     assert fitted.vectors is not None
-    ours, theirs = (sums.moments[role].covariance() for role in ("base", "fitted"))
+    ours, theirs = (accumulators.moments[role].covariance() for role in ("base", "fitted"))
     width = int(base.pca_dimension(0.9))
     leading = base.vectors[:, :width], fitted.vectors[:, :width]
     angles = principal_angles(*(vectors[:, :ANGLES] for vectors in leading))
     return replace(
         found,
-        cka=float(sums.cross.linear_cka(ours, theirs)),
+        cka=float(accumulators.cross.linear_cka(ours, theirs)),
         overlap=float(subspace_overlap(*leading)),
         angles=tuple(angles.rad2deg().tolist()),
         outside={
@@ -128,16 +128,16 @@ def _integer_pair(base: Spectrum, fitted: Spectrum, fraction: float) -> Pair:
     return _plain(*(_read(side, lambda s: s.pca_dimension(fraction)) for side in (base, fitted)))
 
 
-def _alternatives(sums: SiteSums) -> dict[str, Pair]:
+def _alternatives(accumulators: SiteAccumulators) -> dict[str, Pair]:
     """Naive participation ratio with position 0 added, and with norm outliers left out."""
-    if "base first" not in sums.moments:
+    if "base first" not in accumulators.moments:
         return {}
     added, inside = [], []
     for role in ("base", "fitted"):
-        moments = sums.moments[role]
+        moments = accumulators.moments[role]
         copy = Moments.from_state(moments.state())
-        added.append(_ratio(copy.merge(sums.moments[f"{role} first"])))
-        outside = sums.moments.get(f"{role} outliers")
+        added.append(_ratio(copy.merge(accumulators.moments[f"{role} first"])))
+        outside = accumulators.moments.get(f"{role} outliers")
         kept = moments if outside is None else moments - outside
         inside.append(_ratio(kept))
     return {"pr@with_first": _plain(*added), "pr@without_outliers": _plain(*inside)}

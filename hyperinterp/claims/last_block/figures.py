@@ -25,7 +25,7 @@ METRICS = {
     "recovered_logit": "share of logit difference recovered",
     "agreement": "top-1 agreement with the donor",
 }
-PARTS = {"block": "whole block", "attention": "attention", "MLP": "MLP"}
+COMPONENTS = {"block": "whole block", "attention": "attention", "MLP": "MLP"}
 ENDS = {"final norm": "norm", "unembedding": "<br>unemb."}  # one above the other on a phone
 
 
@@ -169,13 +169,15 @@ def charts(block: LastBlockResult) -> tuple[Chart, ...]:
     """The charts of this block."""
     kinds = {item.kind for item in block.patches}
     metric = Choice("metric", "Effect", tuple(METRICS.items()))
-    part = Choice("part", "Part", tuple((k, w) for k, w in PARTS.items() if k in kinds))
+    component = Choice(
+        "component", "Component", tuple((k, w) for k, w in COMPONENTS.items() if k in kinds)
+    )
     found = []
-    if part.options:
+    if component.options:
         found.append(
             Chart(
                 "single", *explained(__package__, "single", null_words=_null_words(block)),
-                lambda name, kind: single(block, name, kind), (metric, part), height=430,
+                lambda name, kind: single(block, name, kind), (metric, component), height=430,
             )
         )  # fmt: skip
     found += [

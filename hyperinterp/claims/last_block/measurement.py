@@ -22,7 +22,7 @@ from hyperinterp.claims.last_block.result import (
 )
 from hyperinterp.claims.last_block.stitched import stitched_texts, unchanged_texts
 from hyperinterp.claims.spec import Measured, missing
-from hyperinterp.models import Part, PartKind
+from hyperinterp.models import Component, ComponentKind
 from hyperinterp.study import Study
 
 
@@ -113,7 +113,7 @@ def _blocks(found: Patching) -> dict[int, Effects]:
     return {
         patch.layers[0]: found.effects(patch, INTO_BASE)
         for patch in found.patches
-        if patch.kind == PartKind.BLOCK.value
+        if patch.kind == ComponentKind.BLOCK.value
     }
 
 
@@ -141,7 +141,7 @@ def _against_blocks(found: Patching, last: int, seed: int) -> Measured:
 
 
 def _against_nulls(found: Patching, last: int, seed: int) -> Measured:
-    if Part(PartKind.BLOCK, last) not in found.differing:
+    if Component(ComponentKind.BLOCK, last) not in found.differing:
         return nothing(len(found.row.unique()), "the last block is equal in both: no change")
     draws = found.outcomes[INTO_BASE].nulls.get(last, ())
     if _settings_alone(found, last):
@@ -153,7 +153,7 @@ def _against_nulls(found: Patching, last: int, seed: int) -> Measured:
 
 def _settings_alone(found: Patching, layer: int) -> bool:
     """Whether a block has equal weights in both models, and other settings."""
-    return Part(PartKind.BLOCK, layer) in found.differing and layer not in found.unequal
+    return Component(ComponentKind.BLOCK, layer) in found.differing and layer not in found.unequal
 
 
 def _nulls(found: Patching) -> tuple[NullBand, ...]:
@@ -185,7 +185,7 @@ def _behaviour(found: Patching, stitched: Sequence[StitchedText], last: int) -> 
 def _remark(study: Study, found: Patching) -> None:
     """Tell the reader what could not be patched or compared, and why."""
     kinds = {patch.kind for patch in found.patches}
-    if PartKind.ATTN.value in kinds and PartKind.MLP.value not in kinds:
+    if ComponentKind.ATTN.value in kinds and ComponentKind.MLP.value not in kinds:
         study.run.log.warnings.append(
             f"{study.base.anatomy.family} keeps weights outside attention and MLP, so C6 "
             "patches blocks and attention but not the MLP on its own."
@@ -193,7 +193,7 @@ def _remark(study: Study, found: Patching) -> None:
     equal = [
         layer
         for layer in range(study.base.n_layers)
-        if Part(PartKind.BLOCK, layer) not in found.differing
+        if Component(ComponentKind.BLOCK, layer) not in found.differing
     ]
     alone = [layer for layer in range(study.base.n_layers) if _settings_alone(found, layer)]
     if alone:

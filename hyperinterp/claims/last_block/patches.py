@@ -7,9 +7,9 @@ from torch import nn
 
 from hyperinterp.analyses.replays import shortened
 from hyperinterp.models import (
+    Component,
+    ComponentKind,
     HookedModel,
-    Part,
-    PartKind,
     blocks,
     differing_settings,
     paths_of,
@@ -22,27 +22,29 @@ from hyperinterp.text import TokenRows
 
 INTO_BASE, INTO_FITTED = "fitted into base", "base into fitted"
 
-Key = tuple[Part, ...]
+Key = tuple[Component, ...]
 
 
 @dataclass(frozen=True)
 class Patch:
-    """Parts that are taken from the donor together.
+    """Components that are taken from the donor together.
 
     Attributes:
         label: words for people, e.g. "blocks 25-29".
         kind: "block", "attention", "MLP", "final norm", "unembedding", "last k" or "first k".
-        parts: what is taken.
+        components: what is taken.
     """
 
     label: str
     kind: str
-    parts: Key
+    components: Key
 
     @property
     def layers(self) -> tuple[int, ...]:
         """Block indices; empty for the final norm and the unembedding."""
-        return tuple(part.layer for part in self.parts if part.layer is not None)
+        return tuple(
+            component.layer for component in self.components if component.layer is not None
+        )
 
 
 def span(layers: Sequence[int]) -> str:
@@ -64,45 +66,50 @@ def depths(layers: int) -> tuple[int, ...]:
 
 
 def planned(model: HookedModel, *, inside: bool) -> tuple[Patch, ...]:
-    """Every patch: single parts, the ends, and the last and first k blocks.
+    """Every patch: single components, the ends, and the last and first k blocks.
 
     Args:
         model: either model of the pair.
         inside: also patch each block's attention and MLP on their own.
     """
     layers = range(model.n_layers)
-    kinds = [PartKind.BLOCK]
+    kinds = [ComponentKind.BLOCK]
     if inside:
-        kinds += [PartKind.ATTN] + [PartKind.MLP] * whole_mlp(model)
-    parts = [Part(kind, layer) for kind in kinds for layer in layers]
-    parts += [Part(PartKind.FINAL_NORM), Part(PartKind.UNEMBED)]
+        kinds += [ComponentKind.ATTN] + [ComponentKind.MLP] * whole_mlp(model)
+    components = [Component(kind, layer) for kind in kinds for layer in layers]
+    components += [Component(ComponentKind.FINAL_NORM), Component(ComponentKind.UNEMBED)]
     together = []
     for name in ("last k", "first k"):
         for k in depths(len(layers)):
             chosen = layers[-k:] if name == "last k" else layers[:k]
             together.append(Patch(span(chosen), name, blocks(chosen)))
-    return (*(Patch(part.label, part.kind.value, (part,)) for part in parts), *together)
+    return (
+        *(Patch(component.label, component.kind.value, (component,)) for component in components),
+        *together,
+    )
 
 
 def whole_mlp(model: HookedModel) -> bool:
     """Whether attention and MLP together hold every weight matrix of a block."""
-    kinds = (PartKind.ATTN, PartKind.MLP)
-    paths = [path for kind in kinds for path in paths_of(model, Part(kind, 0))]
+    kinds = (ComponentKind.ATTN, ComponentKind.MLP)
+    paths = [path for kind in kinds for path in paths_of(model, Component(kind, 0))]
     inside = {id(weight) for path in paths for weight in model.hf.get_submodule(path).parameters()}
     return all(id(weight) in inside for weight in model.blocks[0].parameters() if weight.ndim > 1)
 
 
-def differing(base: HookedModel, fitted: HookedModel, parts: Iterable[Part]) -> frozenset[Part]:
-    """The parts that differ in weights or in settings; patching the others does nothing."""
+def differing(
+    base: HookedModel, fitted: HookedModel, components: Iterable[Component]
+) -> frozenset[Component]:
+    """The components that differ in weights or in settings; patching the others does nothing."""
     settings = {kind for setting in differing_settings(base, fitted) for kind in setting.acts.kinds}
 
     def same(path: str) -> bool:
         return same_function(base.hf.get_submodule(path), fitted.hf.get_submodule(path))
 
     return frozenset(
-        part
-        for part in set(parts)
-        if part.kind in settings or not all(same(path) for path in paths_of(base, part))
+        component
+        for component in set(components)
+        if component.kind in settings or not all(same(path) for path in paths_of(base, component))
     )
 
 
@@ -127,9 +134,9 @@ def movable(model: HookedModel, layer: int) -> bool:
     return all(item.is_floating_point() and item.itemsize > 1 for item in weights)
 
 
-def reduced(parts: Key, changed: frozenset[Part]) -> Key:
-    """The parts that differ: patching the others does nothing."""
-    return tuple(part for part in parts if part in changed)
+def reduced(components: Key, changed: frozenset[Component]) -> Key:
+    """The components that differ: patching the others does nothing."""
+    return tuple(component for component in components if component in changed)
 
 
 def null_layers(found: Sequence[int], layers: int, count: int) -> tuple[int, ...]:

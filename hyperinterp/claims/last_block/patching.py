@@ -30,7 +30,7 @@ from hyperinterp.claims.last_block.patches import (
     reduced,
     reweighted,
 )
-from hyperinterp.models import HookedModel, Part, PartKind, Recording, patched, perturbed
+from hyperinterp.models import Component, ComponentKind, HookedModel, Recording, patched, perturbed
 from hyperinterp.study import Study
 from probes import logit_difference, norm_matched_noise
 from probes.ranks.tokens import top1_rows
@@ -66,7 +66,7 @@ class Outcome:
     Attributes:
         recipient: the unchanged recipient as if it were a stitched model.
         donor: the donor as if it were a stitched model.
-        stitched: by the parts that really differ.
+        stitched: by the components that really differ.
         nulls: random changes, by block.
     """
 
@@ -103,7 +103,7 @@ class Patching:
     Attributes:
         row: passage of each context, `[n]`.
         patches: what was patched in either direction.
-        differing: the parts whose weights or settings differ.
+        differing: the components whose weights or settings differ.
         unequal: the blocks whose weights differ.
         outcomes: per direction.
         executed: blocks executed, counted per passage.
@@ -112,26 +112,26 @@ class Patching:
 
     row: Int[Tensor, " n"]
     patches: tuple[Patch, ...]
-    differing: frozenset[Part]
+    differing: frozenset[Component]
     unequal: tuple[int, ...]
     outcomes: dict[str, Outcome]
     executed: int
     naive: int
 
     def effects(self, patch: Patch, direction: str) -> Effects:
-        """What a patch did; one of equal parts leaves the recipient as it is."""
-        outcome, key = self.outcomes[direction], reduced(patch.parts, self.differing)
+        """What a patch did; one of equal components leaves the recipient as it is."""
+        outcome, key = self.outcomes[direction], reduced(patch.components, self.differing)
         return outcome.stitched[key] if key else outcome.recipient
 
 
 def patched_everywhere(study: Study) -> Patching:
     """Run every planned patch in both directions, and the random changes of the base."""
     base, fitted, sizes = study.base, study.fitted, study.sizes
-    patches = planned(base, inside=sizes.parts)
-    changed = differing(base, fitted, (part for item in patches for part in item.parts))
+    patches = planned(base, inside=sizes.components)
+    changed = differing(base, fitted, (one for item in patches for one in item.components))
     plan: dict[Key, str] = {}
     for item in patches:
-        if key := reduced(item.parts, changed):
+        if key := reduced(item.components, changed):
             plan.setdefault(key, item.kind)
     unequal = reweighted(base, fitted)
     can = [layer for layer in unequal if movable(base, layer)]
@@ -236,7 +236,7 @@ class _Pair:
         model, recording = self._recipient.model, self._recipient.recording
         reached: tuple[int, Tensor] | None = None
         for key, kind in plan.items():
-            layers = [part.layer for part in key if part.layer is not None]
+            layers = [one.layer for one in key if one.layer is not None]
             start = min(layers, default=model.n_layers)
             with patched(model, self._donor.model, key):
                 stream = recording.inputs[start]
@@ -252,9 +252,9 @@ class _Pair:
         """The recipient with a random change of one block, of the same norm per weight."""
         model = self._recipient.model
         draw = Generator().manual_seed(seed * 1_000_003 + layer)
-        part = Part(PartKind.BLOCK, layer)
+        component = Component(ComponentKind.BLOCK, layer)
         with perturbed(
-            model, self._donor.model, part, lambda change: norm_matched_noise(change, draw)
+            model, self._donor.model, component, lambda change: norm_matched_noise(change, draw)
         ):
             found = self._effects(model, model.replay(self._recipient.recording, layer))
         self._tick()
@@ -264,7 +264,7 @@ class _Pair:
         """Hold a stitched model's last stream against both models at the contexts."""
         sides = [side.predictions for side in (self._donor, self._recipient)]
         found = []
-        called = f"{model.name} with patched parts"
+        called = f"{model.name} with patched components"
         for rows, logits in stream_logits(model, self._recipient.chosen(stream), called):
             choices = [side.choice[rows].to(logits.device) for side in sides]
             kl = [side.kl_from(rows, logits) for side in sides]

@@ -9,7 +9,7 @@ from hyperinterp.drawing.result import Result
 
 @dataclass(frozen=True)
 class PatchEffect:
-    """One patch of parts and what it did to the predictions.
+    """One patch of components and what it did to the predictions.
 
     Attributes:
         label: what was patched, e.g. "block 29" or "blocks 25-29".
@@ -63,7 +63,7 @@ class StitchedText(Brief):
         ttr: mean type-token ratio.
         rep_4: mean share of repeated 4-grams.
         gain_share: share of the fitted model's gain in type-token ratio over the base.
-        example: one continuation.
+        example: one generation.
     """
 
     label: str

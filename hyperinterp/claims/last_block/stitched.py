@@ -8,10 +8,10 @@ from hyperinterp.analyses.predictions import gain_share
 from hyperinterp.analyses.scoring import compared, together, values, window_scores
 from hyperinterp.claims.last_block.patches import INTO_BASE, INTO_FITTED, span
 from hyperinterp.claims.last_block.result import StitchedText
-from hyperinterp.continuations import WRITTEN
 from hyperinterp.distributed import ALONE
 from hyperinterp.generation import GREEDY, Generated
-from hyperinterp.models import Part, blocks, patched
+from hyperinterp.generations import WRITTEN
+from hyperinterp.models import Component, blocks, patched
 from hyperinterp.study import Study
 
 
@@ -61,7 +61,7 @@ def planned_models(layers: int, largest: int) -> tuple[StitchedModel, ...]:
 
 
 def stitched_texts(
-    study: Study, largest: int, differing: frozenset[Part]
+    study: Study, largest: int, differing: frozenset[Component]
 ) -> tuple[StitchedText, ...]:
     """Greedy text of the stitched models on the first prompts, scored against base and fitted."""
     plan = planned_models(study.base.n_layers, largest)[: study.sizes.stitched]
@@ -91,12 +91,12 @@ def unchanged_texts(study: Study) -> tuple[StitchedText, ...]:
     )
 
 
-def _written(study: Study, stitched: StitchedModel, differing: frozenset[Part]) -> Generated:
+def _written(study: Study, stitched: StitchedModel, differing: frozenset[Component]) -> Generated:
     role, other = ("base", "fitted") if stitched.direction == INTO_BASE else ("fitted", "base")
-    parts = [part for part in blocks(stitched.layers) if part in differing]
-    if not parts:
+    components = [one for one in blocks(stitched.layers) if one in differing]
+    if not components:
         return study.shared.texts.greedy(role).chosen(study.heldout.control_rows)
-    with patched(study.model(role), study.model(other), parts) as model:
+    with patched(study.model(role), study.model(other), components) as model:
         arm = replace(GREEDY, rows=study.heldout.control_rows)
         found = study.shared.texts.write(
             model, [arm], task=f"{stitched.label} writes", processes=ALONE

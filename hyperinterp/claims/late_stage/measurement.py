@@ -11,7 +11,7 @@ from hyperinterp.analyses.predictions import Reading, gain_share, read
 from hyperinterp.analyses.scoring import compared, together, values, window_scores
 from hyperinterp.capture import (
     PairRun,
-    PromptSink,
+    PromptAccumulator,
     leave_one_out,
     rows_of_prompts,
     run_pair,
@@ -105,18 +105,18 @@ def _left_out(study: Study, role: str, run: PairRun, last: Site) -> LeaveOneOut:
     moments = run.sites[last].moments["base" if role == "base" else "fitted"]
     model = study.model(role)
     (spectrum,) = spectra_of([moments], study.run.processes, model.device)
-    sink = PromptSink(spectrum, device=model.device)
+    accumulator = PromptAccumulator(spectrum, device=model.device)
     rows_of_prompts(
         model,
         run.rows,
         [last],
-        {last: [sink]},
+        {last: [accumulator]},
         batch_size=study.run.batch_size,
         tick=study.run.log.ticker(f"interval of the {role} last block", len(run.rows)),
         processes=study.run.processes,
     )
     study.run.log.forwards[f"{role} over the passages"] += 1
-    return leave_one_out([sink], study.run.processes)[0]
+    return leave_one_out([accumulator], study.run.processes)[0]
 
 
 def _reading(study: Study, role: str, run: PairRun) -> Reading:

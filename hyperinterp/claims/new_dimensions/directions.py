@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float64
 from torch import Generator, Tensor
 
-from hyperinterp.capture import SiteSums
+from hyperinterp.capture import SiteAccumulators
 from hyperinterp.sites import Site
 from probes import (
     NewDirections,
@@ -91,19 +91,21 @@ def rivalled(dose: int, available: int, declared: int) -> bool:
     return dose in (declared, available) or (dose.bit_length() % 2 == 1 and dose.bit_count() == 1)
 
 
-def estimated(site: Site, sums: SiteSums, *, draws: int, seed: int, ladder: bool) -> SiteDirections:
+def estimated(
+    site: Site, accumulators: SiteAccumulators, *, draws: int, seed: int, ladder: bool
+) -> SiteDirections:
     """Return the directions of one site.
 
     Args:
         site: where.
-        sums: moments of both models over the same tokens.
+        accumulators: moments of both models over the same tokens.
         draws: random draws at the declared number; one at every other.
         seed: of the draws.
         ladder: take every dose, not the declared one alone, and random directions of equal number.
     """
-    base, fitted = (sums.moments[role].covariance().cpu() for role in ("base", "fitted"))
-    means = {role: sums.moments[role].mean.cpu() for role in ("base", "fitted")}
-    rows = sums.moments["base"].n
+    base, fitted = (accumulators.moments[role].covariance().cpu() for role in ("base", "fitted"))
+    means = {role: accumulators.moments[role].mean.cpu() for role in ("base", "fitted")}
+    rows = accumulators.moments["base"].n
     if not (float(base.trace()) > 0 and float(fitted.trace()) > 0):
         return SiteDirections(site, rows, means)
     found = new_directions(base, fitted, fraction=KNOWN)

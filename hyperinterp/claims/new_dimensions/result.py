@@ -79,7 +79,7 @@ class AblatedText(Brief):
         ttr: type-token ratio.
         rep_4: repeated 4-grams.
         undone: share of the fitted model's gain in type-token ratio that is gone.
-        example: one continuation.
+        example: one generation.
     """
 
     label: str

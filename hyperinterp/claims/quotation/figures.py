@@ -18,7 +18,7 @@ def copying(block: QuotationResult, quantity: str) -> Sketch:
     words = {
         "copied_share": f"share of generated {block.n}-grams in the training text",
         "longest_span": "longest copied span, tokens",
-        "free_diversity": "type-token ratio of continuations without a copied n-gram",
+        "free_diversity": "type-token ratio of generations without a copied n-gram",
     }
     pair = getattr(block, quantity)
     rows = [("base", pair.base, BASE), ("fitted", pair.fitted, FITTED)]

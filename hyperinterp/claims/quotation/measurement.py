@@ -78,7 +78,7 @@ def _ratio_pair(base: Copied, fitted: Copied) -> Pair:
     found = ratio_pair((base.copied, base.grams), (fitted.copied, fitted.grams))
     if found.delta.value is not None:
         return found
-    return replace(found, delta=missing(f"too few continuations of {COPY_LENGTH} or more tokens"))
+    return replace(found, delta=missing(f"too few generations of {COPY_LENGTH} or more tokens"))
 
 
 def _heldout(study: Study, index: NgramIndex) -> Measured:

@@ -8,7 +8,7 @@ from hyperinterp.drawing.result import Result
 
 @dataclass(frozen=True)
 class CopiedExample:
-    """The longest span that one continuation shares with the training text."""
+    """The longest span that one generation shares with the training text."""
 
     prompt_id: str
     length: int
@@ -26,7 +26,7 @@ class QuotationResult(Result):
         copied_share: share of generated n-grams that occur in the training text.
         longest_span: mean length in tokens of the longest copied span.
         heldout_share: the same share for the true continuations of the held-out passages.
-        free_diversity: type-token ratio over the prompts whose continuation has no copied n-gram
+        free_diversity: type-token ratio over the prompts whose generation has no copied n-gram
             in either model.
         examples: the longest copied spans of the fitted model.
         source: where the training text came from.

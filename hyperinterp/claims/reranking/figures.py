@@ -171,7 +171,7 @@ def tokens(item: ContextRanks, side: str) -> Sketch | None:
 def charts(block: RerankingResult) -> tuple[Chart, ...]:
     """The charts of this block, with the logit lens last."""
     known = contexts(block)
-    words = {"teacher": "held-out text", "policy": "the fitted model's own text"}
+    words = {"teacher": "held-out text", "policy": "on-policy text"}
     where = Choice("contexts", "Contexts", tuple((key, words[key]) for key in known))
     sides = Choice("side", "Tokens", (("promoted", "promoted"), ("demoted", "demoted")))
     forms = Choice("form", "Cells", (("share", "share of row"), ("counts", "counts (log colour)")))

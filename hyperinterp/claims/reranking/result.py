@@ -127,11 +127,11 @@ class LensProfile(Brief):
 
 @dataclass(frozen=True)
 class RerankingResult(Result):
-    """Rank re-ordering, teacher-forced and on the fitted model's own text.
+    """Rank re-ordering, teacher-forced and on-policy.
 
     Attributes:
         teacher_forced: on the held-out passages.
-        on_policy: on the fitted model's greedy continuations; None when fewer than two of them
+        on_policy: on the fitted model's greedy generations; None when fewer than two of them
             have a token.
         lens: by depth; None when nothing was overridden.
         frequency_source: where token frequencies came from.

@@ -27,7 +27,7 @@ def tables(result: RerankingResult) -> tuple[Table, ...]:
     """Return the tables, the main one first; tokens of held-out text are open."""
     found = _contexts("held_out", "held-out text", result.teacher_forced, shut=False)
     if result.on_policy is not None:
-        name = "the fitted model's own text"
+        name = "on-policy text"
         found += _contexts("on_policy", name, result.on_policy, shut=True)
     both = [item for item in (result.teacher_forced, result.on_policy) if item is not None]
     found.append(table("flow", "Rank flow", (row for item in both for row in _flow(item))))

@@ -76,11 +76,11 @@ def test_a_bundle_is_refused_before_the_checkpoint_is_read(blocked, tmp_path, mo
             export_bundle("smollm2", out, force=True)
 
 
-def test_a_folder_for_partial_sums_is_refused_before_the_work(blocked, tmp_path):
+def test_a_folder_to_resume_from_is_refused_before_the_work(blocked, tmp_path):
     (tmp_path / "corpus.txt").write_text("\n".join(item.text for item in letters(9)))
     model = HookedModel(tiny_hf("llama"), byte_tokenizer(), fingerprint="1" * 64)
     corpus = Corpus(tmp_path / "corpus.txt")
-    for partial in (tmp_path / "file", *blocked.values()):
+    for resume in (tmp_path / "file", *blocked.values()):
         with pytest.raises(InputRefused, match="expected a"):
-            compare(model, model, prompts=letters(9), corpus=corpus, partial=partial)
+            compare(model, model, prompts=letters(9), corpus=corpus, resume_dir=resume)
     assert (tmp_path / "file").read_text() == "mine"

@@ -6,10 +6,10 @@ from copy import copy, deepcopy
 import torch
 from torch import nn
 
-from hyperinterp.models import HookedModel, Part, PartKind, checked, paths_of
+from hyperinterp.models import Component, ComponentKind, HookedModel, checked, paths_of
 
 TEMPERATURE = 0.6  # of the planted temperature pair
-UNEMBED = Part(PartKind.UNEMBED)
+UNEMBED = Component(ComponentKind.UNEMBED)
 
 
 def disturb(module, scale, seed=1):

@@ -1,6 +1,6 @@
 """Texts of all claims: one call of generation for all models, and the same texts as alone."""
 
-from hyperinterp import continuations, generation
+from hyperinterp import generation, generations
 from hyperinterp.claims import diversity
 from hyperinterp.claims.running import evaluated
 from hyperinterp.claims.static_bias import measurement as static_bias
@@ -19,7 +19,7 @@ def test_all_models_write_all_their_texts_in_one_call(tiny_pair, make_study, mon
         calls.append([(writer.model.name, {arm.name for arm in writer.arms}) for writer in writers])
         return generation.write_all(writers, **rest)
 
-    monkeypatch.setattr(continuations, "write_all", counted)
+    monkeypatch.setattr(generations, "write_all", counted)
     report = compare(
         *tiny_pair, prompts=made.passages, sizes=SIZES, claims="C1,C2,C3,C4", batch_size=4
     )
@@ -30,7 +30,7 @@ def test_all_models_write_all_their_texts_in_one_call(tiny_pair, make_study, mon
     assert sum(name.startswith("base sampled") for name in arms[base]) == 4 * SIZES.seeds
     assert arms[fitted] == {GREEDY.name, "fitted sampled #0", "fitted sampled #1"}
     texts = 2 * len(made.heldout.prompts) + SIZES.control_prompts * (len(arms[base]) + 1)
-    assert report.provenance.forwards["continuations generated"] == texts
+    assert report.provenance.forwards["texts generated"] == texts
 
 
 def test_texts_are_those_of_every_arm_alone(tiny_pair, make_study):

@@ -117,7 +117,7 @@ def test_a_block_that_writes_nothing_has_missing_figures_with_a_reason(make_tiny
     silent = writing_nothing(make_tiny(0), *QUIET)
     other = writing_nothing(make_tiny(1), *QUIET) if quiet == "both" else make_tiny(1)
     base, fitted = {"base": (silent, other), "fitted": (other, silent)}.get(quiet, (silent, other))
-    sizes = replace(SIZES, parts=True, variants=("standardised", "unit_norm"))
+    sizes = replace(SIZES, components=True, variants=("standardised", "unit_norm"))
     report = compare(base, fitted, prompts=words(), sizes=sizes, claims="C5")
     validate(json.loads(report.to_json()), json_schema())
     assert Report.from_json(report.to_json()) == report

@@ -13,7 +13,7 @@ def base(make_tiny):
 
 
 def by_hand(model, text, steps):
-    """Greedy continuation, one full forward pass per token."""
+    """Greedy generation, one full forward pass per token."""
     ids = model.tokenizer(text)["input_ids"]
     start = len(ids)
     for _ in range(steps):

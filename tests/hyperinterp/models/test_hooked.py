@@ -8,16 +8,16 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from hyperinterp.errors import MismatchedPair, UnsupportedModel
 from hyperinterp.models import (
+    Component,
+    ComponentKind,
     HookedModel,
-    Part,
-    PartKind,
     blocks,
     patched,
     perturbed,
     self_check,
 )
-from hyperinterp.models.parts import paths_of
-from hyperinterp.sites import Site, SiteKind, block_outputs, part_sites, stream_sites
+from hyperinterp.models.components import paths_of
+from hyperinterp.sites import Site, SiteKind, block_outputs, component_sites, stream_sites
 from probes import norm_matched_noise
 from tests.hyperinterp.families import NEWER, NEWER_REFUSED, REFUSED, SMALL, make_refused, make_tiny
 
@@ -50,7 +50,7 @@ def test_parts_add_up_to_the_stream(tiny, family):
     model = tiny(family)
     self_check(model)
     ids = ids_for(model)
-    found = model.activations(ids, [*stream_sites(3), *part_sites(3)])
+    found = model.activations(ids, [*stream_sites(3), *component_sites(3)])
     before = found[Site(SiteKind.EMBED)]
     for layer in range(3):
         after = found[Site(SiteKind.RESID, layer)]
@@ -82,15 +82,15 @@ def test_record_can_stop_early(tiny, family):
     assert len(partial.calls) == 3
 
 
-@pytest.mark.parametrize("kind", [PartKind.BLOCK, PartKind.ATTN, PartKind.MLP])
+@pytest.mark.parametrize("kind", [ComponentKind.BLOCK, ComponentKind.ATTN, ComponentKind.MLP])
 def test_patching_computes_the_donors_function_and_restores(tiny, family, kind):
     recipient, donor = tiny(family, 0), tiny(family, 1)
     ids = ids_for(recipient)
     before = recipient.logits(ids)
-    part = Part(kind, 1)
-    paths = paths_of(recipient, part)
+    component = Component(kind, 1)
+    paths = paths_of(recipient, component)
     originals = [recipient.hf.get_submodule(path) for path in paths]
-    with patched(recipient, donor, [part]):
+    with patched(recipient, donor, [component]):
         assert not torch.allclose(recipient.logits(ids), before, atol=1e-4)
     for path, original in zip(paths, originals, strict=True):
         assert recipient.hf.get_submodule(path) is original
@@ -101,9 +101,13 @@ def test_patching_everything_gives_the_donor(tiny, family):
     recipient, donor = tiny(family, 0), tiny(family, 1)
     ids = ids_for(recipient)
     stream = donor.record(ids, keep=[0]).inputs[0]
-    parts = [*blocks(range(3)), Part(PartKind.FINAL_NORM), Part(PartKind.UNEMBED)]
+    components = [
+        *blocks(range(3)),
+        Component(ComponentKind.FINAL_NORM),
+        Component(ComponentKind.UNEMBED),
+    ]
     recording = recipient.record(ids)
-    with patched(recipient, donor, parts), torch.no_grad():
+    with patched(recipient, donor, components), torch.no_grad():
         last = recipient.replay(recording, 0, stream)
         logits = recipient.readout(recipient.normalise(last))
     assert torch.allclose(logits, donor.logits(ids), atol=1e-4)
@@ -121,12 +125,12 @@ def test_the_model_is_restored_after_an_error(tiny):
 
 def test_a_random_change_has_the_size_it_was_given(tiny):
     recipient, donor = tiny(), tiny("llama", 1)
-    part = blocks([1])[0]
+    component = blocks([1])[0]
     before = {name: p.clone() for name, p in recipient.blocks[1].named_parameters()}
-    with perturbed(recipient, donor, part, torch.zeros_like):
+    with perturbed(recipient, donor, component, torch.zeros_like):
         for name, parameter in recipient.blocks[1].named_parameters():
             assert torch.equal(parameter, before[name])
-    with perturbed(recipient, donor, part, lambda difference: difference):
+    with perturbed(recipient, donor, component, lambda difference: difference):
         for name, parameter in recipient.blocks[1].named_parameters():
             theirs = donor.blocks[1].get_parameter(name)
             assert torch.allclose(parameter, theirs, atol=1e-6)
@@ -242,8 +246,8 @@ def test_what_is_no_plain_decoder_is_refused_in_one_line(name):
 def test_a_difference_that_holds_more_than_its_module_is_refused():
     """Reading by difference adds up whatever the block does; the modules have to explain it."""
     model = make_tiny("granite")
-    assert self_check(model).parts == "difference"
-    model.parts_by_difference = False
+    assert self_check(model).components == "difference"
+    model.components_by_difference = False
     block = model.blocks[1]
     inner = block.forward
 

@@ -66,7 +66,7 @@ def test_the_name_of_a_dtype_is_checked(tmp_path):
 
 SIZES = Sizes(
     prompts=10, context_tokens=12, new_tokens=24, contexts_per_prompt=4, order_contexts=8,
-    lens_contexts=2, parts=False, variants=(),
+    lens_contexts=2, components=False, variants=(),
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Settings outside the weights: found, named, and carried with the parts that they belong to."""
+"""Settings outside the weights: found, named, and carried with their components."""
 
 import random
 
@@ -10,9 +10,9 @@ from hyperinterp.errors import InputRefused
 from hyperinterp.generation import generate
 from hyperinterp.models import (
     Acts,
+    Component,
+    ComponentKind,
     HookedModel,
-    Part,
-    PartKind,
     blocks,
     differing_settings,
     patched,
@@ -128,11 +128,11 @@ def test_all_blocks_of_a_donor_with_other_settings_are_the_donor(case):
         own, wanted = recipient.logits(ids), donor.logits(ids)
         assert (own - wanted).abs().max() > 0.05
         text, recording = written(donor, ids), recipient.record(ids)
-        with patched(recipient, donor, EVERY) as hybrid:
-            assert torch.allclose(hybrid.logits(ids), wanted, atol=1e-5)
-            assert torch.allclose(replayed(hybrid, recording), wanted, atol=1e-5)
-            assert torch.allclose(replayed(hybrid, hybrid.record(ids)), wanted, atol=1e-5)
-            assert written(hybrid, ids) == text
+        with patched(recipient, donor, EVERY) as stitched:
+            assert torch.allclose(stitched.logits(ids), wanted, atol=1e-5)
+            assert torch.allclose(replayed(stitched, recording), wanted, atol=1e-5)
+            assert torch.allclose(replayed(stitched, stitched.record(ids)), wanted, atol=1e-5)
+            assert written(stitched, ids) == text
             assert torch.equal(donor.logits(ids), wanted)  # the donor itself stays what it was
         assert torch.equal(recipient.logits(ids), own)
 
@@ -146,9 +146,11 @@ def test_attention_alone_takes_its_settings_along(case):
     found = differing_settings(recipient, donor)
     assert {setting.acts for setting in found} == {Acts.ATTENTION}
     wanted, text = donor.logits(ids), written(donor, ids)
-    with patched(recipient, donor, [Part(PartKind.ATTN, k) for k in range(3)]) as hybrid:
-        assert torch.allclose(hybrid.logits(ids), wanted, atol=1e-5)
-        assert written(hybrid, ids) == text
+    with patched(
+        recipient, donor, [Component(ComponentKind.ATTN, k) for k in range(3)]
+    ) as stitched:
+        assert torch.allclose(stitched.logits(ids), wanted, atol=1e-5)
+        assert written(stitched, ids) == text
 
 
 @pytest.mark.parametrize("case", IN_HEAD)
@@ -158,10 +160,10 @@ def test_an_unembedding_takes_scales_and_caps_along(case):
         own, wanted = recipient.logits(ids), donor.logits(ids)
         assert (own - wanted).abs().max() > 0.05
         hidden = donor.run(ids)
-        with patched(recipient, donor, [Part(PartKind.UNEMBED)]) as hybrid:
-            assert torch.allclose(hybrid.logits(ids), wanted, atol=1e-5)
-            assert torch.allclose(hybrid.readout(hidden), wanted, atol=1e-5)
-            assert written(hybrid, ids) == written(donor, ids)
+        with patched(recipient, donor, [Component(ComponentKind.UNEMBED)]) as stitched:
+            assert torch.allclose(stitched.logits(ids), wanted, atol=1e-5)
+            assert torch.allclose(stitched.readout(hidden), wanted, atol=1e-5)
+            assert written(stitched, ids) == written(donor, ids)
         assert torch.equal(recipient.logits(ids), own)
 
 
@@ -169,8 +171,8 @@ def test_norms_are_carried_with_blocks_and_final_norm():
     ids = some_ids()
     for recipient, donor in both_ways(("llama", SMALL, {"rms_norm_eps": 0.1})):
         wanted = donor.logits(ids)
-        with patched(recipient, donor, [*EVERY, Part(PartKind.FINAL_NORM)]) as hybrid:
-            assert torch.allclose(hybrid.logits(ids), wanted, atol=1e-5)
+        with patched(recipient, donor, [*EVERY, Component(ComponentKind.FINAL_NORM)]) as stitched:
+            assert torch.allclose(stitched.logits(ids), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -190,14 +192,14 @@ def test_weights_and_several_settings_at_once_in_any_split(seed):
     chosen = sorted(draw.sample(range(3), draw.choice([1, 2])))
     others = [layer for layer in range(3) if layer not in chosen]
     ids = some_ids()
-    with patched(first, second, blocks(chosen)) as hybrid:
-        logits, text = hybrid.logits(ids), written(hybrid, ids)
+    with patched(first, second, blocks(chosen)) as stitched:
+        logits, text = stitched.logits(ids), written(stitched, ids)
         with torch.no_grad():  # the whole text at once, where generation took a token at a time
             whole = torch.cat([ids, torch.tensor(text)], dim=1)
-            assert torch.equal(hybrid.logits(whole)[:, 13:-1].argmax(-1), torch.tensor(text))
-    with patched(second, first, blocks(others)) as hybrid:
-        assert torch.allclose(hybrid.logits(ids), logits, atol=1e-5)
-        assert written(hybrid, ids) == text
+            assert torch.equal(stitched.logits(whole)[:, 13:-1].argmax(-1), torch.tensor(text))
+    with patched(second, first, blocks(others)) as stitched:
+        assert torch.allclose(stitched.logits(ids), logits, atol=1e-5)
+        assert written(stitched, ids) == text
 
 
 def test_nested_contexts_carry_from_two_donors():
@@ -215,11 +217,11 @@ def test_a_cache_with_windows_of_its_own_is_refused():
     with torch.no_grad():
         first.hf(ids, past_key_values=cache, use_cache=True)
     with (
-        patched(first, second, EVERY) as hybrid,
+        patched(first, second, EVERY) as stitched,
         torch.no_grad(),
         pytest.raises(InputRefused, match="begin with an empty one"),
     ):
-        hybrid.hf(ids[:, :1], past_key_values=cache, use_cache=True)
+        stitched.hf(ids[:, :1], past_key_values=cache, use_cache=True)
 
 
 def test_logits_do_not_depend_on_the_texts_before():
@@ -267,8 +269,8 @@ def test_what_was_changed_in_memory_is_found():
     (found,) = differing_settings(first, second)
     assert (found.name, found.acts) == ("rotary_emb.inv_freq", Acts.ATTENTION)
     ids = some_ids()
-    with patched(first, second, EVERY) as hybrid:
-        assert torch.allclose(hybrid.logits(ids), second.logits(ids), atol=1e-5)
+    with patched(first, second, EVERY) as stitched:
+        assert torch.allclose(stitched.logits(ids), second.logits(ids), atol=1e-5)
     one, other = pair("cohere", SMALL, {})
     other.hf.logit_scale = 3.0
     assert [it.acts for it in differing_settings(one, other)] == [Acts.READOUT]

@@ -60,7 +60,7 @@ def complete_file(complete_html: str, tmp_path_factory: pytest.TempPathFactory) 
 
 SMALL = Sizes(
     prompts=8, prompt_tokens=16, new_tokens=16, window=16, context_tokens=32,
-    contexts_per_prompt=4, order_contexts=16, lens_contexts=8, parts=False, variants=(),
+    contexts_per_prompt=4, order_contexts=16, lens_contexts=8, components=False, variants=(),
     control_prompts=2, seeds=1, sweep=(), alphas=(1.0,), bias_steps=4, patch_prompts=2,
     null_draws=1, null_blocks=1, stitched=1,
 )  # fmt: skip

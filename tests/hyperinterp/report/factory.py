@@ -5,7 +5,7 @@ import random
 
 from hyperinterp.claims import registry, verdict
 from hyperinterp.claims.control.result import ControlResult
-from hyperinterp.claims.diversity.result import Continuation, DiversityResult, SideBySide
+from hyperinterp.claims.diversity.result import DiversityResult, Generation, SideBySide
 from hyperinterp.claims.expansion.result import ExpansionResult, SiteGeometry
 from hyperinterp.claims.last_block.result import (
     LastBlockResult,
@@ -40,7 +40,7 @@ from hyperinterp.report.data import (
     Provenance,
 )
 from hyperinterp.report.schema import Report
-from hyperinterp.sites import Site, SiteKind, part_sites, stream_sites
+from hyperinterp.sites import Site, SiteKind, component_sites, stream_sites
 from hyperinterp.training_curve.result import Epoch, TrainingCurve
 
 LAYERS, PROMPTS = 30, 24
@@ -95,13 +95,13 @@ class Maker:
             return tuple(" " + phrase[i % 7] for i in range(count))
         return tuple(" " + self.random.choice(WORDS) for _ in range(count))
 
-    def continuation(self, loop: bool, hostile: str = "") -> Continuation:
+    def generation(self, loop: bool, hostile: str = "") -> Generation:
         pieces = list(self.text(96, loop))
         if hostile:
             pieces[4:6] = [" " + hostile, "\n"]
         repeated = ((14, 96),) if loop else ((40, 45), (70, 73))
         copied = () if loop else ((60, 72),)
-        return Continuation("".join(pieces), tuple(pieces), repeated, copied, not loop)
+        return Generation("".join(pieces), tuple(pieces), repeated, copied, not loop)
 
 
 def diversity(make: Maker) -> DiversityResult:
@@ -118,7 +118,7 @@ def diversity(make: Maker) -> DiversityResult:
             SideBySide(
                 f"gutenberg-{index:03d}" if index else hostile,
                 "".join(make.text(30, False)).strip() + (" " + hostile if index < 16 else ""),
-                make.continuation(True, hostile), make.continuation(False, hostile),
+                make.generation(True, hostile), make.generation(False, hostile),
                 None if ended else 0.22 + make.random.gauss(0, 0.08),
                 None if ended else 0.58 + make.random.gauss(0, 0.09),
                 None if ended else max(0.0, 0.63 + make.random.gauss(0, 0.15)),
@@ -127,7 +127,7 @@ def diversity(make: Maker) -> DiversityResult:
         )  # fmt: skip
     scores = {key: make.pair(*value) for key, value in levels.items()}
     scores["self_bleu"] = Pair(
-        Measured(0.21), missing("fewer than 2 complete continuations"), missing("no fitted figure")
+        Measured(0.21), missing("fewer than 2 complete generations"), missing("no fitted figure")
     )
     rule = "prompts whose window is shorter than 16 ids are left out; padding never counts"
     return DiversityResult(96, 128, scores, tuple(prompts), rule)
@@ -309,7 +309,7 @@ def _site(make: Maker, site: Site) -> SiteGeometry:
 
 
 def geometry(make: Maker) -> ExpansionResult:
-    sites = tuple(_site(make, s) for s in (*stream_sites(LAYERS), *part_sites(LAYERS)))
+    sites = tuple(_site(make, s) for s in (*stream_sites(LAYERS), *component_sites(LAYERS)))
     variants = {
         name: make.measured(20 + 6 * i, 7 + 3 * i)
         for i, name in enumerate(
@@ -580,7 +580,7 @@ def provenance() -> Provenance:
     )  # fmt: skip
 
 
-def course(make: Maker) -> TrainingCurve:
+def training_curve(make: Maker) -> TrainingCurve:
     epochs = tuple(
         Epoch(
             number, 4 * number, 4.1 * 0.8**number, 4.2 + 0.1 * number if number % 2 else None,
@@ -608,7 +608,7 @@ def complete(seed: int = 0) -> Report:
             "control": control(make), "new_dimensions": new_dimensions(make),
             "quality": quality(make),
         },
-        course(make),
+        training_curve(make),
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def judged(planted, make_study):
         if layer is not None:
             expand(fitted, layer, seed)
         study = make_study((base, fitted), seed=seed, variants=("standardised", "unit_norm"))
-        study.sizes = replace(study.sizes, parts=layer is None)
+        study.sizes = replace(study.sizes, components=layer is None)
         return evaluated(expansion.CLAIM, study)
 
     return run

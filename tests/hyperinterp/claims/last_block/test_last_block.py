@@ -24,11 +24,11 @@ from hyperinterp.claims.last_block.stitched import planned_models
 from hyperinterp.claims.running import evaluated
 from hyperinterp.claims.spec import Verdict
 from hyperinterp.generation import GREEDY
-from hyperinterp.models import Part, PartKind, blocks, paths_of
+from hyperinterp.models import Component, ComponentKind, blocks, paths_of
 
 from ..tiny import changed, hooked_like, tiny, with_donor_weights
 
-NO_TEXT = {"stitched": 0, "parts": True}
+NO_TEXT = {"stitched": 0, "components": True}
 
 
 @pytest.fixture
@@ -54,15 +54,15 @@ def test_a_change_in_one_block_is_found_there_and_nowhere_else(
     block, claim = evaluated(last_block.CLAIM, make_study(planted(kind, seed), **NO_TEXT))
     assert block.largest_block == where
     for direction in (INTO_BASE, INTO_FITTED):
-        for part in ("block", "attention", "MLP"):
-            for item in _of(block, part, direction):
+        for component in ("block", "attention", "MLP"):
+            for item in _of(block, component, direction):
                 inside = item.layers == (where,)
                 assert (item.recovered_kl.value == 0.0) != inside
                 assert (item.kl_to_recipient.value == 0.0) != inside
         assert _of(block, "block", direction)[where].recovered_kl.value == 1.0
         assert _of(block, "block", direction)[where].agreement.value == 1.0
-        for part in ("final norm", "unembedding"):
-            assert _of(block, part, direction)[0].recovered_kl.value == 0.0
+        for component in ("final norm", "unembedding"):
+            assert _of(block, component, direction)[0].recovered_kl.value == 0.0
     outcomes = [condition.outcome for condition in claim.conditions]
     if where == 2:
         assert outcomes[:3] == [Verdict.SUPPORTED] * 3
@@ -181,11 +181,11 @@ def test_equals_full_forwards_of_models_with_swapped_weights(
     rows = torch.tensor([row[:10] for row in study.heldout.rows.rows[:3]])
     where = chosen_positions(rows.shape[1], 5)
     assert block.n_contexts == 3 * len(where)
-    parts = {item.label + item.kind: item.parts for item in planned(base, inside=True)}
+    found = {item.label + item.kind: item.components for item in planned(base, inside=True)}
     for item in block.patches:
         recipient, donor = (base, fitted) if item.direction == INTO_BASE else (fitted, base)
-        chosen = parts[item.label + item.kind]
-        paths = [path for part in chosen for path in paths_of(recipient, part)]
+        chosen = found[item.label + item.kind]
+        paths = [path for one in chosen for path in paths_of(recipient, one)]
         stitched = with_donor_weights(recipient, donor, paths)
         if item.kind == "unembedding" and recipient.hf.config.tie_word_embeddings:
             continue  # the weights of a tied pair cannot be patched at one end by loading them
@@ -299,7 +299,7 @@ def test_models_are_left_as_they_were(make_tiny, make_study):
     pair = make_tiny(0), make_tiny(1)
     before = [deepcopy(model.hf.state_dict()) for model in pair]
     modules = [list(model.hf.modules()) for model in pair]
-    evaluated(last_block.CLAIM, make_study(pair, parts=True))
+    evaluated(last_block.CLAIM, make_study(pair, components=True))
     for model, state, found in zip(pair, before, modules, strict=True):
         assert all(torch.equal(value, state[name]) for name, value in model.hf.state_dict().items())
         assert list(model.hf.modules()) == found
@@ -313,7 +313,7 @@ def test_the_mlp_of_opt_lies_in_two_modules_and_moves_whole(make_tiny, make_stud
     tokenizer = make_tiny().tokenizer
     study = make_study((tiny("opt", tokenizer, 0), tiny("opt", tokenizer, 1)), **NO_TEXT)
     block, _ = evaluated(last_block.CLAIM, study)
-    assert len(paths_of(study.base, Part(PartKind.MLP, 0))) == 2
+    assert len(paths_of(study.base, Component(ComponentKind.MLP, 0))) == 2
     assert len(_of(block, "MLP", INTO_BASE)) == study.base.n_layers
     assert not any("MLP" in warning for warning in study.run.log.warnings)
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hyperinterp.capture import SiteSums, chosen_positions, run_pair
+from hyperinterp.capture import SiteAccumulators, chosen_positions, run_pair
 from hyperinterp.claims import new_dimensions
 from hyperinterp.claims.new_dimensions.directions import (
     COUNT,
@@ -245,8 +245,8 @@ def test_writing_without_directions_is_a_loop_with_a_hook(make_study):
     result, _ = evaluated(new_dimensions.CLAIM, study)
     site = Site(SiteKind.RESID, 2)
     rows = study.heldout.rows.chosen(range(0, 6, 2))
-    sums = run_pair(study.base, study.fitted, rows, sites=[site]).sites[site]
-    found = estimated(site, sums, draws=2, seed=0, ladder=True)
+    accumulators = run_pair(study.base, study.fitted, rows, sites=[site]).sites[site]
+    found = estimated(site, accumulators, draws=2, seed=0, ladder=True)
     basis = next(item for item in found.verdict if item.kind == NEW).basis.float()
     mean = found.means["fitted"].float()
     ids = torch.tensor([study.heldout.prompts.rows[1]])
@@ -264,9 +264,9 @@ def test_writing_without_directions_is_a_loop_with_a_hook(make_study):
 def test_the_directions_of_a_site(make_study):
     study = make_study(roomy("carried expansion"), **NO_TEXT)
     site = Site(SiteKind.RESID, 2)
-    sums = run_pair(study.base, study.fitted, study.heldout.rows, sites=[site]).sites[site]
-    found = estimated(site, sums, draws=2, seed=0, ladder=True)
-    fitted = sums.moments["fitted"].covariance()
+    accumulators = run_pair(study.base, study.fitted, study.heldout.rows, sites=[site]).sites[site]
+    found = estimated(site, accumulators, draws=2, seed=0, ladder=True)
+    fitted = accumulators.moments["fitted"].covariance()
     by_kind = {kind: [d for d in found.sets if d.kind == kind] for kind in (NEW, RANDOM, COUNT)}
     assert [item.dose for item in by_kind[NEW]] == [1, 2, 4, 8]
     assert [item.dose for item in by_kind[RANDOM]] == [1, 2, 2, 4, 8]
@@ -280,18 +280,18 @@ def test_the_directions_of_a_site(make_study):
     assert found.declared == 2
     assert [item.draw for item in by_kind[RANDOM] if item.dose == 2] == [0, 1]
     assert {item.basis.shape[1] for item in by_kind[COUNT] if item.dose == 2} == {2}
-    again = estimated(site, sums, draws=2, seed=0, ladder=True)
+    again = estimated(site, accumulators, draws=2, seed=0, ladder=True)
     assert all(torch.equal(a.basis, b.basis) for a, b in zip(found.sets, again.sets, strict=True))
     assert torch.equal(whole(found).basis, torch.eye(32, dtype=torch.float64))
-    alone = estimated(site, sums, draws=1, seed=0, ladder=False)
+    alone = estimated(site, accumulators, draws=1, seed=0, ladder=False)
     assert [item.kind for item in alone.sets] == [NEW, LEADING, RANDOM]
 
 
 def test_a_site_that_never_varies_has_no_directions():
-    sums = SiteSums.empty(4)
+    accumulators = SiteAccumulators.empty(4)
     for role in ("base", "fitted"):
-        sums.add(role, torch.ones(6, 4))
-    found = estimated(Site(SiteKind.RESID, 0), sums, draws=1, seed=0, ladder=True)
+        accumulators.add(role, torch.ones(6, 4))
+    found = estimated(Site(SiteKind.RESID, 0), accumulators, draws=1, seed=0, ladder=True)
     assert (found.available, found.declared, found.sets) == (0, 0, ())
 
 

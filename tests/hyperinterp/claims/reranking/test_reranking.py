@@ -82,7 +82,7 @@ def test_counts_equal_a_plain_recomputation(planted, make_study):
     )
 
 
-def test_own_text_begins_where_each_prompt_ends(planted, make_study, words):
+def test_on_policy_text_begins_where_each_prompt_ends(planted, make_study, words):
     study = make_study(planted("last block"), passages=words(8, 0, 4, 24), prompt_tokens=20)
     prompts, written = study.heldout.prompts.rows, study.shared.texts.greedy("fitted").rows
     assert len(set(map(len, prompts))) > 2
@@ -106,14 +106,14 @@ def test_own_text_begins_where_each_prompt_ends(planted, make_study, words):
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2])
-def test_own_text_needs_two_texts(planted, make_study, kept):
+def test_on_policy_ranks_need_two_texts(planted, make_study, kept):
     study = make_study(planted("last block"))
     whole = study.shared.texts.greedy("fitted")
     rows = tuple(text if number < kept else () for number, text in enumerate(whole.rows))
     study.shared.texts._written["fitted"]["greedy"] = Generated(rows, whole.ended)
     block, _ = evaluated(reranking.CLAIM, study)
     assert (block.on_policy is None) == (kept < 2)
-    assert any("own text" in words for words in study.run.log.warnings) == (kept < 2)
+    assert any("on-policy" in words for words in study.run.log.warnings) == (kept < 2)
 
 
 @pytest.mark.parametrize("count", [2, 3])

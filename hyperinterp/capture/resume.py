@@ -22,7 +22,7 @@ PAUSE = 20
 """A saving is followed by at least this many times its own duration without one."""
 
 
-class Partial:
+class ResumeDirectory:
     """A folder that holds the sums of one run so far, one file per pass and process.
 
     Every file is written aside, flushed to the disk and renamed, so that it is whole or absent.
@@ -71,11 +71,11 @@ class Partial:
                 tensors = {key: found.get_tensor(key) for key in found.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise InputRefused(
-                f"{path}: expected partial sums, found {error}; remove the folder"
+                f"{path}: expected sums to resume from, found {error}; remove the folder"
             ) from error
         if facts.get("key") != self._key or not re.fullmatch("[0-9]{1,18}", facts.get("done", "")):
             raise InputRefused(
-                f"{path}: expected partial sums of this very comparison, found those of another "
+                f"{path}: expected the sums of this very comparison, found those of another "
                 "(other models, text, sizes, batch size or number of processes); remove them or "
                 "choose another folder"
             )

@@ -12,7 +12,7 @@ from torch.linalg import vector_norm
 from hyperinterp.errors import NumericalFault
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site
-from probes import CrossMoments, DriftSums, Moments, norm_outliers
+from probes import CrossMoments, DriftAccumulator, Moments, norm_outliers
 
 
 def below(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
@@ -22,7 +22,7 @@ def below(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
 
 
 @dataclass
-class SiteSums:
+class SiteAccumulators:
     """Additive sums of one site, over positions 1 and later unless said otherwise.
 
     Attributes:
@@ -37,13 +37,15 @@ class SiteSums:
 
     moments: dict[str, Moments]
     cross: CrossMoments
-    drift: DriftSums
+    drift: DriftAccumulator
     outliers: dict[str, int]
 
     @staticmethod
-    def empty(d_model: int) -> "SiteSums":
+    def empty(d_model: int) -> "SiteAccumulators":
         """Sums of nothing."""
-        return SiteSums({}, CrossMoments(d_model, d_model), DriftSums(), {"base": 0, "fitted": 0})
+        return SiteAccumulators(
+            {}, CrossMoments(d_model, d_model), DriftAccumulator(), {"base": 0, "fitted": 0}
+        )
 
     def add(self, name: str, rows: Float[Tensor, "n d"], like: str = "") -> None:
         """Add a batch to the moments called `name`, about the reference of those called `like`.
@@ -70,7 +72,7 @@ class SiteSums:
             if name not in self.moments:
                 self.moments[name] = Moments(len(shift), device=device).rebase(shift)
 
-    def merge(self, other: "SiteSums") -> None:
+    def merge(self, other: "SiteAccumulators") -> None:
         """Add another process's sums."""
         for name, moments in other.moments.items():
             if name in self.moments:
@@ -94,14 +96,16 @@ class SiteSums:
         }
 
     @staticmethod
-    def from_state(state: Mapping[str, Tensor], device: torch.device | None = None) -> "SiteSums":
+    def from_state(
+        state: Mapping[str, Tensor], device: torch.device | None = None
+    ) -> "SiteAccumulators":
         """The sums that `state()` came from, for rows on `device`; by default where they lie."""
         state = {name: tensor.to(device) for name, tensor in state.items()}
         names = dict.fromkeys(key.rpartition("/")[0] for key in below(state, "moments"))
-        return SiteSums(
+        return SiteAccumulators(
             {name: Moments.from_state(below(state, f"moments/{name}")) for name in names},
             CrossMoments.from_state(below(state, "cross")),
-            DriftSums.from_state(below(state, "drift")),
+            DriftAccumulator.from_state(below(state, "drift")),
             {role: int(count) for role, count in below(state, "outliers").items()},
         )
 
@@ -123,25 +127,27 @@ def flat(rows: Float[Tensor, "batch position d"]) -> Float[Tensor, "n d"]:
     return rearrange(rows, "batch position d -> (batch position) d")
 
 
-def feed(sums: SiteSums, rows: dict[str, Tensor], *, stream: bool, unit_norm: bool) -> None:
-    """Add one batch `[batch, position, d]` of "base" and "fitted" to a site's sums."""
+def feed(
+    accumulators: SiteAccumulators, rows: dict[str, Tensor], *, stream: bool, unit_norm: bool
+) -> None:
+    """Add one batch `[batch, position, d]` of "base" and "fitted" to those of a site."""
     if stream:
         for role, tensor in rows.items():
-            sums.add(f"{role} first", tensor[:, 0])
+            accumulators.add(f"{role} first", tensor[:, 0])
     rows = {role: tensor[:, 1:] for role, tensor in rows.items()}
     joined = {role: flat(tensor) for role, tensor in rows.items()}
     if len(joined["base"]) == 0:
         return
     for role, tensor in joined.items():
-        sums.add(role, tensor)
+        accumulators.add(role, tensor)
         if unit_norm and stream:
-            sums.add(f"{role} unit", torch.nn.functional.normalize(tensor.float(), dim=-1))
-    sums.cross.add(joined["base"], joined["fitted"])
-    sums.drift.add(joined["base"], joined["fitted"])
+            accumulators.add(f"{role} unit", torch.nn.functional.normalize(tensor.float(), dim=-1))
+    accumulators.cross.add(joined["base"], joined["fitted"])
+    accumulators.drift.add(joined["base"], joined["fitted"])
     norms = {role: vector_norm(t, dim=-1, dtype=torch.float64) for role, t in rows.items()}
     outliers = {role: norm_outliers(norm) for role, norm in norms.items()}
     either = outliers["base"] | outliers["fitted"]
     for role, tensor in rows.items():
-        sums.outliers[role] += int(outliers[role].sum())
+        accumulators.outliers[role] += int(outliers[role].sum())
         if stream and bool(either.any()):
-            sums.add(f"{role} outliers", tensor[either], like=role)
+            accumulators.add(f"{role} outliers", tensor[either], like=role)

@@ -1,4 +1,4 @@
-"""The continuations of one study: ordered by its analyses, then written together, each once."""
+"""The generations of one study: ordered by its analyses, then generated together, each once."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from hyperinterp.text import TokenRows
 TEXTS_PER_ROW = 12
 """Texts written at once per row of a forward pass; a step of a text is one token, cached."""
 
-WRITTEN = "continuations generated"
+WRITTEN = "texts generated"
 """What `RunLog.forwards` counts texts under."""
 
 
 @dataclass
-class Continuations:
+class Generations:
     """What models write after the same prompts, under arms that are ordered by role.
 
     A step of decoding costs a pass over the weights, however few rows it has: so analyses say
@@ -64,12 +64,12 @@ class Continuations:
         return self._written[role][name]
 
     def order_greedy(self, *roles: str) -> None:
-        """Have greedy continuations of all prompts written by the models in these roles."""
+        """Have greedy generations of all prompts made by the models in these roles."""
         for role in roles:
             self.order(role, [GREEDY])
 
     def greedy(self, role: str) -> Generated:
-        """Greedy continuations of all prompts by the model in a role; written once."""
+        """Greedy generations of all prompts by the model in a role; made once."""
         self.order(role, [GREEDY])
         return self.of(role, GREEDY.name)
 
@@ -93,7 +93,7 @@ class Continuations:
         task: str = "",
         processes: Processes | None = None,
     ) -> dict[str, Generated]:
-        """Continuations by one model under some arms.
+        """Generations by one model under some arms.
 
         Arms that match an entropy match the fitted model's.
 
