@@ -1,4 +1,4 @@
-"""What a caller has set for the whole of torch, put aside while figures are made."""
+"""Put aside what a caller has set for the whole of torch while quantities are made."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

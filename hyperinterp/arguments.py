@@ -1,4 +1,4 @@
-"""What the arguments of the public functions may be; each refused in one line, before any work."""
+"""Checks of the public functions' arguments: each refused in one line, before any work."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

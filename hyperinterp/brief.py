@@ -25,7 +25,7 @@ class Brief:
         return f"{type(self).__name__}({_cut(', '.join(named), _LONGEST)})"
 
     def inside(self) -> str:
-        """How it shows itself inside another one."""
+        """Return the form in which it is shown inside another one."""
         return f"{type(self).__name__}(…)"
 
 

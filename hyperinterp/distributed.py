@@ -42,7 +42,7 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes."""
+        """Return whether this is the process that writes."""
         return self.rank == 0
 
     def share(self, items: Iterable[T]) -> Iterator[T]:
@@ -50,7 +50,7 @@ class Processes:
         return islice(items, self.rank, None, self.size)
 
     def everywhere(self, mine: T) -> list[T]:
-        """What each process holds, by rank; tensors must be on the CPU."""
+        """Return the value of every process, by rank; tensors must be on the CPU."""
         if self.size == 1:
             return [mine]
         parts: list[Any] = [None] * self.size
@@ -121,7 +121,7 @@ class Processes:
         return torch.stack(self.everywhere(mine.detach().cpu().double())).sum(0)
 
     def by_first(self, work: Callable[[], T]) -> T:
-        """What `work` returns in the process that writes, given to all; no other calls it.
+        """Return to all what `work` returns in the process that writes; no other calls it.
 
         Raises:
             Exception: what `work` raised, in every process.

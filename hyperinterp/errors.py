@@ -73,7 +73,7 @@ _WORDS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
 def memory_ran_out(error: BaseException) -> bool:
-    """Whether an error means that the memory of the machine or of a card ran out.
+    """Return whether an error means that the memory of the machine or of a card ran out.
 
     Python, torch's allocators, and the libraries that a card computes with (cuBLAS, cuSOLVER,
     cuDNN: a status that ends in ALLOC_FAILED) say it in words of their own.

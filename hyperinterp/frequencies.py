@@ -15,7 +15,7 @@ MAX_COUNT = 2**53
 
 @dataclass(frozen=True)
 class Frequencies:
-    """How often each token id occurs in some corpus.
+    """The number of times that each token id occurs in some corpus.
 
     Attributes:
         counts: occurrences by token id; ids that are not named count 0.

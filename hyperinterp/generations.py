@@ -20,7 +20,7 @@ WRITTEN = "texts generated"
 
 @dataclass
 class Generations:
-    """What models write after the same prompts, under arms that are ordered by role.
+    """The generations of models after the same prompts, under arms that are ordered by role.
 
     A step of decoding costs a pass over the weights, however few rows it has: so analyses say
     first what they need (`order`), and the first text asked for has all of it written.

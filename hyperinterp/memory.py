@@ -1,4 +1,4 @@
-"""How the C library treats memory that was freed."""
+"""The C library's treatment of memory that was freed."""
 
 import ctypes
 import os

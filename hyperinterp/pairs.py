@@ -1,4 +1,4 @@
-"""Which models can be compared at all."""
+"""Refusals of models that cannot be compared."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What a report says of its making: versions, checkpoints, text, sizes and cost."""
+"""The making of a report: versions, checkpoints, text, sizes and cost."""
 
 import platform
 import subprocess
@@ -18,7 +18,7 @@ PACKAGES = ("hyperinterp", "torch", "transformers", "transformer-lens", "peft", 
 
 
 def facts_of(model: HookedModel, role: str) -> CheckpointFacts:
-    """What a report says of one checkpoint."""
+    """Return the facts of one checkpoint for the report."""
     return CheckpointFacts(
         name=model.name,
         role=role,

@@ -1,4 +1,4 @@
-"""What a single option may be: one line that says what was expected and what was found."""
+"""Checks of single options: one line that says what was expected and what was found."""
 
 import math
 from collections.abc import Iterable

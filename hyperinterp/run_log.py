@@ -1,4 +1,4 @@
-"""What a comparison tells while it runs, and what it notes down for the report."""
+"""The log of a comparison: progress while it runs, and notes for the report."""
 
 import time
 from collections import Counter, defaultdict

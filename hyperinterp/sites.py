@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class SiteKind(StrEnum):
-    """What a site reads."""
+    """The kinds of site."""
 
     EMBED = "embed"
     RESID = "resid"
@@ -76,7 +76,7 @@ def stream_sites(n_layers: int) -> tuple[Site, ...]:
 
 
 def component_sites(n_layers: int) -> tuple[Site, ...]:
-    """What every block's attention and MLP add to the stream, in order."""
+    """Return the sites of every block's attention and MLP output, in order."""
     return tuple(
         Site(kind, layer) for layer in range(n_layers) for kind in (SiteKind.ATTN, SiteKind.MLP)
     )

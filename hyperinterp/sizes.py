@@ -1,4 +1,4 @@
-"""How much a comparison looks at: sizes of one's own, and the presets."""
+"""The sizes of a comparison: one's own, and the presets."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ VARIANTS = ("standardised", "unit_norm", "visible")
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much each analysis looks at; printed in every report.
+    """The sizes of every analysis; printed in every report.
 
     Attributes:
         prompts: held-out passages used at most.

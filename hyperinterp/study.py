@@ -249,7 +249,7 @@ class Study:
         return found[role]
 
     def named(self, role: str) -> tuple[str, ...]:
-        """What everything in a role goes by: ("judge 0", "judge 1") where it may have several."""
+        """Return the names of all in a role: ("judge 0", "judge 1") where it may have several."""
         names = (*self.models, *self.readers, *self.roles)
         return tuple(dict.fromkeys(name for name in names if name.partition(" ")[0] == role))
 

@@ -12,7 +12,7 @@ _EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Shared:
-    """What two models' vocabularies have in common.
+    """The common tokens of two models' vocabularies.
 
     Attributes:
         count: the ids below this are compared; they mean the same in both models.
@@ -158,7 +158,7 @@ def _extra(model: HookedModel, tokens: Mapping[int, str], count: int) -> list[st
 
 
 def reading_notes(base: HookedModel, other: HookedModel, texts: Sequence[str]) -> tuple[str, ...]:
-    """What differs in how two models' own tokenizers read text; the base's makes the rows.
+    """Return notes on tokenizers that read text differently; the base's makes the rows.
 
     Args:
         base: the model whose tokenizer is used.

@@ -38,7 +38,7 @@ def _tensor(x: Any, name: str) -> Tensor:
 
 
 def _hint(x: Any) -> str:
-    """What to pass instead of a container or a proxy that holds tensors."""
+    """Return a hint at what to pass instead of a container or a proxy that holds tensors."""
     if isinstance(x, list | tuple) and x and isinstance(x[0], Tensor | np.ndarray):
         return f" of {len(x)}; pass one of them, e.g. {type(x).__name__}[-1]"
     if isinstance(getattr(x, "value", None), Tensor):

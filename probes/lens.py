@@ -20,7 +20,7 @@ Map = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class LensReadout:
-    """What each hidden state says about its given token.
+    """The logit-lens readout of each hidden state for its given token.
 
     Attributes:
         ranks: Rank of the token in the lens logits, from 1; int64 of shape [...].

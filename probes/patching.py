@@ -1,4 +1,4 @@
-"""What a causal patch recovered, and random changes of the same size to compare it with."""
+"""Effects of a causal patch, and random changes of the same size to compare it with."""
 
 from dataclasses import dataclass
 
@@ -112,7 +112,7 @@ def logit_difference(
 
 
 def top1_agreement(a_logits: Array, b_logits: Array) -> Bool[Tensor, "*contexts"]:
-    """Whether two models make the same greedy choice, per context (the lowest id of a tie).
+    """Mark the contexts where two models make the same greedy choice (the lowest id of a tie).
 
     Its mean is the agreement rate; it is left per context so that callers can resample.
 

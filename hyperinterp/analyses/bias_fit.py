@@ -112,7 +112,7 @@ class FittedBias:
 
 @dataclass
 class _Part:
-    """What the loss needs of some contexts: the base's logits and two sums of the fitted ones.
+    """The base's logits at some contexts and two sums of the fitted ones: all that the loss needs.
 
     mean KL(p || softmax(l + b)) = mean sum p (log p - l) - (mean p) . b + mean logsumexp(l + b)
 

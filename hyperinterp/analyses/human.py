@@ -1,4 +1,4 @@
-"""What follows the prompts in the held-out passages themselves: the ceiling of generated text."""
+"""The human continuations of the prompts: the ceiling of generated text."""
 
 from hyperinterp.generation import Generated
 from hyperinterp.study import Study

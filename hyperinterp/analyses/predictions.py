@@ -17,7 +17,7 @@ from probes.ranks.tokens import top1_rows
 
 
 def gain_share(base: np.ndarray, fitted: np.ndarray, other: np.ndarray) -> Measured:
-    """How much of the fitted model's gain over the base another text has; 0 base, 1 fitted.
+    """Return the share of the fitted model's gain that another text has; 0 is the base, 1 fitted.
 
     Args:
         base: one score per prompt.

@@ -17,7 +17,7 @@ KEPT_ENTRIES = 1 << 24  # contexts x vocabulary whose probabilities are kept per
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model predicts at some contexts.
+    """The predictions of a model at some contexts.
 
     Attributes:
         weights: probabilities, `[n, vocab]`.

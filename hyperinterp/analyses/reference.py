@@ -149,7 +149,7 @@ class Reference:
 
 
 def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many ids two rows begin with in common."""
+    """Return the length of the common prefix of two rows of ids."""
     count = 0
     for one, other in zip(first, second, strict=False):
         if one != other:

@@ -1,4 +1,4 @@
-"""Which text is read by models that run many times over it: few contexts, close together."""
+"""Text for models that run many times over it: few contexts, close together."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,7 +11,7 @@ TOKENS_PER_CONTEXT = 2  # tokens between contexts cost every run and tell nothin
 
 
 def contexts_per_passage(study: Study) -> int | None:
-    """How many decisions of each passage are looked at, at most; None for all of them."""
+    """Return the most decisions of each passage that are looked at; None for all of them."""
     wanted = study.sizes.contexts_per_prompt
     return None if wanted is None else min(wanted, CONTEXTS)
 

@@ -21,7 +21,7 @@ FIRST = "first-run"
 
 @dataclass(frozen=True)
 class PairRun:
-    """What one run of both models over the rows left behind."""
+    """The accumulators and contexts of one run of both models over the rows."""
 
     sites: dict[Site, SiteAccumulators]
     contexts: Contexts

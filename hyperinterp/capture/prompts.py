@@ -103,7 +103,7 @@ class PromptAccumulator:
         return found.digest()
 
     def state(self) -> dict[str, Tensor]:
-        """What was added, as plain tensors on the CPU."""
+        """Return all that was added, as plain tensors on the CPU."""
         return {name: tensor.cpu() for name, tensor in self._spectra.state().items()}
 
     def take(self, states: Sequence[Mapping[str, Tensor]]) -> None:

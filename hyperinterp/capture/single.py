@@ -17,7 +17,7 @@ from probes import Moments
 
 @dataclass(frozen=True)
 class ModelRun:
-    """What one run of one model over the rows left behind, to be held beside that of another.
+    """The accumulators of one run of one model over the rows, to be held beside another's.
 
     Attributes:
         moments: per site, moments of the rows at positions 1 and later.

@@ -60,7 +60,7 @@ def convert_bundle(path: Path, folder: Path, torch: Any) -> None:
 
 
 def read(path: Path, torch: Any) -> Any:
-    """What a file holds; only torch's zip format can be mapped instead of read."""
+    """Return the content of a file; only torch's zip format can be mapped instead of read."""
     with path.open("rb") as handle:
         zipped = handle.read(4) == b"PK\x03\x04"
     return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)

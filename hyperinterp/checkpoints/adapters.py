@@ -1,4 +1,4 @@
-"""What a PEFT adapter may say: a closed schema that is checked before peft sees it."""
+"""The closed schema of a PEFT adapter, checked before peft sees it."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -189,7 +189,7 @@ def _rank(value: Any) -> str:
 
 
 def is_plain(value: object) -> bool:
-    """Whether a value is a module name without anything that a pattern could mean."""
+    """Return whether a value is a module name without anything that a pattern could mean."""
     return isinstance(value, str) and bool(_IDENTIFIER.fullmatch(value))
 
 

@@ -217,7 +217,7 @@ def _plain_key(key: str) -> tuple[str, bool] | None:
 
 
 def _fits(key: str, path: str) -> bool | None:
-    """Whether a plain key of a pattern means a module; None where only running it would tell."""
+    """Return whether a plain key of a pattern means a module; None where only a run would tell."""
     plain = _plain_key(key)
     if plain is None:
         return None

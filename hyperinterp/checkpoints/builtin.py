@@ -144,7 +144,7 @@ def _in_package(module: str, name: str) -> list[Path]:
 
 
 def hub_allowed() -> bool:
-    """Whether the environment lets us use the network for Hub ids."""
+    """Return whether the environment lets us use the network for Hub ids."""
     off = {"1", "ON", "YES", "TRUE"}
     names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
     return not any(os.environ.get(name, "").upper() in off for name in names)

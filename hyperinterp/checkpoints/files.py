@@ -239,7 +239,7 @@ def sweep_partials(out: Path) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process of this host runs."""
+    """Return whether a process of this host runs."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""What a directory holds: a whole model, an adapter, the checkpoints of a run, or neither."""
+"""Tell a directory's content: a whole model, an adapter, the checkpoints of a run, or neither."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _LISTED = 8
 
 
 def holds_adapter(folder: Path) -> bool:
-    """Whether a directory is read as an adapter: its config is there, and whole weights are not.
+    """Return whether a directory is an adapter: its config is there, and whole weights are not.
 
     Where both an adapter's weights and whole ones are there, the adapter counts.
     """
@@ -27,12 +27,12 @@ def holds_adapter(folder: Path) -> bool:
 
 
 def has_weights(folder: Path, names: tuple[str, ...] = (*_WHOLE, *_ADAPTER)) -> bool:
-    """Whether one of the weights files, or its index, is there."""
+    """Return whether one of the weights files, or its index, is there."""
     return any(_there(folder / n) or _there(folder / f"{n}.index.json") for n in names)
 
 
 def is_checkpoint(folder: Path) -> bool:
-    """Whether a directory has a config of a model or an adapter."""
+    """Return whether a directory has a config of a model or an adapter."""
     return any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
 
 
@@ -109,7 +109,7 @@ def _steps(path: Path) -> list[Path]:
 
 
 def _incomplete(folder: Path) -> str:
-    """What a checkpoint lacks; nothing where it is whole."""
+    """Return the files that a checkpoint lacks; none where it is whole."""
     if not is_checkpoint(folder):
         return "no config"
     stem = "adapter_model" if holds_adapter(folder) else "model"

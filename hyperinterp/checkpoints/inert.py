@@ -145,7 +145,7 @@ def parameter_of(name: str, arguments: tuple[Any, ...]) -> tuple[Dense, Table]:
 
 
 def are_plain(values: Any, depth: int = 0) -> bool:
-    """Whether there are only texts, numbers, truths and None, in tuples up to a depth."""
+    """Return whether there are only texts, numbers, truths and None, in tuples up to a depth."""
     return all(
         type(value) in (str, int, float, bool, type(None))
         or (depth > 0 and type(value) is tuple and are_plain(value, depth - 1))

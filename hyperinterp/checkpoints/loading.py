@@ -152,7 +152,7 @@ def _move(loaded: Checkpoint, device: str | torch.device) -> None:
 
 
 def is_adapter(name: str | Path) -> bool:
-    """Whether a name stands for an adapter rather than a whole model.
+    """Return whether a name stands for an adapter rather than a whole model.
 
     Raises:
         InputRefused: The name or its files cannot be used.

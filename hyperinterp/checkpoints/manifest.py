@@ -33,7 +33,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `write_directory` recorded: relative file names -> entries, and the provenance."""
+    """The record of `write_directory`: relative file names -> entries, and the provenance."""
 
     files: Mapping[str, FileEntry]
     provenance: Mapping[str, Any]

@@ -35,7 +35,7 @@ class Spelled:
 
 
 def is_hub_id(text: str) -> bool:
-    """Whether a text is spelled like a Hub id (`name` or `owner/name`)."""
+    """Return whether a text is spelled like a Hub id (`name` or `owner/name`)."""
     return bool(_HUB_ID.fullmatch(text)) and ".." not in text and "--" not in text
 
 

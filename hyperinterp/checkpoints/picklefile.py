@@ -167,7 +167,7 @@ class _Bounded(io.RawIOBase):
         return self._spend(self._handle.readline(self._allowed(size or -1)))
 
     def tell(self) -> int:
-        """Where the file is read."""
+        """Return the position at which the file is read."""
         return self._handle.tell()
 
     def _allowed(self, size: int) -> int:

@@ -1,4 +1,4 @@
-"""What the pickle of a bundle or of a state dict may hold, once it was followed."""
+"""The shape that the pickle of a bundle or of a state dict may have, once it was followed."""
 
 import contextlib
 import io

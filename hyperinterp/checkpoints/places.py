@@ -1,4 +1,4 @@
-"""Where files may lie: below their checkpoint or in the Hub's cache, and what helps if they cannot.
+"""Places of files: below their checkpoint or in the Hub's cache, and the way out elsewhere.
 
 The Hub's cache is laid out by huggingface_hub: `<cache>/models--owner--name/snapshots/<commit>/`
 holds links to `../../blobs/<etag>`, and such a blob may itself be a link into a store that all
@@ -73,7 +73,7 @@ def _kind_of(path: Path) -> str:
 
 
 def _in_cache_of(base: Path, real: Path) -> bool:
-    """Whether a followed path lies in the Hub cache that the followed directory is part of."""
+    """Return whether a followed path lies in the Hub cache of the followed directory."""
     for snapshot in (base, *base.parents):
         repository = snapshot.parent.parent
         if snapshot.parent.name == "snapshots" and _REPOSITORY.fullmatch(repository.name):
@@ -92,7 +92,7 @@ def _kept_by(cache: Path, real: Path) -> bool:
 
 
 def cache_directory() -> Path:
-    """Where converted models are kept: $HYPERINTERP_CACHE, else below the user's cache.
+    """Return the directory of converted models: $HYPERINTERP_CACHE, else below the user's cache.
 
     Raises:
         InputRefused: No variable is set, and there is no home directory.

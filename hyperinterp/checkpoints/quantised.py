@@ -121,7 +121,7 @@ def settle(screened: Screened, tensors: Mapping[str, StoredTensor], what: str) -
 
 
 def is_quantised(config: Mapping[str, Any] | None) -> bool:
-    """Whether a settled configuration still has quantised weights."""
+    """Return whether a settled configuration still has quantised weights."""
     return config is not None and _KEY in config
 
 

@@ -242,7 +242,7 @@ def _names_repository(value: Any) -> bool:
 
 
 def _code_name(auto_map: Any) -> str:
-    """What an `auto_map` names, for a sentence: the model's class if it says one."""
+    """Return the class that an `auto_map` names, for a sentence: the model's if it says one."""
     found = auto_map
     if isinstance(auto_map, Mapping):
         wanted = ("AutoModelForCausalLM", "AutoModel", "AutoTokenizer", *map(str, auto_map))

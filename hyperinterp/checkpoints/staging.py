@@ -89,7 +89,7 @@ class Stored:
 
     @property
     def has_tokenizer(self) -> bool:
-        """Whether any tokenizer file is there."""
+        """Return whether any tokenizer file is there."""
         return _has_tokenizer(self.root)
 
     def load(self) -> dict[str, Tensor]:
@@ -203,7 +203,7 @@ def find_weights(folder: Path, stem: str) -> list[Path]:
 
 
 def _tokenizer_place(folder: Path, above: Path | None, name: str) -> tuple[Path, tuple[str, ...]]:
-    """Where the tokenizer is read from, and a note where that is not the checkpoint's folder."""
+    """Return the tokenizer's directory, and a note where that is not the checkpoint's."""
     if above is None or _has_tokenizer(folder) or not _has_tokenizer(above):
         return folder, ()
     return above, (f"{name}: has no tokenizer of its own; the one in the folder above was taken.",)

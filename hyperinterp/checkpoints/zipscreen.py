@@ -1,4 +1,4 @@
-"""What the zip file of a bundle or a state dict may contain, checked before torch opens it."""
+"""Screen the zip file of a bundle or a state dict before torch opens it."""
 
 import hashlib
 import re
@@ -29,7 +29,7 @@ _OTHER = "save it again with torch.save(model.state_dict(), 'weights.pt')"
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether a file ends like a bundle of ours."""
+    """Return whether a file ends like a bundle of ours."""
     with path.open("rb") as handle:
         handle.seek(max(0, path.stat().st_size - _TRAILER_BYTES))
         return handle.read().startswith(TRAILER)
@@ -149,7 +149,7 @@ def check_members(path: Path, comment: int, way_out: str) -> tuple[str, dict[str
 
 
 def _table_start(path: Path, comment: int) -> int:
-    """Where the zip table begins, by the one end record that every reader must find."""
+    """Return the start of the zip table, by the one end record that every reader must find."""
     total = path.stat().st_size
     with path.open("rb") as handle:
         handle.seek(max(0, total - _END_BYTES - comment))

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What can stand in a role; the value is what the command line calls it."""
+    """The kinds of input that a role takes; the value is the command line's name for it."""
 
     CHECKPOINT = "CKPT"
     """A checkpoint of the base's architecture, limited to the tokens that all of them share."""

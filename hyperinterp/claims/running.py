@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass
 class Outcome:
-    """What the claims of a study came to.
+    """The results, verdicts and reasons of a study's claims.
 
     Attributes:
         claims: a row for every claim, by id.

@@ -1,4 +1,4 @@
-"""What a claim is made of, as data: rules, measured values, verdicts, and the claim's folder."""
+"""A claim as data: rules, measured values, verdicts, and the claim's folder."""
 
 import importlib
 import math
@@ -11,7 +11,7 @@ from hyperinterp.claims.roles import Kind, Role
 
 
 class Verdict(StrEnum):
-    """What can be said of a claim."""
+    """The verdicts on a claim."""
 
     SUPPORTED = "supported"
     NOT_SUPPORTED = "not supported"
@@ -93,7 +93,7 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Rule:
-    """What is claimed, and everything that has to hold for it.
+    """A claim's statement and everything that has to hold for it.
 
     Attributes:
         statement: the claim.

@@ -1,4 +1,4 @@
-"""How measured values become verdicts; each claim declares its own rule beside its measurement.
+"""Turn measured values into verdicts; each claim declares its own rule beside its measurement.
 
 A condition holds when its whole interval lies on the right side of the threshold, fails when
 it lies on the wrong side (touching it counts as wrong), and is undecided otherwise. A claim is
@@ -108,7 +108,7 @@ def _sentence(condition: Condition) -> str:
 
 
 def p_value(conditions: Sequence[Condition]) -> float | None:
-    """How easily chance alone would have carried a claim over its thresholds, in (0, 1].
+    """Return the p-value of a claim: chance alone carrying it over its thresholds, in (0, 1].
 
     Every condition has a two-sided p of its figure against its threshold, below .05 just where
     the 95 % interval leaves the threshold out. All of them have to hold, so the largest one is

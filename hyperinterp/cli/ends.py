@@ -1,4 +1,4 @@
-"""How a command ends when it is told to: SIGTERM and SIGHUP are Ctrl-C with another exit code."""
+"""Ends of a command by signal: SIGTERM and SIGHUP are Ctrl-C with another exit code."""
 
 import os
 import signal

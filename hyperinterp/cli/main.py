@@ -18,7 +18,7 @@ MEMORY_ADVICE = "try a smaller --batch-size, --preset quick, or --dtype bfloat16
 
 
 def _another_ended(error: BaseException) -> bool:
-    """Whether a process of the same launch has left, which ends every conversation with it."""
+    """Return whether a process of the same launch has left, which ends all exchange with it."""
     gone = ("closed by peer", "reset by peer", "likely closed", "remote process exited")
     launched = os.environ.get("WORLD_SIZE", "1") != "1"
     return launched and isinstance(error, RuntimeError) and any(p in str(error) for p in gone)

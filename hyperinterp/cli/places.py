@@ -1,4 +1,4 @@
-"""Which variable names another place for a path that cannot be used."""
+"""Find the variable that names another place for a path that cannot be used."""
 
 import os
 import re
@@ -22,7 +22,7 @@ def expanded(argument: str) -> str:
 
 
 def remedy(path: str | os.PathLike[str] | None) -> str:
-    """What to do about a path that cannot be written or is full, e.g. `set TMPDIR`."""
+    """Return a way out for a path that cannot be written or is full, e.g. `set TMPDIR`."""
     if path is None:
         return "set HYPERINTERP_CACHE, HF_HOME and TMPDIR to directories that can be written"
     real = Path(os.path.realpath(os.fspath(path)))

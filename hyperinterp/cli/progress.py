@@ -78,7 +78,7 @@ class Reporter:
 
 @dataclass
 class _Task:
-    """How far a task is: units at its first report, now and in all, and when that first one was."""
+    """The progress of a task: units at its first report, now and in all, and that report's time."""
 
     name: str
     first: int
@@ -88,7 +88,7 @@ class _Task:
     began: float
 
     def line(self) -> str:
-        """How far it is, with its note and the time left at its speed so far."""
+        """Return the share done, with its note and the time left at its speed so far."""
         parts = [f"{self.name}: {self.done} of {self.total}"]
         parts += [self.note] if self.note else []
         seconds, made = time.monotonic() - self.began, self.done - self.first
@@ -97,7 +97,7 @@ class _Task:
         return ", ".join(parts)
 
     def end(self) -> str:
-        """What was done in which time, also when it ended before all was done."""
+        """Return the units done and their time, also when it ended before all was done."""
         seconds = time.monotonic() - self.began
         count = str(self.total) if self.done >= self.total else f"{self.done} of {self.total}"
         return f"{self.name}: {count} in {seconds:.1f} s {self.note}".rstrip()

@@ -1,4 +1,4 @@
-"""What the commands print on stdout."""
+"""Output of the commands on stdout."""
 
 import dataclasses
 import json
@@ -69,7 +69,7 @@ def _line(console: Console, label: str, text: str) -> None:
 
 
 def _deciding(claim: Claim) -> str:
-    """What decided a verdict; nothing where every condition holds."""
+    """Return the condition that decided a verdict; none where every condition holds."""
     return "" if claim.verdict is Verdict.SUPPORTED else decided(claim)
 
 
@@ -83,7 +83,7 @@ def _pairs(title: str, values: dict[str, Any]) -> None:
 
 
 def show_training(result: Any, *, as_json: bool) -> None:
-    """What a training run came to."""
+    """Print the result of a training run."""
     _show(result, as_json)
 
 
@@ -134,7 +134,7 @@ def show_trace(found: Trace) -> None:
 
 
 def show_summary(summary: Any, *, as_json: bool) -> None:
-    """What a checkpoint is."""
+    """Print the summary of a checkpoint."""
     _show(summary, as_json)
 
 

@@ -1,4 +1,4 @@
-"""What the commands `train` and `demo` do between parsing and printing."""
+"""The commands `train` and `demo` between parsing and printing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ def _shown(reporter: Reporter, title: str):
 
 @dataclass(frozen=True)
 class Job:
-    """What the command `train` was asked to do.
+    """The settings of one call of the command `train`.
 
     Attributes:
         model: the checkpoint to start from.

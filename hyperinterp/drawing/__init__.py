@@ -1,1 +1,1 @@
-"""What claims and the report share to show figures: charts, theme, tables, words, escaping."""
+"""Drawing for claims and report: charts, theme, tables, words, escaping."""

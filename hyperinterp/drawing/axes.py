@@ -20,7 +20,7 @@ def depth_ticks(last: int, *, embedded: bool = False) -> dict[str, Any]:
 
 
 def norm_place(last: int) -> int:
-    """Where the final norm stands beside blocks 0 to `last`: apart, also on a narrow page."""
+    """Return the final norm's place beside blocks 0 to `last`: apart, also on a narrow page."""
     return last + max(2, round(last / 8))
 
 

@@ -20,7 +20,7 @@ Draw = Callable[..., Sketch | None]
 
 @dataclass(frozen=True)
 class Explanation:
-    """How to read a chart, in four short answers.
+    """A reader's guide to a chart, in four short answers.
 
     Attributes:
         shows: what is plotted.
@@ -107,7 +107,7 @@ class Chart:
                 yield "|".join(keys), sketch.spec(self.height, self.subtitle(keys, sketch))
 
     def subtitle(self, keys: Sequence[str], sketch: Sketch) -> tuple[str, ...]:
-        """What a drawn figure says of itself: the option of every switch, and its sample."""
+        """Return the subtitle of a drawn figure: the option of every switch, and its sample."""
         chosen = zip(self.choices, keys, strict=True)
         words = [f"{item.label.lower()}: {dict(item.options)[key]}" for item, key in chosen]
         return (*words, sketch.sample)

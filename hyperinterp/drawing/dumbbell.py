@@ -40,7 +40,7 @@ def _ends(*figures: Measured) -> list[float]:
 
 
 def _covers(pair: Pair, close: float) -> bool:
-    """Whether the two intervals (points, without one) meet, or nearly so."""
+    """Return whether the two intervals (points, without one) meet, or nearly so."""
     base, fitted = _ends(pair.base), _ends(pair.fitted)
     if not base or not fitted:
         return False

@@ -24,7 +24,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def hidden(character: str) -> bool:
-    """Whether a character has no picture of its own, or changes that of others."""
+    """Return whether a character has no picture of its own, or changes that of others."""
     return character not in _JOINERS and unicodedata.category(character) in _HIDDEN
 
 

@@ -23,7 +23,7 @@ class Result(Brief):
     """
 
     def _made(self, name: str) -> Any:
-        """What the function of a name makes of this result; nothing without its module."""
+        """Return the result of the function of a name; nothing without its module."""
         package = type(self).__module__.rpartition(".")[0]
         where = f"{package}.{'figures' if name == 'charts' else name}"
         try:

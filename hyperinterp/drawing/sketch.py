@@ -91,7 +91,7 @@ class Sketch:
         )  # fmt: skip
 
     def shows(self) -> bool:
-        """Whether any trace has a point to draw."""
+        """Return whether any trace has a point to draw."""
         return any(_points(trace) for trace in self.data)
 
     def spec(self, height: int, subtitle: Iterable[str]) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class Sketch:
         }  # fmt: skip
 
     def _legend_foot(self, height: int) -> float:
-        """Where the legend starts: above the plot, and above the words of vertical levels."""
+        """Return the legend's foot: above the plot, and above the words of vertical levels."""
         above = any(item.get("yref") == "y domain" for item in self.layout["annotations"])
         return 1.02 + above * _LINE / max(height - 110, 60)
 

@@ -11,7 +11,7 @@ _DOT = " · "
 
 
 def behind(figures: Iterable[Measured], *more: str) -> str:
-    """What the figures were measured on, e.g. `n = 24 prompts, 384 decisions`.
+    """Return the sample behind the quantities, e.g. `n = 24 prompts, 384 decisions`.
 
     Args:
         figures: those that are drawn; where their numbers differ, the range is told.

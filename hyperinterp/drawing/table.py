@@ -46,7 +46,7 @@ class Sheet:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why values are missing, each reason once, in the order of the rows."""
+        """Return the reasons of missing values, each once, in the order of the rows."""
         missing = (
             cell.reason
             for row in self.rows

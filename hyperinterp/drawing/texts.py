@@ -8,7 +8,7 @@ from hyperinterp.drawing.chart import Explanation
 
 @dataclass(frozen=True)
 class Passage(Brief):
-    """What one model generated after one prompt.
+    """The text that one model generated after one prompt.
 
     Attributes:
         model: "base", "fitted", ...

@@ -20,7 +20,7 @@ def continue_text(
     temperature: float | None = None,
     seed: int = 0,
 ) -> list[str]:
-    """What a model writes after each text, as text; greedy unless a temperature is given.
+    """Generate text after each prompt; greedy unless a temperature is given.
 
     Args:
         model: the model that writes, by name or in memory: whatever `hyperinterp.load` takes. It

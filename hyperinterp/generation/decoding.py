@@ -1,4 +1,4 @@
-"""What is to be written, and what was: arms of a generation and their texts."""
+"""Arms of a generation and the texts that they give."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Decoding:
-    """How to turn logits into the next token.
+    """A rule that turns logits into the next token.
 
     Attributes:
         name: label of the arm.

@@ -30,7 +30,7 @@ _CUTS: dict[str, Callable[..., LogitsProcessor]] = {
 
 
 class Filters:
-    """What the arms of a batch ask for beside bias and temperature.
+    """The filters of a batch's arms beside bias and temperature.
 
     Args:
         decodings: the arm of every row.

@@ -1,4 +1,4 @@
-"""Where a family keeps its components.
+"""The components of a model family, found by their module paths.
 
 transformer-lens maintains, for every decoder family it knows, a map from canonical names
 (`blocks`, `attn`, `ln_final`, ...) to module paths. We read the paths from that map and hook

@@ -1,4 +1,4 @@
-"""What a donor's backbone would give its blocks and its head, given to them in the recipient.
+"""Give a donor's blocks and head, in the recipient, the inputs of the donor's own backbone.
 
 A backbone works out rotary embeddings, masks and slopes once, from its own settings, and hands
 them to every block. Where two models differ in settings, a donor's component in the recipient gets
@@ -107,7 +107,7 @@ class Carrier:
 
     @torch.no_grad()
     def _asked(self, module: nn.Module, given: Args) -> list[Call]:
-        """What the donor's backbone hands to each of its blocks; none of them runs."""
+        """Return the arguments of each of the donor's blocks in its backbone; none of them runs."""
         donor = self._donor
         calls: list[Call] = []
         cache = given[1].get("past_key_values")
@@ -283,7 +283,7 @@ def donors_head(recipient: HookedModel, donor: HookedModel) -> Iterator[None]:
 def _before_head(
     model: HookedModel, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """What the model's backbone returns in a call of the whole model."""
+    """Return the backbone's output in a call of the whole model."""
     found: list[Any] = []
 
     def ended(_module: nn.Module, _given: Any, output: Any) -> None:

@@ -1,4 +1,4 @@
-"""What must hold for a model before its figures mean anything, checked once per model."""
+"""Identities that must hold before a model is measured, checked once per model."""
 
 import torch
 
@@ -107,7 +107,7 @@ def _check_components(model: HookedModel, ids: torch.Tensor, tolerance: float) -
 
 
 def _causal_error(model: HookedModel, ids: torch.Tensor) -> float:
-    """How much a token changes the logits at the positions before it."""
+    """Return the largest change of the logits at the positions before a token that changes."""
     other = ids.clone()
     other[:, -1] = (other[:, -1] + 1) % model.vocab_size
     return _logits_apart(model.logits(other)[:, :-1], model.logits(ids)[:, :-1])

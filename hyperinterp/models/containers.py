@@ -1,4 +1,4 @@
-"""What other libraries put around a model, taken off: the Hugging Face or peft model inside."""
+"""Unwrap the containers of other libraries: the Hugging Face or peft model inside."""
 
 from collections.abc import Callable
 from typing import Any

@@ -69,7 +69,7 @@ class HookedModel(Located):
 
     @cached_property
     def bare_blocks(self) -> bool:
-        """Whether a block returns the stream itself rather than a tuple that begins with it."""
+        """Return whether a block returns the stream itself, not a tuple that begins with it."""
         bare: list[bool] = []
 
         def after(_module: nn.Module, _given: Any, output: Any) -> None:
@@ -195,7 +195,7 @@ class HookedModel(Located):
         return logits[..., : self.vocab_size].reshape(*hidden.shape[:-1], -1)
 
     def headed(self, backbone: Callable[..., Any], **kept: Any) -> Any:
-        """What the whole model returns where its backbone gives a certain output.
+        """Return the whole model's output where its backbone gives a certain one.
 
         Args:
             backbone: stands in for the backbone; its arguments mean nothing.

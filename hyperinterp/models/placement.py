@@ -122,7 +122,7 @@ def check_reachable(hf: PreTrainedModel) -> None:
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """Where a module computes: where its weights are, or where accelerate brings them."""
+    """Return the device of a module: that of its weights, or where accelerate brings them."""
     for child in module.modules():
         given: Any = getattr(getattr(child, "_hf_hook", None), "execution_device", None)
         if given is not None:

@@ -1,4 +1,4 @@
-"""What the blocks of a model were called with in one forward pass."""
+"""Recording of the arguments of a model's blocks in one forward pass."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -15,7 +15,7 @@ class Stop(Exception):
 
 
 class Call(NamedTuple):
-    """What a block is called with beside the stream: masks, rotary embeddings, ..."""
+    """The arguments of a block beside the stream: masks, rotary embeddings, ..."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -23,7 +23,7 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    """What every block was called with in one forward pass.
+    """The arguments of every block in one forward pass.
 
     Attributes:
         ids: the token ids that were read, `[batch, position]`.
@@ -40,7 +40,7 @@ class Recording:
 
 
 class Carries(Protocol):
-    """What gives another model's components their own masks and positions in a replay."""
+    """Give another model's components their own masks and positions in a replay."""
 
     def replaying(self, recording: Recording) -> AbstractContextManager[None]:
         """Give them for the tokens of a recording, for the time of the context."""

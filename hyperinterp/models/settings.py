@@ -1,4 +1,4 @@
-"""What acts outside the weights: two models' settings compared, and what carries each of them.
+"""Settings outside the weights: those of two models compared, and what carries each of them.
 
 A setting that is in neither list below is taken to act in every component: a difference that does
 nothing costs time, one that is passed over makes a figure wrong.
@@ -22,7 +22,7 @@ from hyperinterp.models.positions import rope_types
 
 
 class Acts(Enum):
-    """Where a setting acts: what to call it, and the kinds of component that carry it."""
+    """The place where a setting acts: its name, and the kinds of component that carry it."""
 
     ATTENTION = ("block and attention", (ComponentKind.BLOCK, ComponentKind.ATTN))
     MLP = ("block and MLP", (ComponentKind.BLOCK, ComponentKind.MLP))
@@ -198,7 +198,7 @@ def _beside_config(first: HookedModel, second: HookedModel) -> Iterator[Setting]
 
 
 def same_tensor(first: torch.Tensor, second: torch.Tensor) -> bool:
-    """Whether two tensors hold the same numbers in the same shape and dtype, on any device."""
+    """Return whether two tensors are equal in numbers, shape and dtype, on any device."""
     if first.shape != second.shape or first.dtype != second.dtype:
         return False
     if first.is_floating_point() and first.itemsize == 1:  # torch compares no 8-bit floats
@@ -218,7 +218,7 @@ def _plain(module: nn.Module) -> dict[str, Any]:
 
 
 def same_function(first: nn.Module, second: nn.Module) -> bool:
-    """Whether two modules hold equal weights, buffers and plain values, and equal classes.
+    """Return whether two modules hold equal weights, buffers and plain values, and equal classes.
 
     Args:
         first: a module of one model.

@@ -142,7 +142,7 @@ def _inner(module: nn.Module) -> nn.Module | None:
 
 
 def _of_library(call: Any, *libraries: str) -> bool:
-    """Whether a function, method or callable object was written in one of some libraries."""
+    """Return whether a function, method or callable object was written in one of some libraries."""
     while isinstance(call, functools.partial):
         call = call.func
     call = getattr(call, "__func__", call)
@@ -158,7 +158,7 @@ def _is_own(call: Any) -> bool:
 
 
 def _hooked(module: nn.Module) -> bool:
-    """Whether somebody, and no library, hung a forward hook on a module."""
+    """Return whether somebody, and no library, hung a forward hook on a module."""
     if type(module).__name__ == "HookPoint":  # of transformer-lens, which wraps what it is given
         return any(not hook.is_permanent for hook in getattr(module, "fwd_hooks", ()))
     return any(map(_is_own, [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]))

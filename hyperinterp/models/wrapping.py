@@ -141,7 +141,7 @@ def check_tokenizer(tokenizer: Any, role: str) -> None:
 
 
 def _adapters_off(model: nn.Module, role: str, as_base: bool) -> tuple[bool, list[str]]:
-    """Whether live adapters are taken off, with the note that says so."""
+    """Return whether live adapters are taken off, with the note that says so."""
     if not is_inside_peft(model):
         return False, []
     if not as_base:
@@ -216,7 +216,7 @@ def _single_adapter(model: PreTrainedModel | PeftModel) -> str | None:
 
 
 def _called(model: nn.Module, inner: PreTrainedModel) -> tuple[str, str]:
-    """What to call a model, and where its weights once came from ("" when it does not say)."""
+    """Return a model's name, and the origin of its weights ("" when it does not say)."""
     kind, origin = type(model).__name__, str(getattr(inner, "name_or_path", "") or "")
     return f"{kind} in memory" + (f", of {origin}" if origin else ""), origin
 

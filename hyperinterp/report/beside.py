@@ -1,4 +1,4 @@
-"""What stands beside a claim: values of what it had to beat, what favours it, and notes."""
+"""Words beside a claim: values of what it had to beat, what favours it, and notes."""
 
 from collections.abc import Iterator
 

@@ -17,7 +17,7 @@ _DECIDES = {
 
 
 def above(claim: Claim) -> bool:
-    """Whether the effect has to lie above its threshold: as judged, else as declared."""
+    """Return whether the effect has to lie above its threshold: as judged, else as declared."""
     if claim.conditions:
         return claim.conditions[0].above
     rules = {spec.id: spec.rule for spec in registry.every_claim()}
@@ -60,7 +60,7 @@ def sentence(item: Condition) -> str:
 
 
 def decided(claim: Claim) -> str:
-    """What decided the verdict, in one line; what was lacking for a claim not tested."""
+    """Return the reason of the verdict in one line; what was lacking for a claim not tested."""
     if claim.verdict in (Verdict.NOT_TESTED, Verdict.FAILED):
         return _reason(claim)
     if claim.verdict is Verdict.SUPPORTED:
@@ -77,7 +77,7 @@ def decided(claim: Claim) -> str:
 
 
 def unasked(claim: Claim) -> bool:
-    """Whether a claim was left out on purpose."""
+    """Return whether a claim was left out on purpose."""
     return claim.verdict is Verdict.NOT_TESTED and _reason(claim).startswith(NOT_ASKED)
 
 

@@ -45,7 +45,7 @@ def _claims(report: ReportData) -> list[str]:
 
 
 def _behind(report: ReportData, claim: Claim) -> Iterator[str]:
-    """What decided a claim, its other conditions, what it had to beat, and what favours it."""
+    """Return the lines behind a verdict: its conditions, what it had to beat, what favours it."""
     yield f"- **{claim.id}** {markdown(decided(claim) or str(claim.verdict))}"
     if len(claim.conditions) > 1:
         for item in claim.conditions:

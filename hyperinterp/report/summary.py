@@ -37,7 +37,7 @@ def title(report: ReportData) -> str:
 
 
 def counts(report: ReportData) -> list[tuple[Verdict, int]]:
-    """How many of the claims that were asked for have each verdict; no zeros."""
+    """Count the claims that were asked for by verdict; no zeros."""
     verdicts = [claim.verdict for claim in report.claims.values() if not unasked(claim)]
     return [(verdict, verdicts.count(verdict)) for verdict in Verdict if verdict in verdicts]
 
@@ -80,7 +80,7 @@ def _clause(claim: Claim) -> str:
 
 
 def notes(report: ReportData) -> list[str]:
-    """What a reader of the verdicts has to know: the warnings, and what two verdicts say together.
+    """Return notes on the verdicts: the warnings, and what two verdicts say together.
 
     The first ones are the warnings of the report, word for word.
     """

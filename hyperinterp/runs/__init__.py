@@ -1,4 +1,4 @@
-"""What the claims of one comparison share: held-out text, a run's context, runs of the pair."""
+"""The shared work of one comparison's claims: held-out text, a run's context, runs of the pair."""
 
 from hyperinterp.runs.context import RunContext
 from hyperinterp.runs.heldout import HeldOut

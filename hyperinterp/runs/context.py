@@ -1,4 +1,4 @@
-"""What every run of a comparison is given beside models and text."""
+"""The context of a comparison: all that its runs need beside models and text."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

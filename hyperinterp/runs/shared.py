@@ -73,7 +73,7 @@ class SharedRuns:
 
     @cached_property
     def texts(self) -> Generations:
-        """What the models generate after the prompts. Cost: one text per prompt and arm."""
+        """Return the generations after the prompts. Cost: one text per prompt and arm."""
         return Generations(
             self.models,
             self.heldout.prompts,
@@ -101,7 +101,7 @@ class SharedRuns:
 
     @property
     def sites(self) -> tuple[Site, ...]:
-        """Where moments are taken."""
+        """Return the sites at which moments are taken."""
         layers = self.base.n_layers
         return stream_sites(layers) + (component_sites(layers) if self.sizes.components else ())
 
@@ -205,7 +205,7 @@ class SharedRuns:
 
     @cached_property
     def views(self) -> dict[str, Views]:
-        """What each model's logits see of its rows, by role; none unless a variant asks for it.
+        """Return each model's map from rows to logits, by role; none unless a variant asks for it.
 
         Cost: the product of each unembedding with itself, once where both models have the same.
         """

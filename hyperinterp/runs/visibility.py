@@ -1,4 +1,4 @@
-"""What a model's logits see of its stream, as one matrix: norms of rows are norms of logits."""
+"""The map from a stream to the logits as one matrix: norms of rows are norms of logits."""
 
 from collections.abc import Mapping
 
@@ -41,7 +41,7 @@ def readout_views(models: Mapping[str, HookedModel], log: RunLog) -> dict[str, V
 
 
 def readable(model: HookedModel) -> bool:
-    """Whether the unembedding is a plain matrix that the final norm's output is multiplied by."""
+    """Return whether the logits are the final norm's output times a plain matrix."""
     weight = _unembedding(model)
     return weight.is_floating_point() and weight.ndim == 2 and weight.shape[1] == model.d_model
 

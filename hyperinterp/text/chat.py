@@ -25,7 +25,7 @@ _KEPT = ("PATH", "PYTHONPATH", "PYTHONHOME", "SYSTEMROOT", "LD_LIBRARY_PATH", "T
 
 @dataclass(frozen=True)
 class Chat:
-    """Which passages are put into a chat template, and into which.
+    """The chat template, and the passages that are put into it.
 
     Attributes:
         mode: "auto" (conversations only), "on" (all passages; a plain text is what a user says)

@@ -171,7 +171,7 @@ def _turn(item: Mapping[str, Any], where: str) -> Turn:
 
 
 def _lacking(row: Mapping[str, Any], column: str, value: object, where: str) -> InputRefused:
-    """What a row without text in its field holds instead, and what to do."""
+    """Return a row's content where its field has no text, and what to do."""
     texts = [str(name) for name, held in row.items() if isinstance(held, str) and name != "id"]
     texts += [str(name) for name, held in row.items() if is_conversation(held)]
     fields = ", ".join(repr(str(name))[:60] for name in list(row)[:20]) or "none"

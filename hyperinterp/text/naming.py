@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def missing(name: str | Path, what: str) -> tuple[str, str]:
-    """What to say of a name that leads to no file, and what to do; a text is told from a name.
+    """Return the refusal of a name without a file, and what to do; a text is told from a name.
 
     Args:
         name: what was given.
@@ -32,7 +32,7 @@ def looks_like_text(text: str) -> bool:
 
 
 def nearby(path: Path) -> str:
-    """What stands where a name leads to nothing: close names, or the first part that is missing."""
+    """Return close names where a name leads to nothing, or the first part that is missing."""
     folder = path.parent
     try:
         if not folder.is_dir():

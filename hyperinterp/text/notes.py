@@ -1,4 +1,4 @@
-"""What a report says of how texts were read."""
+"""Notes for the report on the reading of texts."""
 
 from hyperinterp.text.chat import Chat
 from hyperinterp.text.rows import TokenRows

@@ -39,7 +39,7 @@ _HEAD = 4096
 
 
 class _Bounded(io.RawIOBase):
-    """What is unpacked from a file, up to a size that no honest text passes."""
+    """A stream unpacked from a file, up to a size that no honest text passes."""
 
     def __init__(self, inner: Any, path: Path) -> None:
         self._inner = inner

@@ -67,7 +67,7 @@ class TokenRows:
         )
 
     def openings(self, length: int) -> "TokenRows":
-        """What a model is given to continue.
+        """Return the prompts: the first tokens of the rows.
 
         That is the first `length` tokens of a plain text, and all of a conversation up to its
         answer.
@@ -226,7 +226,7 @@ def token_rows(
 
 
 def shared_ngrams(first: Sequence[Sequence[int]], second: Sequence[Sequence[int]], n: int) -> int:
-    """How many rows of `second` contain an n-gram of token ids that occurs in `first`."""
+    """Count the rows of `second` that contain an n-gram of token ids that occurs in `first`."""
     known = {tuple(row[start : start + n]) for row in first for start in range(len(row) - n + 1)}
     return sum(
         any(tuple(row[start : start + n]) in known for start in range(len(row) - n + 1))

@@ -30,7 +30,7 @@ def _version(name: str) -> str:
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Where a run happened: bit-identical weights are promised on one machine only."""
+    """Return the machine of a run: bit-identical weights are promised on one machine only."""
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {"device": device.type, "kind": kind, "threads": torch.get_num_threads()}
 

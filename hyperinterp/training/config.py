@@ -1,4 +1,4 @@
-"""What a training run is asked to do, and nothing that depends on a model."""
+"""The settings of a training run, none of which depends on a model."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -121,7 +121,7 @@ class TrainConfig:
 
     @property
     def uses_lora(self) -> bool:
-        """Whether the result is a PEFT adapter rather than whole weights."""
+        """Return whether the result is a PEFT adapter rather than whole weights."""
         return self.method != "full" and not self.late_stage_weights
 
     def as_json(self) -> dict[str, Any]:

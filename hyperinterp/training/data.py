@@ -20,7 +20,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class DataSummary:
-    """What was trained on.
+    """The data of a training run.
 
     Attributes:
         origin: where the passages came from, in words.

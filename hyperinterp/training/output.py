@@ -45,7 +45,7 @@ class Writer:
     sharded: bool = False
 
     def provenance(self, facts: dict[str, Any]) -> dict[str, Any]:
-        """What a checkpoint's manifest says about where it came from."""
+        """Return the provenance for a checkpoint's manifest."""
         return {
             "kind": "hyperfitted",
             "base_name": self.base_name,

@@ -104,7 +104,7 @@ def _same(first: Any, second: Any) -> bool:
 
 
 def text_free(model: HookedModel, start: int) -> bool:
-    """Whether what the blocks from `start` on are called with depends on the shape alone.
+    """Return whether what the blocks from `start` on are called with depends on the shape alone.
 
     False for families that hand the token ids or embeddings to every block: there a recorded
     call cannot stand for another text, and the prefix cache is not used.
@@ -118,7 +118,7 @@ def text_free(model: HookedModel, start: int) -> bool:
 
 
 class Calls:
-    """What each block is called with, recorded once per shape of a batch."""
+    """The arguments of each block, recorded once per shape of a batch."""
 
     LIMIT = 16
 

@@ -1,4 +1,4 @@
-"""What a finished run tells."""
+"""The result of a finished run."""
 
 import json
 from dataclasses import dataclass, fields
@@ -13,7 +13,7 @@ RESULT_NAME = "training.json"
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run made.
+    """The result of a training run.
 
     Attributes:
         out: the checkpoint directory.

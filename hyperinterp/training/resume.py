@@ -39,7 +39,7 @@ class ResumePoint:
 
 
 def run_directory(out: Path) -> Path:
-    """Where an unfinished run keeps its files: `NAME.run` beside the directory to be made."""
+    """Return the directory of an unfinished run: `NAME.run` beside the directory to be made."""
     return out.with_name(out.name + ".run")
 
 

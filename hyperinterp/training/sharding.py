@@ -12,7 +12,7 @@ from hyperinterp.models import HookedModel
 
 
 def asked_of_accelerate() -> bool:
-    """Whether `accelerate launch --use_fsdp` started this process."""
+    """Return whether `accelerate launch --use_fsdp` started this process."""
     return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true")
 
 
@@ -27,7 +27,7 @@ def local(tensor: Tensor) -> Tensor:
 
 
 def is_spread(module: nn.Module) -> bool:
-    """Whether some weights of a module are spread over processes at this moment."""
+    """Return whether some weights of a module are spread over processes at this moment."""
     return any(isinstance(parameter, DTensor) for parameter in module.parameters())
 
 

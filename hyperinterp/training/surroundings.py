@@ -1,4 +1,4 @@
-"""What a training run needs of its surroundings: a launcher's processes, a tracker, its account."""
+"""The surroundings of a training run: a launcher's processes, a tracker, its account."""
 
 import os
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ def _check_tracker(name: str) -> None:
 
 
 def _wandb_lacks() -> str:
-    """What keeps wandb from starting; empty where nothing does, or where it works offline."""
+    """Return the obstacle to wandb's start; empty where there is none, or if it works offline."""
     import wandb
 
     if os.environ.get("WANDB_MODE", "online").lower() not in ("online", "shared", ""):

@@ -1,4 +1,4 @@
-"""Which weights train: LoRA on the linear maps of chosen blocks, or the blocks' own weights."""
+"""The weights that train: LoRA on the linear maps of chosen blocks, or the blocks' own weights."""
 
 import warnings
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from hyperinterp.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class Trainable:
-    """What a run trains.
+    """The trained weights of a run.
 
     Attributes:
         blocks: indices of the blocks that hold trainable weights.

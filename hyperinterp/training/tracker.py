@@ -1,4 +1,4 @@
-"""What happens beside the optimiser: stop rules, log, progress, checkpoints, resume points."""
+"""Work beside the optimiser: stop rules, log, progress, checkpoints, resume points."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from hyperinterp.training.trainer import HyperfitTrainer
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
         phase: `prefix` while the frozen blocks run, then `train`.

@@ -30,7 +30,7 @@ from hyperinterp.training.sharding import block_classes, norms
 
 @dataclass
 class StepFigures:
-    """What the last optimiser step measured; sums run over its micro-batches.
+    """The measures of the last optimiser step; sums run over its micro-batches.
 
     Attributes:
         loss_sum: summed loss in nats.

@@ -1,4 +1,4 @@
-"""How the training of the fitted model went."""
+"""Figures of the training curve."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""How far apart next-token distributions are, and the temperature that matches an entropy."""
+"""Divergences of next-token distributions, and temperatures that match one to another."""
 
 from probes.divergence.measures import entropy, js_divergence, kl_divergence
 from probes.divergence.temperature import (

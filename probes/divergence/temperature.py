@@ -92,7 +92,7 @@ def _evaluate(
 
 
 def _newton_step(value: Tensor, target: Tensor, slope: Tensor) -> Tensor:
-    """How much to take off log T.
+    """Return the step to take off log T.
 
     Newton for log H, which is nearly linear in 1/T where the entropy is small and in log T where
     it is not; a flat entropy says no more than the direction.

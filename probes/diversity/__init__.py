@@ -1,4 +1,4 @@
-"""How diverse, repetitive or copied generated token ids are. One prompt is one sequence."""
+"""Diversity, repetition and copying of generated token ids. One prompt is one sequence."""
 
 from probes.diversity.copying import (
     CopiedSpan,

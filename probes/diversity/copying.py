@@ -1,4 +1,4 @@
-"""What generated ids have in common with a corpus: shared n-grams and the longest copied span.
+"""Overlap of generated ids with a corpus: shared n-grams and the longest copied span.
 
 The corpus is held as a suffix array: all its suffixes in lexicographic order, built with numpy by
 prefix doubling (Manber and Myers 1993) in O(N log N) per doubling, N at most 2^31. Looking up a
@@ -68,7 +68,7 @@ class NgramIndex:
         return len(self._text)
 
     def contains(self, ids: Ids) -> NDArray[np.bool_]:
-        """Whether each n-gram of `ids` occurs within a source; shape [max(0, len - n + 1)]."""
+        """Mark the n-grams of `ids` that occur within a source; shape [max(0, len - n + 1)]."""
         query = _checked(ids, "ids")
         grams = len(query) - self.n + 1
         if grams < 1:

@@ -1,4 +1,4 @@
-"""How many dimensions a cloud of activations takes up: three ways to count."""
+"""The number of dimensions of a cloud of activations: three ways to count."""
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 # (torch's own annotations leave these open.)

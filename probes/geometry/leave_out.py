@@ -54,7 +54,7 @@ class LeaveOneOut:
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """What is kept of a prompt g, or of a pooled group, in the basis V of the eigenvectors."""
+    """The sums of a prompt g, or of a pooled group, in the basis V of the eigenvectors."""
 
     count: int
     n: int
@@ -150,7 +150,7 @@ class Drop:
         return self.total.sum() - self.axes.sum(1) - self.sums.square().sum(1) / self.rest
 
     def undefined(self) -> str | None:
-        """Why no figure can be had; None where they can."""
+        """Return the reason why no value can be had; None where one can."""
         everything = float(self.total.sum())
         if everything <= 0:
             return "all rows are the same, so nothing varies here"

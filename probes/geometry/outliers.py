@@ -52,7 +52,7 @@ def norm_outliers(norms: Array, factor: float = OUTLIER_FACTOR) -> Bool[Tensor, 
 
 
 def rogue_dimensions(x: Array | Moments, factor: float = 25.0) -> tuple[int, ...]:
-    """Which coordinates have a variance that dominates the others ("rogue dimensions").
+    """Mark the coordinates whose variance dominates the others ("rogue dimensions").
 
     Rule: variance > `factor` times the median variance of the coordinates that vary (a standard
     deviation of 5 medians at the default). Unchanged by scale.

@@ -1,4 +1,4 @@
-"""Which ids were seen, a byte each."""
+"""A set of seen ids, a byte each."""
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 # (torch's own annotations leave these open.)

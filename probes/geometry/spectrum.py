@@ -1,4 +1,4 @@
-"""What is read off the eigenvalues of a covariance."""
+"""Quantities of the eigenvalues of a covariance."""
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 # (torch's own annotations leave these open.)

@@ -67,5 +67,5 @@ def corrected_parts(sums: PromptSums) -> tuple[Tensor, Tensor]:
 
 
 def drawn_apart(top: Tensor, bottom: Tensor) -> bool:
-    """Whether both parts stand clear of zero everywhere, so that their ratio means something."""
+    """Return whether both parts are clear of zero everywhere, so that their ratio is defined."""
     return bool((top > 0).all() and (bottom > 1e-12 * top).all())

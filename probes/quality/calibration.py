@@ -12,7 +12,7 @@ from probes.ranks.tokens import top1_rows
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """How far confidence is from accuracy, over equal-width bins of confidence.
+    """The gap of confidence and accuracy, over equal-width bins of confidence.
 
     Attributes:
         error: Expected calibration error, in [0, 1].

@@ -1,4 +1,4 @@
-"""Where tokens stand in an ordering of the vocabulary, and how two orderings differ."""
+"""Ranks of tokens in an ordering of the vocabulary, and differences of two orderings."""
 
 from probes.ranks.agreement import jaccard_at_k, rank_biased_overlap, spearman
 from probes.ranks.buckets import (

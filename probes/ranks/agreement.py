@@ -1,4 +1,4 @@
-"""How far two orderings of the vocabulary agree: over all of it, or weighted to the top."""
+"""Agreement of two orderings of the vocabulary: over all of it, or weighted to the top."""
 
 from collections.abc import Callable
 

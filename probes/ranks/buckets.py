@@ -51,7 +51,7 @@ def bucket_of(ranks: Ids) -> Int[Tensor, "*contexts"]:
 
 
 def bucket_counts(ranks: Ids) -> Int[Tensor, " 5"]:
-    """How many of `ranks` fall in each bucket. Raises ValueError as `bucket_of`.
+    """Count the `ranks` in each bucket. Raises ValueError as `bucket_of`.
 
     >>> bucket_counts([1, 1, 7, 5000])
     tensor([2, 1, 0, 0, 1])
@@ -71,7 +71,7 @@ def _bucket_rows(logits: Shaped[Tensor, "n v"]) -> UInt8[Tensor, "n v"]:
 
 
 def rank_flow(base_logits: Array, fitted_logits: Array) -> Int[Tensor, "5 5"]:
-    """How many (context, token) pairs move from base bucket i (row) to fitted bucket j (column).
+    """Count the (context, token) pairs that move from base bucket i (row) to fitted j (column).
 
     Every token of the vocabulary counts once per context, so row i sums to the number of contexts
     times the size of bucket i. Ties go to the lower id. Contexts are summed.

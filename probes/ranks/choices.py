@@ -1,4 +1,4 @@
-"""Where the fitted model's greedy choice is not the base model's, and what it was before."""
+"""Overrides: contexts where the fitted model's greedy choice is not the base model's."""
 
 from dataclasses import dataclass
 

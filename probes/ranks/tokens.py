@@ -111,7 +111,7 @@ def token_ranks(logits: Array, tokens: Ids | int) -> Int[Tensor, "*contexts"]:
 
 
 def tied(logits: Array, tokens: Ids | int) -> Int[Tensor, "*contexts"]:
-    """How many OTHER tokens have exactly the same logit as the given one, in [0, v - 1].
+    """Count the OTHER tokens that have exactly the same logit as the given one, in [0, v - 1].
 
     A rank is known only up to this number.
 
@@ -176,7 +176,7 @@ def top_margin(logits: Array) -> Float[Tensor, "*contexts"]:
 
 
 def near_ties(logits: Array, tolerance: float) -> Bool[Tensor, "*contexts"]:
-    """Where `top_margin` is at most `tolerance`: the argmax there may be rounding's choice.
+    """Mark where `top_margin` is at most `tolerance`: the argmax there may be rounding's choice.
 
     Args:
         logits: Shape [... v].

@@ -47,7 +47,7 @@ class Estimate:
         return rounded_repr(self)
 
     def excludes(self, value: float = 0.0) -> bool:
-        """Whether `value` lies outside the interval."""
+        """Return whether `value` lies outside the interval."""
         return not self.lo <= value <= self.hi
 
 

@@ -1,4 +1,4 @@
-"""How alike two sets of activations or two subspaces are."""
+"""Similarity of two sets of activations or of two subspaces."""
 
 from probes.similarity.cka import CrossMoments, linear_cka
 from probes.similarity.drift import Drift, DriftAccumulator, DriftMeans, drift

@@ -1,4 +1,4 @@
-"""How far activations moved: relative distance and cosine of paired rows."""
+"""Drift of activations: relative distance and cosine of paired rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -95,7 +95,7 @@ def removed_variance(covariance: Array, basis: Array) -> Float64[Tensor, ""]:
 
 
 def _nearest(gained: Float64[Tensor, " k"], variance: float) -> int:
-    """How many leading directions take away a variance as near to the wanted one as can be."""
+    """Return the number of leading directions whose variance is nearest to the wanted one."""
     running = gained.clamp_min(0).cumsum(0).tolist()
     return 1 + min(range(len(running)), key=lambda k: abs(running[k] - variance))
 

@@ -1,4 +1,4 @@
-"""What the unembedding sees of a stream: its covariance in the metric of the centred logits.
+"""The stream in the unembedding's eyes: its covariance in the metric of the centred logits.
 
 Softmax sees nothing of a stream h but its centred logits (W - 1 w^T) h, w the mean row of W. Their
 covariance is [v v]; its non-zero eigenvalues are those of C^(1/2) G C^(1/2) with

@@ -1,4 +1,4 @@
-"""What stands beside C9 in a report: the diversity of the control and of the fitted model."""
+"""Words beside C9 in a report: the diversity of the control and of the fitted model."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

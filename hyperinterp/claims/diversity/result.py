@@ -11,7 +11,7 @@ UNKNOWN = missing("what follows the prompts was not read")
 
 @dataclass(frozen=True)
 class Generation(Brief):
-    """What one model wrote after one prompt.
+    """The text that one model generated after one prompt.
 
     Attributes:
         text: the generation, decoded.

@@ -1,4 +1,4 @@
-"""What stands beside C1: scores of both models, and what no gain means for controls."""
+"""Words beside C1: scores of both models, and what no gain means for controls."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

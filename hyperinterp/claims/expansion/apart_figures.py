@@ -99,7 +99,7 @@ def _last(sites: list[SiteGeometry]) -> int:
 
 
 def _place(site: SiteGeometry, last: int) -> int:
-    """Where a site stands along the depth: the embedding before block 0, the final norm apart."""
+    """Return a site's place along the depth: the embedding before block 0, the final norm apart."""
     if site.kind == "final_norm":
         return norm_place(last)
     return EMBEDDING if site.layer is None else site.layer

@@ -80,7 +80,7 @@ class _Compared:
 
 
 def _compared(accumulators: SiteAccumulators, base: Spectrum, fitted: Spectrum) -> _Compared:
-    """How far apart the rows are, as far as they vary at all."""
+    """Compare the rows of both models, as far as they vary at all."""
     drift = accumulators.drift.result() if accumulators.drift.n else None
     gone: dict[str, str] = {}
     if drift is None:

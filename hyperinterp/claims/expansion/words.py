@@ -1,4 +1,4 @@
-"""What stands beside C5: the largest growth of another block, and what favours the claim."""
+"""Words beside C5: the largest growth of another block, and what favours the claim."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

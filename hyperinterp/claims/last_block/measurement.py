@@ -126,7 +126,7 @@ def _recovered(found: Patching) -> dict[int, Measured]:
 
 
 def _contrast(found: Patching, target: Effects, others: Sequence[Effects], seed: int) -> Measured:
-    """Recovered KL of one stitched model minus the most any other recovers, by passage."""
+    """Recovered KL of one stitched model: its margin over the best other, by passage."""
     whole = found.outcomes[INTO_BASE].recipient.kl_to_donor
     gains = [whole - item.kl_to_donor for item in (target, *others)]
     return share_contrast(gains, whole, found.row, seed)
@@ -152,7 +152,7 @@ def _against_nulls(found: Patching, last: int, seed: int) -> Measured:
 
 
 def _settings_alone(found: Patching, layer: int) -> bool:
-    """Whether a block has equal weights in both models, and other settings."""
+    """Return whether a block has equal weights in both models, and other settings."""
     return Component(ComponentKind.BLOCK, layer) in found.differing and layer not in found.unequal
 
 

@@ -1,4 +1,4 @@
-"""What is patched between two models for C6, and on which text."""
+"""The patches between two models for C6, and the text on which they are measured."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ def span(layers: Sequence[int]) -> str:
 
 
 def depths(layers: int) -> tuple[int, ...]:
-    """How many blocks are patched together: 1, 2, 3, 5, 10, 20, 40, ... and all of them.
+    """Return the numbers of blocks patched together: 1, 2, 3, 5, 10, 20, 40, ... and all.
 
     >>> depths(30)
     (1, 2, 3, 5, 10, 20, 30)
@@ -90,7 +90,7 @@ def planned(model: HookedModel, *, inside: bool) -> tuple[Patch, ...]:
 
 
 def whole_mlp(model: HookedModel) -> bool:
-    """Whether attention and MLP together hold every weight matrix of a block."""
+    """Return whether attention and MLP together hold every weight matrix of a block."""
     kinds = (ComponentKind.ATTN, ComponentKind.MLP)
     paths = [path for kind in kinds for path in paths_of(model, Component(kind, 0))]
     inside = {id(weight) for path in paths for weight in model.hf.get_submodule(path).parameters()}
@@ -129,7 +129,7 @@ def reweighted(base: HookedModel, fitted: HookedModel) -> tuple[int, ...]:
 
 
 def movable(model: HookedModel, layer: int) -> bool:
-    """Whether every weight of a block is a number that noise can be added to, not a packed one."""
+    """Return whether noise can be added to every weight of a block: none is packed."""
     weights = model.blocks[layer].parameters()
     return all(item.is_floating_point() and item.itemsize > 1 for item in weights)
 

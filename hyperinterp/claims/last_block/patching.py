@@ -119,7 +119,7 @@ class Patching:
     naive: int
 
     def effects(self, patch: Patch, direction: str) -> Effects:
-        """What a patch did; one of equal components leaves the recipient as it is."""
+        """Return the effects of a patch; one of equal components leaves the recipient as it is."""
         outcome, key = self.outcomes[direction], reduced(patch.components, self.differing)
         return outcome.stitched[key] if key else outcome.recipient
 

@@ -83,11 +83,11 @@ class LastBlockResult(Result):
         n_contexts: next-token decisions behind the figures.
         patches: every patch.
         nulls: norm-matched random changes, per block.
-        stitched models: generated text of stitched models.
+        stitched: generated text of the stitched models.
         largest_block: index of the block whose function alone recovers most.
         last_recovered: recovered KL of the last block alone, fitted into base.
-        last_contrast: that minus the most that any other single block recovers.
-        last_above_null: that minus the largest random change of the same norm.
+        last_contrast: margin over the best other single block.
+        last_above_null: margin over the largest random change of the same norm.
         behaviour: share of the diversity gain that the last block alone moves.
         replays: blocks executed, and what one full forward per patch would have executed.
         unchanged: base and fitted model as they are, on the prompts of the stitched models.

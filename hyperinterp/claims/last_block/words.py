@@ -1,4 +1,4 @@
-"""What stands beside C6: other blocks and random changes, and what it says beside C5."""
+"""Words beside C6: other blocks and random changes, and what it says beside C5."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

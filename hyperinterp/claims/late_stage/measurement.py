@@ -149,7 +149,7 @@ def _twin(study: Study, role: str, scores: DiversityScores, reading: Reading) ->
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a checkpoint's writer recorded of its training; None where it did not."""
+    """The training that a checkpoint's manifest records; None where it records none."""
 
     layers: int | None
     trainable: int | None

@@ -1,4 +1,4 @@
-"""What stands beside C7: the twins that the late-stage one is held against."""
+"""Words beside C7: the twins that the late-stage one is held against."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

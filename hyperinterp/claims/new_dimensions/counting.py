@@ -1,4 +1,4 @@
-"""What interventions undo, per prompt."""
+"""Overrides and divergence that interventions undo, per prompt."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ def by_draw(jobs: Sequence[Job]) -> dict[Key, list[int]]:
 
 
 def overridden(found: Intervened) -> Bool[Tensor, " n"]:
-    """Where the two models choose differently as they are."""
+    """Return a mask of the contexts where the two models choose differently as they are."""
     return found.unchanged["fitted"].choice != found.unchanged["base"].choice
 
 
@@ -53,7 +53,7 @@ def share_of(part: Tensor, whole_: Tensor, row: Tensor) -> Measured:
 def described(
     found: Intervened, jobs: Sequence[Job], numbers: Sequence[int], declared: int
 ) -> Intervention:
-    """What the draws of one intervention do on average."""
+    """Return the mean effect of one intervention over its draws."""
     mine = [jobs[number] for number in numbers]
     effects = [found.effects[number] for number in numbers]
     job, row, over = mine[0], found.row, overridden(found)
@@ -87,13 +87,13 @@ def described(
 def _effects(
     found: Intervened, sets: dict[Key, list[int]], kind: str, site: SiteDirections
 ) -> list[Effect]:
-    """What the draws of one kind do at the declared dose; nothing where nothing has grown."""
+    """Return the effect of each kind of draw at the declared dose; none where nothing has grown."""
     numbers = sets.get((site.site.layer or 0, "fitted", COMPONENT, kind, site.declared), [])
     return [found.effects[number] for number in numbers] or [found.unchanged["fitted"]]
 
 
 def _back(found: Intervened, effect: Effect) -> Tensor:
-    """Where an override is undone."""
+    """Return a mask of the contexts where an override is undone."""
     return (overridden(found) & (effect.choice == found.unchanged["base"].choice)).double()
 
 
@@ -112,7 +112,7 @@ def margin(
     kind: str,
     site: SiteDirections,
 ) -> Measured:
-    """Share undone by the new directions minus the most that a set of another kind undoes."""
+    """Share undone by the new directions: its margin over the best set of another kind."""
     (new,) = _effects(found, sets, NEW, site)
     others = _effects(found, sets, kind, site)
     gains = [_back(found, effect) for effect in (new, *others)]

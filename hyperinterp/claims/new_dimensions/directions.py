@@ -48,7 +48,7 @@ class Directions:
 
 @dataclass(frozen=True, eq=False)
 class SiteDirections:
-    """What was estimated at one site.
+    """The directions that were estimated at one site.
 
     Attributes:
         site: where.
@@ -77,7 +77,7 @@ class SiteDirections:
 
 
 def doses(available: int, declared: int) -> tuple[int, ...]:
-    """How many new directions are removed: 1, 2, 4, ..., all of them, and the declared number.
+    """Return the numbers of new directions removed: 1, 2, 4, ..., all, and the declared one.
 
     >>> doses(12, 3)
     (1, 2, 3, 4, 8, 12)
@@ -87,7 +87,7 @@ def doses(available: int, declared: int) -> tuple[int, ...]:
 
 
 def rivalled(dose: int, available: int, declared: int) -> bool:
-    """Whether other directions are matched to a dose: to every second one, and at both ends."""
+    """Return whether other directions are matched to a dose: every second one, and both ends."""
     return dose in (declared, available) or (dose.bit_length() % 2 == 1 and dose.bit_count() == 1)
 
 

@@ -193,7 +193,7 @@ def _diversity(found: Intervened, texts: Sequence[AblatedText]) -> Measured:
 
 
 def _at_depth(found: Intervened, sets: dict[Key, list[int]], site: SiteDirections) -> DepthEffect:
-    """What the declared directions of one block undo."""
+    """Return the effect of removing the declared directions of one block."""
     shares = [undone(found, sets, kind, site) for kind in (NEW, RANDOM, LEADING)]
     removed = next((item.removed for item in site.verdict if item.kind == NEW), 0.0)
     return DepthEffect(site.site.layer or 0, site.growth, site.declared, removed, *shares)

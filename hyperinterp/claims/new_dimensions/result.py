@@ -110,8 +110,8 @@ class NewDimensionsResult(Result):
         override_rate: share of decisions in which the fitted model's choice is not the base's.
         deep_share: of those, by tokens that the base ranks beyond 10.
         undone: overrides undone by the base's component in the declared new directions.
-        above_random: that minus the most that a random draw of equal variance undoes.
-        above_leading: that minus what the base's own leading directions of equal variance undo.
+        above_random: margin over the best random draw of equal variance.
+        above_leading: margin over the base's own leading directions of equal variance.
         diversity_undone: share of the diversity gain that is gone when their mean is written with.
         interventions: every one of them, at the last block.
         profile: the same at single doses by depth.

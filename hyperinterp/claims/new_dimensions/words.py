@@ -1,4 +1,4 @@
-"""What stands beside C12: random and old directions, and what it says beside growth."""
+"""Words beside C12: random and old directions, and what it says beside growth."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the fitted model writes when its component in some directions is its mean at every step."""
+"""Text generated while the component in some directions is set to its mean at every step."""
 
 from collections.abc import Sequence
 from dataclasses import replace

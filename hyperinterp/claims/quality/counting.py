@@ -1,4 +1,4 @@
-"""What a reference counts in texts: the sums that every quantity of C10 is a ratio of."""
+"""Counts of a reference model in texts: the sums that every quantity of C10 is a ratio of."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,7 +38,7 @@ class Written:
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What was counted in every text of a source, each `[n_texts]`.
+    """Counts in every text of a source, each `[n_texts]`.
 
     Attributes:
         rows: number of the prompt of each text.

@@ -63,7 +63,7 @@ def _point(figure: Sketch, item: TextQuality, colour: str, symbol: str, size: in
 
 
 def _short(item: TextQuality) -> str:
-    """What the legend calls a source."""
+    """Return a source's name in the legend."""
     if item.kind == "half":
         return "its halves"
     return item.source.removeprefix("base, ").removeprefix("repetition ")
@@ -87,7 +87,7 @@ def by_source(block: QualityResult, quantity: str) -> Sketch:
 
 
 def _level(block: QualityResult, quantity: str) -> tuple[float, str] | None:
-    """Where the fitted model's value has to stay below, or above for the prompt gain."""
+    """Return the level that the fitted model has to stay below, or above for the prompt gain."""
     by_kind: dict[str, TextQuality] = {item.kind: item for item in block.texts[::-1]}
     rules = {item.key: item.threshold for item in CLAIM.rule.criteria}
     source = by_kind.get("base" if quantity == "distance" else "human")

@@ -61,7 +61,7 @@ def measure(study: Study) -> QualityResult:
 
 
 def _of_the_pair(study: Study, judge: HookedModel) -> str:
-    """Which of the pair a model is, by its weights."""
+    """Return the role of a model in the pair, by its weights."""
     for role, model in (("base", study.base), ("fitted", study.fitted)):
         same = bool(judge.fingerprint) and judge.fingerprint == model.fingerprint
         if judge is model or same:

@@ -1,4 +1,4 @@
-"""What stands beside C10: surprisal of the other texts, and which way the base leans as judge."""
+"""Words beside C10: surprisal of the other texts, and which way the base leans as judge."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What stands beside C8: copying by both models and in the true continuations."""
+"""Words beside C8: copying by both models and in the human continuations."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

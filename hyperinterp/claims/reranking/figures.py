@@ -68,7 +68,7 @@ def buckets(item: ContextRanks) -> Sketch:
 
 
 def flow(item: ContextRanks, form: str) -> Sketch | None:
-    """Where the tokens of each base bucket end up in the fitted ordering."""
+    """Draw the fitted bucket of the tokens of each base bucket."""
     if not item.flow or not any(map(sum, item.flow)):
         return None
     shares = [[cell / max(sum(row), 1) for cell in row] for row in item.flow]

@@ -1,4 +1,4 @@
-"""How alike two models order the whole vocabulary."""
+"""Agreement of two models' orderings of the whole vocabulary."""
 
 from typing import Any
 
@@ -56,6 +56,6 @@ def vocabulary_orders(study: Study, contexts: Contexts) -> dict[str, Any]:
 
 
 def _ordered(logits: Tensor) -> Tensor:
-    """Where a context's logits are not all the same, `[n]` bool."""
+    """Return a mask of the contexts whose logits are not all the same, `[n]`."""
     low, high = torch.aminmax(logits, dim=-1)
     return low < high

@@ -1,4 +1,4 @@
-"""Which tokens are promoted to the top and demoted from it, and how frequent they are."""
+"""Tokens promoted to the top and demoted from it, and their frequencies."""
 
 import torch
 from torch import Tensor

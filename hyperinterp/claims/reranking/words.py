@@ -1,4 +1,4 @@
-"""What stands beside C4: the overrides before any control."""
+"""Words beside C4: the overrides before any control."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

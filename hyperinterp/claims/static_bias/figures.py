@@ -84,7 +84,7 @@ def _goal(figure: Sketch, fitted: Measured) -> None:
 
 
 def shares(block: StaticBiasResult) -> Sketch:
-    """What a context-free change explains, and what it leaves."""
+    """Draw the shares that a context-free change explains and leaves."""
     rows = (
         ("logit-shift variance<br>a static shift explains", block.explained, BASE),
         ("the same, shift shuffled<br>over the vocabulary (null)", block.explained_shuffled, MUTED),

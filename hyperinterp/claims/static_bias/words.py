@@ -1,4 +1,4 @@
-"""What stands beside C3: what a shuffled shift leaves, and the most diverse arm."""
+"""Words beside C3: what a shuffled shift leaves, and the most diverse arm."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -175,7 +175,7 @@ def _sampled(study: Study, temperature: float) -> dict[str, dict[str, float]]:
 
 
 def _draws(study: Study, role: str, name: str) -> list[Generated]:
-    """What an arm wrote, one entry per seed."""
+    """Return the texts of an arm, one entry per seed."""
     return [study.shared.texts.of(role, _drawn(name, seed)) for seed in _seeds(study)]
 
 

@@ -1,4 +1,4 @@
-"""What stands beside C2: what one temperature leaves, and the texts at equal entropy."""
+"""Words beside C2: what one temperature leaves, and the texts at equal entropy."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
