@@ -1,31 +1,70 @@
-"""Penalties and cuts of the vocabulary, by transformers' own processors, each on its own rows."""
+"""Penalties and cuts of the vocabulary, each on its own rows; none waits for the device."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import cast
 
 import torch
 from jaxtyping import Float, Int
-from torch import LongTensor, Tensor
-from transformers import (
-    LogitsProcessor,
-    MinPLogitsWarper,
-    NoRepeatNGramLogitsProcessor,
-    RepetitionPenaltyLogitsProcessor,
-    TopPLogitsWarper,
-)
+from torch import Tensor
 
 from hyperinterp.generation.decoding import Decoding
+from hyperinterp.generation.rowwise import Rows, parts
 
-# In the order of `generate`: these change logits, then the temperature divides them ...
-_PENALTIES: dict[str, Callable[..., LogitsProcessor]] = {
-    "repetition_penalty": RepetitionPenaltyLogitsProcessor,
-    "no_repeat": NoRepeatNGramLogitsProcessor,
+_LIKELIEST = 1024
+"""Tokens that are sorted first: mostly they hold all that top-p asks for."""
+
+
+def _penalise(ids: Tensor, scores: Tensor, penalty: float) -> Tensor:
+    """Divide positive logits of tokens that occurred, multiply negative ones."""
+    seen = scores.gather(1, ids)
+    return scores.scatter(1, ids, torch.where(seen < 0, seen * penalty, seen / penalty))
+
+
+def _ban_repeats(ids: Tensor, scores: Tensor, length: int) -> Tensor:
+    """Rule out every token that would end an n-gram of this length a second time."""
+    if ids.shape[1] < length:
+        return scores
+    grams = ids.unfold(1, length, 1)
+    repeated = (grams[..., :-1] == ids[:, None, ids.shape[1] - length + 1 :]).all(-1)
+    ends = grams[..., -1]
+    left = scores.gather(1, ends).masked_fill(repeated, float("-inf"))
+    return scores.scatter_reduce(1, ends, left, "amin")
+
+
+def _cut_to_nucleus(logits: Tensor, share: float) -> Tensor:
+    """Which tokens lie outside the likeliest ones that together have this share."""
+    weights = (logits - logits.amax(-1, keepdim=True)).exp()
+    wanted = share * weights.sum(-1, keepdim=True, dtype=torch.float64)
+    count = weights.shape[-1]
+    if weights.device.type == "cpu" and count > _LIKELIEST:
+        likeliest = weights.topk(_LIKELIEST).values
+        if bool((likeliest.sum(-1, keepdim=True, dtype=torch.float64) >= wanted).all()):
+            return weights < _least_kept(likeliest, wanted)
+    return weights < _least_kept(weights.sort(descending=True).values, wanted)
+
+
+def _least_kept(falling: Float[Tensor, "row n"], wanted: Float[Tensor, "row 1"]) -> Tensor:
+    """The weight at which the sum of the largest ones reaches what is wanted."""
+    largest = falling.double().cumsum(-1)
+    last = torch.searchsorted(largest, wanted).clamp_max(falling.shape[-1] - 1)
+    return falling.gather(1, last)
+
+
+def _cut_unlikely(logits: Tensor, share: float) -> Tensor:
+    """Which tokens have less than this share of the largest probability."""
+    return logits < logits.amax(-1, keepdim=True) + math.log(share)
+
+
+# In the order of transformers' `generate`: these change logits, then the temperature divides ...
+_PENALTIES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "repetition_penalty": _penalise,
+    "no_repeat": _ban_repeats,  # pyright: ignore[reportAssignmentType]
 }
 # ... and these rule tokens out by the probabilities at that temperature.
-_CUTS: dict[str, Callable[..., LogitsProcessor]] = {
-    "top_p": TopPLogitsWarper,
-    "min_p": MinPLogitsWarper,
+_CUTS: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "top_p": _cut_to_nucleus,
+    "min_p": _cut_unlikely,
 }
 
 
@@ -37,9 +76,13 @@ class Filters:
     """
 
     def __init__(self, decodings: Sequence[Decoding]) -> None:
-        self._penalties = _grouped(decodings, _PENALTIES)
-        self._cuts = _grouped(decodings, _CUTS)
-        self._temperatures = [arm.temperature for arm in decodings]
+        self._temperatures = torch.tensor([arm.temperature for arm in decodings])
+        self._rows: dict[tuple[str, float], list[int]] = defaultdict(list)
+        for name in (*_PENALTIES, *_CUTS):
+            for row, arm in enumerate(decodings):
+                if getattr(arm, name) is not None:
+                    self._rows[name, getattr(arm, name)].append(row)
+        self._placed: list[tuple[str, float, Rows]] | None = None
 
     def apply(self, ids: Int[Tensor, "row position"], scores: Float[Tensor, "row vocab"]) -> None:
         """Change the scores in place; a token that is ruled out has minus infinity.
@@ -48,22 +91,16 @@ class Filters:
             ids: all ids so far.
             scores: logits before any temperature.
         """
-        for rows, process in self._penalties:
-            scores[rows] = process(cast(LongTensor, ids[rows]), scores[rows])
-        for rows, process in self._cuts:
-            scale = torch.tensor([self._temperatures[row] for row in rows]).to(scores)
-            kept = process(cast(LongTensor, ids[rows]), scores[rows] / scale[:, None])
-            scores[rows] = scores[rows].masked_fill(torch.isneginf(kept), float("-inf"))
-
-
-def _grouped(
-    decodings: Sequence[Decoding], kinds: dict[str, Callable[..., LogitsProcessor]]
-) -> list[tuple[list[int], LogitsProcessor]]:
-    """Numbers of the rows that share a processor, and the processor."""
-    rows: dict[tuple[str, float], list[int]] = defaultdict(list)
-    for name in kinds:
-        for row, arm in enumerate(decodings):
-            value = getattr(arm, name)
-            if value is not None:
-                rows[name, value].append(row)
-    return [(numbers, kinds[name](value)) for (name, value), numbers in rows.items()]
+        if self._placed is None:
+            self._temperatures = self._temperatures.to(scores)
+            self._placed = [
+                (name, value, part)
+                for (name, value), rows in self._rows.items()
+                for part, _ in parts(rows, scores)
+            ]
+        for name, value, rows in self._placed:
+            if name in _PENALTIES:
+                scores[rows] = _PENALTIES[name](ids[rows], scores[rows], value)
+            else:
+                cut = _CUTS[name](scores[rows] / self._temperatures[rows, None], value)
+                scores[rows] = scores[rows].masked_fill(cut, float("-inf"))

@@ -6,17 +6,15 @@ a step costs a pass over the weights, however few rows it has.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import torch
-from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessorList
-
 from hyperinterp.distributed import ALONE, Processes
+from hyperinterp.generation.choosing import Chooser
 from hyperinterp.generation.decoding import GREEDY, Decoding, Generated
-from hyperinterp.generation.processors import ArmProcessor, read_once
+from hyperinterp.generation.keys import PromptKeys
+from hyperinterp.generation.looping import written_by
+from hyperinterp.generation.stepping import Steps
 from hyperinterp.models import HookedModel
 from hyperinterp.text import TokenRows
 
@@ -33,17 +31,6 @@ def stop_tokens(model: HookedModel) -> tuple[int, ...]:
         if found is not None:
             return (found,) if isinstance(found, int) else tuple(found)
     return ()
-
-
-@contextmanager
-def _plain_decoding(model: HookedModel) -> Iterator[None]:
-    """Forget the checkpoint's own decoding defaults (penalties, sampling) for a while."""
-    kept = model.hf.generation_config
-    model.hf.generation_config = GenerationConfig()
-    try:
-        yield
-    finally:
-        model.hf.generation_config = kept
 
 
 @dataclass(frozen=True)
@@ -84,47 +71,51 @@ class Writer:
 
     @cached_property
     def jobs(self) -> list[tuple[Decoding, int]]:
-        """Every text: its arm, and the number of its prompt."""
+        """Every text: its arm, and the number of its prompt.
+
+        Arms that match an entropy come first, so that the second model runs for as few batches as
+        can be; then prompt by prompt, so that each process reads few of them.
+        """
         jobs = [(arm, number) for arm in self.arms for number in arm.numbers(len(self.prompts))]
-        return sorted(jobs, key=lambda job: job[1])  # equal prompts in one batch are read once
+        return sorted(jobs, key=lambda job: (not job[0].match_entropy, job[1]))
 
-    def batches(self, size: int) -> Iterator[tuple[list[int], Tensor]]:
-        """Batches of at most `size` texts: numbers of the jobs, and ids of their prompts."""
-        return self.prompts.chosen(number for _, number in self.jobs).batches(size)
+    def batches(self, size: int) -> Iterator[list[int]]:
+        """Batches of at most `size` texts whose prompts are equally long: numbers of the jobs."""
+        for chosen, _ in self.prompts.chosen(number for _, number in self.jobs).batches(size):
+            yield sorted(chosen, key=self._place)
 
-    def texts(self, chosen: Sequence[int], ids: Tensor) -> dict[int, Text]:
-        """One batch, written: the text of every job."""
-        model = self.model
+    def _place(self, job: int) -> tuple[bool, bool, int]:
+        """Rows of one kind, and of one arm, lie side by side."""
+        arm = self.jobs[job][0]
+        return arm.seed is not None, not arm.match_entropy, self._numbers[arm.name]
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {arm.name: number for number, arm in enumerate(self.arms)}
+
+    def texts(self, chosen: Sequence[int], keys: Mapping[int, PromptKeys]) -> dict[int, Text]:
+        """One batch, written: the text of every job.
+
+        Args:
+            chosen: numbers of the jobs.
+            keys: what is read of the prompts, by the `id` of the model.
+        """
         decodings, numbers = zip(*(self.jobs[job] for job in chosen), strict=True)
-        processor = ArmProcessor(
-            model.name,
-            decodings,
-            numbers,
-            self.match_entropy_of,
-            vocabulary=model.vocab_size,
-        )
-        with _plain_decoding(model), torch.no_grad():
-            output = model.hf.generate(  # pyright: ignore[reportCallIssue]
-                input_ids=ids.to(model.device),
-                attention_mask=torch.ones_like(ids).to(model.device),
-                past_key_values=read_once(model, ids),
-                generation_config=self._config(),
-                logits_processor=LogitsProcessorList([processor]),
-            )
-        sequences = output[:, ids.shape[1] :].tolist()  # pyright: ignore
-        return {
-            job: _cut(sequence, self.stops) for job, sequence in zip(chosen, sequences, strict=True)
-        }
+        rows = [self.prompts.rows[number] for number in numbers]
+        target, other = None, self.match_entropy_of
+        matched = [row for row, arm in zip(rows, decodings, strict=True) if arm.match_entropy]
+        if other is not None and matched:
+            target = Steps(keys[id(other)], matched, self.new_tokens)
+        chooser = Chooser(self.model.name, decodings, numbers, self.new_tokens, target)
+        steps = Steps(keys[id(self.model)], rows, self.new_tokens)
+        written = written_by(steps, rows, chooser, self.new_tokens, self.stops)
+        return {job: _cut(ids, self.stops) for job, ids in zip(chosen, written, strict=True)}
 
-    def _config(self) -> GenerationConfig:
-        return GenerationConfig(
-            max_new_tokens=self.new_tokens,
-            do_sample=False,
-            num_beams=1,
-            eos_token_id=list(self.stops) or None,
-            pad_token_id=next((k for k in self.stops if k < self.model.vocab_size), 0),
-            use_cache=True,
-        )
+    @property
+    def models(self) -> tuple[HookedModel, ...]:
+        """Those that run."""
+        other = self.match_entropy_of
+        return (self.model,) if other is None else (self.model, other)
 
     def by_arm(self, texts: Mapping[int, Text]) -> dict[str, Generated]:
         """The texts of all jobs by arm, in the order of the arm's prompts."""
@@ -163,14 +154,16 @@ def write_all(
     """
     sizes = processes.rows_per_batch(batch_size, [len(writer.jobs) for writer in writers])
     batches = [
-        (number, chosen, ids)
+        (number, chosen)
         for number, (writer, size) in enumerate(zip(writers, sizes, strict=True))
-        for chosen, ids in writer.batches(size)
+        for chosen in writer.batches(size)
     ]
+    models = {id(model): model for writer in writers for model in writer.models}
+    keys = {key: PromptKeys(model) for key, model in models.items()}
     mine: dict[tuple[int, int], Text] = {}
     left = sum(len(writer.jobs) for writer in writers)
-    for number, chosen, ids in processes.dealt(batches, lambda batch: len(batch[1])):
-        texts = writers[number].texts(chosen, ids)
+    for number, chosen in processes.dealt(batches, lambda batch: len(batch[1])):
+        texts = writers[number].texts(chosen, keys)
         mine |= {(number, job): text for job, text in texts.items()}
         done = min(len(chosen) * processes.size, left)
         left -= done

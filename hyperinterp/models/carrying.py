@@ -232,7 +232,7 @@ def _with_plain_cache(model: HookedModel, kwargs: dict[str, Any]) -> dict[str, A
         used = getattr(model.hf.config.get_text_config(), "use_cache", False)
     if cache is None and used:
         return kwargs | {"past_key_values": DynamicCache()}
-    if isinstance(cache, DynamicCache) and {*map(type, cache.layers)} - {DynamicLayer}:
+    if isinstance(cache, DynamicCache) and any(map(_forgets, cache.layers)):
         if cache.get_seq_length():
             raise InputRefused(
                 "past_key_values: expected a cache that was filled with the same components "
@@ -241,6 +241,11 @@ def _with_plain_cache(model: HookedModel, kwargs: dict[str, Any]) -> dict[str, A
         cache.layers.clear()
         cache.layer_class_to_replicate = DynamicLayer
     return kwargs
+
+
+def _forgets(layer: Any) -> bool:
+    """Whether a layer of a cache is another kind than one that keeps every position."""
+    return not isinstance(layer, DynamicLayer) or layer.is_sliding
 
 
 def _on(device: torch.device, value: Any) -> Any:

@@ -1,13 +1,15 @@
 """Generation: plain Hugging Face is the oracle; draws depend on prompt and seed alone."""
 
 from dataclasses import replace
+from itertools import count
 
 import pytest
 import torch
 from scipy.stats import chi2
 
 from hyperinterp.generation import GREEDY, Decoding, generate, stop_tokens
-from hyperinterp.generation.processors import ArmProcessor
+from hyperinterp.generation.choosing import Chooser
+from hyperinterp.generation.draws import Draws
 from hyperinterp.text import TokenRows
 
 
@@ -190,8 +192,8 @@ def test_a_batch_chooses_what_its_rows_choose_alone(vocab):
     for order in ([0, 1, 2, 3] * 3, sorted([0, 1, 2, 3] * 3)):  # rows in views, and by number
         arms = [kinds[number] for number in order[:10]]
         Counted.moves = 0
-        process = ArmProcessor("m", arms, range(10))
-        chosen = [process(torch.zeros(10, 1, dtype=torch.long), step).argmax(-1) for step in steps]
+        chooser, ids = Chooser("m", arms, range(10), 5), torch.zeros(10, 1, dtype=torch.long)
+        chosen = [chooser.choose(number, ids, step.clone()) for number, step in enumerate(steps)]
         assert Counted.moves == 2
         assert torch.equal(torch.stack(chosen), by_row(arms, range(10), steps))
 
@@ -225,12 +227,12 @@ def test_remedies_are_those_of_transformers_token_by_token(tiny, name, monkeypat
     asked = REMEDIES[name]
     arms = [GREEDY, Decoding(name, **asked, rows=(2, 0, 1))]
     written = generate(model, prompts, arms, new_tokens=12)[name].rows
-    draws = ArmProcessor(model.name, [Decoding("draw", seed=1)] * 3, [0, 1, 2])._draws
+    draws, steps = Draws([Decoding("draw", seed=1)] * 3, [0, 1, 2], 12), count()
 
     def drawn(probabilities, num_samples):
-        scores = probabilities.log()
-        draws.choose_in(scores)
-        return scores.argmax(-1, keepdim=True)
+        tokens = torch.zeros(3, dtype=torch.long)
+        draws.choose(next(steps), probabilities.log(), tokens)
+        return tokens[:, None]
 
     monkeypatch.setattr(torch, "multinomial", drawn)
     theirs = {THEIR_NAMES.get(key, key): value for key, value in asked.items()}

@@ -1,0 +1,124 @@
+"""Keys and values of what is written: of each prompt read once, then grown in place."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from hyperinterp.models import HookedModel
+
+Row = tuple[int, ...]
+
+READ_AT_ONCE = 4096
+"""Tokens of prompts that are read in one pass."""
+
+
+class KeptLayer(DynamicLayer):
+    """Keys and values of one block, in memory that is taken once and written in place.
+
+    Every position stays, also in blocks with a window: the masks decide what is seen.
+
+    Args:
+        capacity: most positions.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self._capacity = capacity
+        self._whole: tuple[Tensor, ...] = ()
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Write new positions behind those that are there; return all of them, uncopied."""
+        new = key_states, value_states
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            self._whole = tuple(
+                item.new_empty(*item.shape[:-2], self._capacity, item.shape[-1]) for item in new
+            )
+        start = self.get_seq_length()
+        end = start + key_states.shape[-2]
+        for whole, item in zip(self._whole, new, strict=True):
+            whole[..., start:end, :] = item
+        self.keys, self.values = (whole[..., :end, :] for whole in self._whole)
+        return self.keys, self.values
+
+
+def empty_cache(capacity: int) -> DynamicCache:
+    """Return a cache for so many positions, whose blocks take their memory when they first run."""
+    cache = DynamicCache()
+    cache.layer_class_to_replicate = partial(KeptLayer, capacity)  # pyright: ignore
+    return cache
+
+
+class PromptKeys:
+    """Keys and values of prompts under one model, for all that is written after them.
+
+    A prompt is read up to its last token, which is where writing begins; what was read once is
+    kept as long as this object.
+
+    Args:
+        model: reads the prompts.
+    """
+
+    def __init__(self, model: HookedModel) -> None:
+        self.model = model
+        self._places: dict[int, dict[Row, int]] = {}
+        self._read: dict[int, list[tuple[Tensor, Tensor] | None]] = {}
+
+    def cache(self, rows: Sequence[Row], capacity: int) -> DynamicCache:
+        """Return a cache in which all but the last token of every row is read.
+
+        Args:
+            rows: token ids, as many in each row.
+            capacity: most positions that the cache will hold.
+        """
+        cache = empty_cache(capacity)
+        begun = [row[:-1] for row in rows]
+        length = len(begun[0])
+        if not length:
+            return cache
+        places = self._places.setdefault(length, {})
+        missing = [row for row in dict.fromkeys(begun) if row not in places]
+        size = max(1, READ_AT_ONCE // length)
+        for start in range(0, len(missing), size):
+            self._add(missing[start : start + size])
+        picked = torch.tensor([places[row] for row in begun])
+        for found in self._read[length]:
+            layer = KeptLayer(capacity)
+            cache.layers.append(layer)
+            if found is not None:
+                layer.update(*(item[picked.to(item.device)] for item in found))
+        return cache
+
+    def _add(self, rows: Sequence[Row]) -> None:
+        """Read some rows of one length that were not read before."""
+        model, length = self.model, len(rows[0])
+        model.forget_lengths()
+        cache = empty_cache(length)
+        model.hf(
+            input_ids=torch.tensor(rows).to(model.device),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        new = [
+            (layer.keys, layer.values) if layer.is_initialized else None for layer in cache.layers
+        ]
+        known = self._read.get(length)
+        self._read[length] = new if known is None else list(map(_joined, known, new))
+        places = self._places[length]
+        places |= {row: len(places) + number for number, row in enumerate(rows)}
+
+
+def _joined(
+    first: tuple[Tensor, Tensor] | None, second: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, Tensor] | None:
+    if first is None or second is None:
+        return None
+    return torch.cat((first[0], second[0])), torch.cat((first[1], second[1]))

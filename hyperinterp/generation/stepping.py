@@ -1,0 +1,41 @@
+"""One model's logits, a token at a time."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from hyperinterp.generation.keys import PromptKeys, Row
+from hyperinterp.models import HookedModel
+
+
+class Steps:
+    """The steps of one model over a batch of texts that grow by a token each.
+
+    Args:
+        keys: the model's prompts, read.
+        rows: the prompts of the batch, of one length.
+        new_tokens: most tokens written after them.
+
+    Attributes:
+        model: the model.
+    """
+
+    def __init__(self, keys: PromptKeys, rows: Sequence[Row], new_tokens: int) -> None:
+        self.model: HookedModel = keys.model
+        self._cache = keys.cache(rows, len(rows[0]) + new_tokens)
+        self.model.forget_lengths()
+
+    def next(self, last: Int[Tensor, "row 1"]) -> Float[Tensor, "row vocab"]:
+        """Return the logits of what follows, as float32.
+
+        Args:
+            last: the last token of every row.
+        """
+        output = self.model.hf(
+            input_ids=last.to(self.model.device),
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return output.logits[:, -1, : self.model.vocab_size].float()
