@@ -3,18 +3,15 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hyperinterp.errors import NumericalFault
 from hyperinterp.generation.decoding import Decoding
 from hyperinterp.generation.draws import Draws
 from hyperinterp.generation.filters import Filters
+from hyperinterp.generation.matching import entropies, temperatures_at
 from hyperinterp.generation.rowwise import Rows, parts
-from hyperinterp.generation.stepping import Steps
-from hyperinterp.models import check_logits
-from probes import entropy, matched_temperature
+from hyperinterp.generation.watching import Watch
 
 
 class Chooser:
@@ -25,7 +22,7 @@ class Chooser:
         decodings: the arm of every row.
         prompts: the number of every row's prompt.
         steps: most tokens chosen per row.
-        target: the steps of the second model, over the rows whose arm matches its entropy.
+        target: what to call the second model, whose entropies arms match.
     """
 
     def __init__(
@@ -34,18 +31,21 @@ class Chooser:
         decodings: Sequence[Decoding],
         prompts: Sequence[int],
         steps: int,
-        target: Steps | None = None,
+        target: str = "",
     ) -> None:
-        self._name = name
-        self._matched = [row for row, arm in enumerate(decodings) if arm.match_entropy]
-        self._target = target
+        self.matched = [row for row, arm in enumerate(decodings) if arm.match_entropy]
+        self._seen = Watch(name)
+        self._pair = Watch(name, masked=False), Watch(target, masked=False)
         self._shifts = _Shifts(decodings)
         self._filters = Filters(decodings)
         self._draws = Draws(decodings, prompts, steps)
-        self._faulty: Tensor | None = None
 
     def choose(
-        self, step: int, ids: Int[Tensor, "row position"], scores: Float[Tensor, "row vocab"]
+        self,
+        step: int,
+        ids: Int[Tensor, "row position"],
+        scores: Float[Tensor, "row vocab"],
+        wanted: Float[Tensor, "matched other"] | None = None,
     ) -> Int[Tensor, " row"]:
         """Return every row's next token.
 
@@ -53,40 +53,30 @@ class Chooser:
             step: number of the step.
             ids: all ids so far.
             scores: the model's logits of the next token; changed in place.
+            wanted: the second model's logits in the rows `matched`, where there are any.
         """
-        self._watch(scores)
+        self._seen.see(scores)
         self._shifts.add_to(scores)
-        if self._target is not None and self._matched:
-            rows = self._matched
-            check_logits(self._name, scores[rows])
-            scores[rows] /= self._temperatures(self._target, ids[rows], scores[rows])[:, None]
+        if wanted is not None:
+            rows = self.matched
+            for watch, logits in zip(self._pair, (scores[rows], wanted), strict=True):
+                watch.see(logits)
+            found = temperatures_at(scores[rows], entropies(wanted)).to(scores)
+            scores[rows] /= found[:, None]
         self._filters.apply(ids, scores)
         tokens = scores.argmax(-1)
         self._draws.choose(step, scores, tokens)
         return tokens
 
-    def _watch(self, scores: Float[Tensor, "row vocab"]) -> None:
-        """Note whether a row has NaN, plus infinity or no finite logit; nothing waits for it."""
-        faulty = ~scores.amax(-1).isfinite().all()
-        self._faulty = faulty if self._faulty is None else self._faulty | faulty
-
     def check(self) -> None:
-        """Refuse what was seen since the last call.
+        """Refuse logits that were seen since the last call, and no choice is defined on.
 
         Raises:
             NumericalFault: NaN, plus infinity, or a context without a finite logit.
+            UnsupportedModel: minus infinity for single token ids in a row that matches entropies.
         """
-        if self._faulty is not None and bool(self._faulty):
-            raise NumericalFault(f"{self._name}: expected finite logits, found NaN or infinity")
-        self._faulty = None
-
-    @staticmethod
-    def _temperatures(target: Steps, ids: Tensor, scores: Tensor) -> Float[Tensor, " row"]:
-        """At which the scores have the entropy of the second model in the same contexts."""
-        logits = target.next(ids[:, -1:])
-        check_logits(target.model.name, logits)
-        match = matched_temperature(scores, entropy(logits), per_context=True)
-        return torch.as_tensor(match.temperature).to(scores)
+        for watch in (self._seen, *self._pair):
+            watch.check()
 
 
 class _Shifts:

@@ -13,6 +13,9 @@ from hyperinterp.models import HookedModel
 
 Row = tuple[int, ...]
 
+Filled = tuple[Tensor, Tensor] | None
+"""Keys and values; None for a block that has none of its own."""
+
 READ_AT_ONCE = 4096
 """Tokens of prompts that are read in one pass."""
 
@@ -69,7 +72,7 @@ class PromptKeys:
     def __init__(self, model: HookedModel) -> None:
         self.model = model
         self._places: dict[int, dict[Row, int]] = {}
-        self._read: dict[int, list[tuple[Tensor, Tensor] | None]] = {}
+        self._read: dict[int, list[Filled]] = {}
 
     def cache(self, rows: Sequence[Row], capacity: int) -> DynamicCache:
         """Return a cache in which all but the last token of every row is read.
@@ -107,18 +110,18 @@ class PromptKeys:
             use_cache=True,
             logits_to_keep=1,
         )
-        new = [
-            (layer.keys, layer.values) if layer.is_initialized else None for layer in cache.layers
-        ]
+        new = [_filled(layer) for layer in cache.layers]
         known = self._read.get(length)
         self._read[length] = new if known is None else list(map(_joined, known, new))
         places = self._places[length]
         places |= {row: len(places) + number for number, row in enumerate(rows)}
 
 
-def _joined(
-    first: tuple[Tensor, Tensor] | None, second: tuple[Tensor, Tensor] | None
-) -> tuple[Tensor, Tensor] | None:
+def _filled(layer: Any) -> Filled:
+    return (layer.keys, layer.values) if layer.is_initialized else None
+
+
+def _joined(first: Filled, second: Filled) -> Filled:
     if first is None or second is None:
         return None
     return torch.cat((first[0], second[0])), torch.cat((first[1], second[1]))

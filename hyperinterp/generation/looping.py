@@ -1,49 +1,116 @@
-"""The loop that writes a batch of texts, one token of every text at a time."""
+"""The loop that writes batches of texts, one token of every text at a time."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from hyperinterp.generation.choosing import Chooser
-from hyperinterp.generation.keys import Row
+from hyperinterp.generation.keys import PromptKeys, Row
 from hyperinterp.generation.stepping import Steps
 
 _UNSEEN = 16
 """Steps between two looks at a device that works on its own."""
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Texts of one model that are written together.
+
+    Attributes:
+        keys: the model's prompts, read.
+        rows: the prompt of every text, of one length.
+        chooser: gives the tokens.
+        new_tokens: most tokens written.
+        stops: ids that end a text.
+    """
+
+    keys: PromptKeys
+    rows: Sequence[Row]
+    chooser: Chooser
+    new_tokens: int
+    stops: Sequence[int]
+
+
+class _Texts:
+    """The ids of a batch, and which of its texts have ended."""
+
+    def __init__(self, batch: Batch) -> None:
+        model = batch.keys.model
+        self._batch = batch
+        self._start = self._end = len(batch.rows[0])
+        ids = torch.zeros((len(batch.rows), self._start + batch.new_tokens), dtype=torch.long)
+        ids[:, : self._start] = torch.tensor(batch.rows)
+        self._ids = ids.to(model.device)
+        self._stops = torch.tensor(batch.stops, dtype=torch.long, device=model.device)
+        self._padding = next((token for token in batch.stops if token < model.vocab_size), 0)
+        self._ended = torch.zeros(len(ids), dtype=torch.bool, device=model.device)
+
+    @property
+    def last(self) -> Int[Tensor, "row 1"]:
+        """The last token of every text."""
+        return self._ids[:, self._end - 1 : self._end]
+
+    @property
+    def written(self) -> list[list[int]]:
+        """The new ids; after an end comes what means nothing."""
+        return self._ids[:, self._start : self._end].tolist()
+
+    def go_on(self, scores: Float[Tensor, "row vocab"], wanted: Tensor | None = None) -> None:
+        """Put a token behind every text."""
+        before = self._ids[:, : self._end]
+        step = self._end - self._start
+        tokens = self._batch.chooser.choose(step, before, scores, wanted)
+        self._ids[:, self._end] = tokens.masked_fill(self._ended, self._padding)
+        self._ended |= torch.isin(self._ids[:, self._end], self._stops)
+        self._end += 1
+
+    def all_ended(self) -> bool:
+        """Whether no text goes on; waits for the device."""
+        self._batch.chooser.check()
+        return bool(self._ended.all())
+
+
 @torch.no_grad()
-def written_by(
-    steps: Steps, rows: Sequence[Row], chooser: Chooser, new_tokens: int, stops: Sequence[int]
-) -> list[list[int]]:
+def written_together(
+    batch: Batch, target: PromptKeys | None = None, guest: Batch | None = None
+) -> list[list[list[int]]]:
     """Return the ids that come after each prompt, until all texts have ended.
 
     Args:
-        steps: give the logits.
-        rows: the prompts, of one length.
-        chooser: gives the tokens.
-        new_tokens: most tokens written.
-        stops: ids that end a text; what follows one in a row means nothing.
+        batch: what is written.
+        target: the second model, whose entropies some rows match.
+        guest: texts of the second model that it writes in the same steps, after prompts as long.
+
+    Returns:
+        Per text of the batch its ids, then the same of the guest.
 
     Raises:
-        NumericalFault: a logit is NaN or infinite.
+        NumericalFault: a logit is NaN or infinite; names the model.
+        UnsupportedModel: rows match entropies, and a model rules token ids out by minus infinity.
     """
-    device = steps.model.device
-    ids = torch.zeros((len(rows), len(rows[0]) + new_tokens), dtype=torch.long)
-    end = start = len(rows[0])
-    ids[:, :start] = torch.tensor(rows)
-    ids = ids.to(device)
-    ending = torch.tensor(stops, dtype=torch.long, device=device)
-    padding = next((token for token in stops if token < steps.model.vocab_size), 0)
-    ended = torch.zeros(len(rows), dtype=torch.bool, device=device)
-    every = 1 if device.type == "cpu" else _UNSEEN
-    for step in range(new_tokens):
-        tokens = chooser.choose(step, ids[:, :end], steps.next(ids[:, end - 1 : end]))
-        ids[:, end] = tokens.to(device).masked_fill(ended, padding)
-        ended |= torch.isin(ids[:, end], ending)
-        end += 1
-        if end - start == new_tokens or (step + 1) % every == 0:
-            chooser.check()
-            if bool(ended.all()):
-                break
-    return ids[:, start:end].tolist()
+    texts, matched = _Texts(batch), batch.chooser.matched
+    guests = None if guest is None else _Texts(guest)
+    every = [texts] if guests is None else [texts, guests]
+    own, other = Steps(batch.keys, batch.rows, batch.new_tokens), None
+    along = [] if guest is None else list(guest.rows)
+    if target is not None and matched:
+        other = Steps(target, along + [batch.rows[row] for row in matched], batch.new_tokens)
+    patience = 1 if batch.keys.model.device.type == "cpu" else _UNSEEN
+    for step in range(1, batch.new_tokens + 1):
+        wanted = None
+        if other is not None:
+            last = texts.last[matched].to(other.model.device)
+            found = other.next(last if guests is None else torch.cat((guests.last, last)))
+            wanted = found[len(along) :].to(texts.last.device)
+            if guests is not None:
+                guests.go_on(found[: len(along)])
+        texts.go_on(own.next(texts.last), wanted)
+        if step % patience and step < batch.new_tokens:
+            continue
+        ended = [item.all_ended() for item in every]
+        if all(ended):
+            break
+    return [item.written for item in every]

@@ -13,12 +13,16 @@ from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.generation.choosing import Chooser
 from hyperinterp.generation.decoding import GREEDY, Decoding, Generated
 from hyperinterp.generation.keys import PromptKeys
-from hyperinterp.generation.looping import written_by
-from hyperinterp.generation.stepping import Steps
+from hyperinterp.generation.looping import Batch, written_together
 from hyperinterp.models import HookedModel
 from hyperinterp.text import TokenRows
 
 Tick = Callable[[int], None]
+
+Keys = Mapping[int, PromptKeys]
+
+Chosen = tuple[int, list[int]]
+"""A batch before it is written: the number of its writer, and those of its jobs."""
 
 Text = tuple[tuple[int, ...], bool]
 """The ids of a text, and whether the model ended it."""
@@ -93,23 +97,23 @@ class Writer:
     def _numbers(self) -> dict[str, int]:
         return {arm.name: number for number, arm in enumerate(self.arms)}
 
-    def texts(self, chosen: Sequence[int], keys: Mapping[int, PromptKeys]) -> dict[int, Text]:
-        """One batch, written: the text of every job.
+    def batch(self, chosen: Sequence[int], keys: Keys) -> Batch:
+        """Some jobs whose prompts are equally long, ready to be written.
 
         Args:
             chosen: numbers of the jobs.
             keys: what is read of the prompts, by the `id` of the model.
         """
         decodings, numbers = zip(*(self.jobs[job] for job in chosen), strict=True)
-        rows = [self.prompts.rows[number] for number in numbers]
-        target, other = None, self.match_entropy_of
-        matched = [row for row, arm in zip(rows, decodings, strict=True) if arm.match_entropy]
-        if other is not None and matched:
-            target = Steps(keys[id(other)], matched, self.new_tokens)
-        chooser = Chooser(self.model.name, decodings, numbers, self.new_tokens, target)
-        steps = Steps(keys[id(self.model)], rows, self.new_tokens)
-        written = written_by(steps, rows, chooser, self.new_tokens, self.stops)
-        return {job: _cut(ids, self.stops) for job, ids in zip(chosen, written, strict=True)}
+        other = self.match_entropy_of
+        target = "" if other is None else other.name
+        return Batch(
+            keys[id(self.model)],
+            [self.prompts.rows[number] for number in numbers],
+            Chooser(self.model.name, decodings, numbers, self.new_tokens, target),
+            self.new_tokens,
+            self.stops,
+        )
 
     @property
     def models(self) -> tuple[HookedModel, ...]:
@@ -162,10 +166,10 @@ def write_all(
     keys = {key: PromptKeys(model) for key, model in models.items()}
     mine: dict[tuple[int, int], Text] = {}
     left = sum(len(writer.jobs) for writer in writers)
-    for number, chosen in processes.dealt(batches, lambda batch: len(batch[1])):
-        texts = writers[number].texts(chosen, keys)
-        mine |= {(number, job): text for job, text in texts.items()}
-        done = min(len(chosen) * processes.size, left)
+    work = _in_pairs(writers, batches) if processes.size == 1 else [[item] for item in batches]
+    for pair in processes.dealt(work, lambda pair: len(pair[0][1])):
+        mine |= _written(writers, pair, keys)
+        done = min(sum(len(chosen) for _, chosen in pair) * processes.size, left)
         left -= done
         if tick is not None:
             tick(done)
@@ -176,6 +180,53 @@ def write_all(
         writer.by_arm({job: every[number, job] for job in range(len(writer.jobs))})
         for number, writer in enumerate(writers)
     ]
+
+
+def _in_pairs(writers: Sequence[Writer], batches: Sequence[Chosen]) -> list[list[Chosen]]:
+    """Batches, each that matches a model's entropies with one that this model writes itself.
+
+    The second model runs at every step of the first batch anyway, for a few rows only.
+    """
+    plain = [item for item in batches if not _matches(writers, item)]
+    found: list[list[Chosen]] = []
+    for item in batches:
+        if not _matches(writers, item):
+            continue
+        guest = next((other for other in plain if _goes_along(writers, item, other)), None)
+        if guest is not None:
+            plain.remove(guest)
+        found.append([item] if guest is None else [item, guest])
+    return found + [[item] for item in plain]
+
+
+def _matches(writers: Sequence[Writer], item: Chosen) -> bool:
+    number, chosen = item
+    return any(writers[number].jobs[job][0].match_entropy for job in chosen)
+
+
+def _goes_along(writers: Sequence[Writer], item: Chosen, guest: Chosen) -> bool:
+    host, writer = writers[item[0]], writers[guest[0]]
+    lengths = [
+        len(who.prompts.rows[who.jobs[chosen[0]][1]])
+        for who, (_, chosen) in ((host, item), (writer, guest))
+    ]
+    same = host.new_tokens == writer.new_tokens and lengths[0] == lengths[1]
+    return same and writer.model is host.match_entropy_of
+
+
+def _written(
+    writers: Sequence[Writer], pair: Sequence[Chosen], keys: Keys
+) -> dict[tuple[int, int], Text]:
+    """The text of every job of a batch, and of the one that goes along, by writer and job."""
+    ready = [writers[number].batch(chosen, keys) for number, chosen in pair]
+    other = writers[pair[0][0]].match_entropy_of
+    target = None if other is None else keys[id(other)]
+    found = written_together(ready[0], target, *ready[1:])
+    return {
+        (number, job): _cut(ids, writers[number].stops)
+        for (number, chosen), rows in zip(pair, found, strict=True)
+        for job, ids in zip(chosen, rows, strict=True)
+    }
 
 
 def generate(

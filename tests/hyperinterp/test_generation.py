@@ -7,10 +7,13 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from hyperinterp.generation import GREEDY, Decoding, generate, stop_tokens
+from hyperinterp.generation import GREEDY, Decoding, Writer, generate, stop_tokens, write_all
 from hyperinterp.generation.choosing import Chooser
-from hyperinterp.generation.draws import Draws
+from hyperinterp.generation.draws import Draws, inverted
+from hyperinterp.generation.keys import PromptKeys
+from hyperinterp.generation.matching import entropies, temperatures_at
 from hyperinterp.text import TokenRows
+from probes import entropy, matched_temperature
 
 
 def rows_of(*lengths, vocab=97, seed=0):
@@ -247,3 +250,74 @@ def test_remedies_are_those_of_transformers_token_by_token(tiny, name, monkeypat
     assert [written[place] for place in (1, 2, 0)] == cut
     plain = [replace(arms[1], **{name: None})]
     assert written != generate(model, prompts, plain, new_tokens=12)[name].rows
+
+
+def test_steps_match_entropies_as_the_solver_of_probes_does():
+    """Flat, peaked and nearly certain rows; entropies that the other row has, and out of reach."""
+    generator = torch.Generator().manual_seed(0)
+    scales = torch.tensor([0.1, 1.0, 3.0, 8.0, 20.0])[:, None]
+    logits = torch.randn(5, 5000, generator=generator) * scales
+    wanted = entropy(logits.flip(0))
+    assert torch.allclose(entropies(logits), entropy(logits), rtol=1e-5)
+    found = temperatures_at(logits, wanted)
+    exact = matched_temperature(logits, wanted, per_context=True).temperature
+    assert torch.allclose(found, exact, rtol=1e-3)  # where it is flat, T says little
+    assert torch.allclose(entropy(logits / found[:, None]), wanted, rtol=1e-5)
+    assert torch.equal(temperatures_at(logits, entropies(logits)), torch.ones(5).double())
+    assert (temperatures_at(logits, torch.zeros(5)) < 1e-4).all()
+
+
+def test_the_second_model_writes_in_the_steps_in_which_it_is_matched(tiny):
+    """Its own texts, in the same pass as what is matched to it, are those that it writes alone."""
+    model, other, prompts = tiny(), tiny(seed=1), rows_of(5, 5, 7)
+    arms = [Decoding("matched", seed=3, match_entropy=True), Decoding("plain", seed=3)]
+    own = [GREEDY, Decoding("drawn", 1.2, seed=4)]
+    kept = {"stops": (2,), "new_tokens": 6}
+    first = Writer(model, prompts, arms, match_entropy_of=other, **kept)
+    second = Writer(other, prompts, own, match_entropy_of=other, **kept)
+    calls = []
+    handle = other.hf.register_forward_hook(lambda *_: calls.append(1))
+    together = write_all([first, second])
+    handle.remove()
+    assert together == [*write_all([first]), *write_all([second])]
+    assert len(calls) == 2 * (1 + 6)  # two lengths of prompts: read once, then a pass per token
+
+
+def test_keys_are_written_in_place_and_the_prompts_read_once(tiny):
+    """Also by the second model, and in batches that share prompts."""
+    model, other, prompts = tiny(), tiny(seed=1), rows_of(5, 5, 5)
+    arms = [Decoding(str(k), 1.2, seed=k, match_entropy=k == 2) for k in range(3)]
+    read = {}
+    for name, item in (("model", model), ("other", other)):
+        item.hf.get_input_embeddings().register_forward_hook(
+            lambda _, given, __, name=name: read.setdefault(name, []).append(given[0].shape)
+        )
+    generate(model, prompts, arms, new_tokens=4, batch_size=4, stops=(), match_entropy_of=other)
+    long = {
+        name: [tuple(shape) for shape in shapes if shape[1] > 1] for name, shapes in read.items()
+    }
+    assert {name: sum(rows for rows, _ in shapes) for name, shapes in long.items()} == {
+        "model": 3,
+        "other": 3,
+    }
+    keys = PromptKeys(model)
+    cache = keys.cache(prompts.rows, 9)
+    places = [layer.keys.data_ptr() for layer in cache.layers]
+    model.hf(input_ids=torch.ones(3, 1, dtype=torch.long), past_key_values=cache, use_cache=True)
+    assert [layer.keys.data_ptr() for layer in cache.layers] == places
+    assert cache.get_seq_length() == 5
+
+
+def test_numbers_drawn_ahead_are_those_drawn_one_by_one():
+    generator = torch.Generator().manual_seed(5)
+    one_by_one = [float(torch.rand(1, generator=generator, dtype=torch.float64)) for _ in range(50)]
+    ahead = torch.rand(50, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    assert ahead.tolist() == one_by_one
+
+
+def test_a_draw_never_takes_what_has_no_weight():
+    logits = torch.full((3, 700), float("-inf"))
+    logits[:, [3, 300, 511]] = 0.0
+    nearly_one = 1 - 2**-53
+    uniforms = torch.tensor([0.0, 0.5, nearly_one]).double()
+    assert inverted(logits, torch.ones(3), uniforms).tolist() == [3, 300, 511]
