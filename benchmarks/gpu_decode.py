@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Callable
-from itertools import islice
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from transformers import GenerationConfig
 from benchmarks.device import bandwidth, launches, seconds
 from benchmarks.gpu_job import Job
 from hyperinterp.generation import generate
+from hyperinterp.generation.keys import kept_bytes
 from hyperinterp.models import HookedModel, load
 from hyperinterp.text import TokenRows, builtin_passages, tokenise
 
@@ -115,8 +115,4 @@ def bytes_per_step(model: HookedModel, rows: int, length: float) -> float:
     tied = hf.get_input_embeddings().weight is hf.get_output_embeddings().weight  # pyright: ignore
     table = 0 if tied else hf.get_input_embeddings().weight.nbytes  # pyright: ignore
     weights = sum(weight.nbytes for weight in hf.parameters()) - table
-    config = hf.config
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    size = next(islice(hf.parameters(), 1)).element_size()
-    return weights + 2.0 * model.n_layers * heads * width * size * rows * length
+    return weights + float(kept_bytes(model)) * rows * length

@@ -11,7 +11,7 @@ from hyperinterp.models import HookedModel
 from hyperinterp.run_log import RunLog
 from hyperinterp.text import TokenRows
 
-TEXTS_PER_ROW = 12
+TEXTS_PER_ROW = 24
 """Texts written at once per row of a forward pass; a step of a text is one token, cached."""
 
 WRITTEN = "texts generated"
@@ -29,7 +29,7 @@ class Generations:
         models: by role; arms that match an entropy match that of the role "fitted".
         prompts: token ids.
         new_tokens: most tokens generated per prompt.
-        batch_size: rows per forward pass; 12 times as many texts are written at once.
+        batch_size: rows per forward pass; up to 24 times as many texts are written at once.
         processes: who shares the texts.
         log: told of time, texts and warnings.
     """

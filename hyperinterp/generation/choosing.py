@@ -12,6 +12,7 @@ from hyperinterp.generation.filters import Filters
 from hyperinterp.generation.matching import entropies, temperatures_at
 from hyperinterp.generation.rowwise import Rows, parts
 from hyperinterp.generation.watching import Watch
+from probes.ranks.tokens import top1_rows
 
 
 class Chooser:
@@ -64,7 +65,7 @@ class Chooser:
             found = temperatures_at(scores[rows], entropies(wanted)).to(scores)
             scores[rows] /= found[:, None]
         self._filters.apply(ids, scores)
-        tokens = scores.argmax(-1)
+        tokens = top1_rows(scores)
         self._draws.choose(step, scores, tokens)
         return tokens
 

@@ -20,6 +20,15 @@ READ_AT_ONCE = 4096
 """Tokens of prompts that are read in one pass."""
 
 
+def kept_bytes(model: HookedModel) -> int:
+    """Return how many bytes the keys and values of one token take under a model."""
+    config = model.hf.config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = config.hidden_size // config.num_attention_heads
+    width = max(width, getattr(config, "head_dim", None) or 0)
+    return 2 * model.n_layers * heads * width * model.dtype.itemsize
+
+
 class KeptLayer(DynamicLayer):
     """Keys and values of one block, in memory that is taken once and written in place.
 

@@ -12,12 +12,15 @@ from functools import cached_property
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.generation.choosing import Chooser
 from hyperinterp.generation.decoding import GREEDY, Decoding, Generated
-from hyperinterp.generation.keys import PromptKeys
+from hyperinterp.generation.keys import PromptKeys, kept_bytes
 from hyperinterp.generation.looping import Batch, written_together
 from hyperinterp.models import HookedModel
 from hyperinterp.text import TokenRows
 
 Tick = Callable[[int], None]
+
+KEPT_AT_ONCE = {"cpu": 2 << 30, "other": 8 << 30}
+"""Bytes of the keys and values of one batch: fixed, so that batches do not hang on free memory."""
 
 Keys = Mapping[int, PromptKeys]
 
@@ -116,6 +119,13 @@ class Writer:
         )
 
     @property
+    def rows_at_once(self) -> int:
+        """Most texts whose keys and values have room together."""
+        device = "cpu" if self.model.device.type == "cpu" else "other"
+        length = max(map(len, self.prompts.rows), default=0) + self.new_tokens
+        return max(1, KEPT_AT_ONCE[device] // (kept_bytes(self.model) * length))
+
+    @property
     def models(self) -> tuple[HookedModel, ...]:
         """Those that run."""
         other = self.match_entropy_of
@@ -144,7 +154,8 @@ def write_all(
 
     Args:
         writers: the models with their prompts and arms.
-        batch_size: most texts of one model at once, whatever their arm.
+        batch_size: most texts of one model at once, whatever their arm; fewer where their keys
+            and values would take more than 2 GiB (on a CPU) or 8 GiB.
         tick: called with the number of texts done.
         processes: the processes that share the batches; all of them get every text.
 
@@ -156,7 +167,8 @@ def write_all(
         UnsupportedModel: an arm matches entropies, and a model rules token ids out by minus
             infinity.
     """
-    sizes = processes.rows_per_batch(batch_size, [len(writer.jobs) for writer in writers])
+    most = min([batch_size, *(writer.rows_at_once for writer in writers)])
+    sizes = processes.rows_per_batch(most, [len(writer.jobs) for writer in writers])
     batches = [
         (number, chosen)
         for number, (writer, size) in enumerate(zip(writers, sizes, strict=True))
