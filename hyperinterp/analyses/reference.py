@@ -1,5 +1,6 @@
 """Text under a reference model: the surprisal of its tokens, by the reference's own tokenizer."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,8 +12,9 @@ from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.capture import CHUNK, logit_chunks
 from hyperinterp.distributed import ALONE, Processes
+from hyperinterp.generation.keys import PromptKeys
 from hyperinterp.models import HookedModel
-from hyperinterp.text import TokenRows, encoded
+from hyperinterp.text import encoded
 from probes import surprisal
 
 UNFINISHED = "\ufffd"
@@ -96,7 +98,7 @@ class Reference:
     def read(
         self, pairs: Sequence[tuple[Row, Row]], *, keep_last: bool = False, tick: Tick | None = None
     ) -> list[Reading]:
-        """Read every text after its prompt; equal pairs are read once.
+        """Read every text after its prompt; equal pairs are read once, and so are equal prompts.
 
         A text after no prompt at all begins with its second token.
 
@@ -114,12 +116,15 @@ class Reference:
         distinct = list(dict.fromkeys(owned))
         longest = max((len(prompt) + len(ids) for prompt, ids in distinct), default=0)
         self.model.check_length(longest, "new_tokens, or a shorter prompt")
-        joined = tuple(prompt + ids for prompt, ids in distinct)
-        rows = TokenRows(joined, tuple(range(len(joined))), longest, 0)
-        batches = [item for item in rows.batches(self.batch_size) if item[1].shape[1]]
+        batches = self._batches(distinct)
+        keys = PromptKeys(self.model)
         mine: dict[int, tuple[Tensor, Tensor | None]] = {}
-        for numbers, ids in self.processes.dealt(batches, lambda batch: batch[1].numel()):
-            mine |= self._batch(numbers, ids, [len(distinct[k][0]) for k in numbers], keep_last)
+
+        def weight(numbers: Sequence[int]) -> int:
+            return sum(len(distinct[number][1]) for number in numbers)
+
+        for numbers in self.processes.dealt(batches, weight):
+            mine |= self._batch(keys, {k: distinct[k] for k in numbers}, keep_last)
             if tick is not None:
                 tick(len(numbers) * self.processes.size)
         every = {
@@ -129,22 +134,37 @@ class Reference:
         place = {pair: every.get(number, nothing) for number, pair in enumerate(distinct)}
         return [Reading(*pair, *place[pair]) for pair in owned]
 
+    def _batches(self, pairs: Sequence[tuple[Row, Row]]) -> list[list[int]]:
+        """Numbers of pairs whose prompts are equally long, and whose texts are."""
+        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for number, (prompt, ids) in enumerate(pairs):
+            if prompt:
+                groups[len(prompt), len(ids)].append(number)
+        size = self.batch_size
+        return [
+            numbers[start : start + size]
+            for _, numbers in sorted(groups.items(), reverse=True)
+            for start in range(0, len(numbers), size)
+        ]
+
     def _batch(
-        self, numbers: Sequence[int], ids: Tensor, starts: Sequence[int], keep_last: bool
+        self, keys: PromptKeys, pairs: Mapping[int, tuple[Row, Row]], keep_last: bool
     ) -> Mapping[int, tuple[Tensor, Tensor | None]]:
-        hidden = self.model.run(ids)
-        flat = torch.cat([row[start - 1 : -1] for row, start in zip(hidden, starts, strict=True)])
-        target = torch.cat([row[start:] for row, start in zip(ids, starts, strict=True)])
+        prompts, texts = zip(*pairs.values(), strict=True)
+        ids = torch.tensor(texts, dtype=torch.long)
+        hidden = keys.run_after(prompts, ids)
+        flat, target = hidden[:, :-1].flatten(0, 1), ids.flatten()
         parts = [
             surprisal(logits, target[where].to(logits.device)).cpu()
             for where, logits in logit_chunks(self.model, flat, CHUNK)
         ]
         nats = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
-        lengths = [ids.shape[1] - start for start in starts]
-        last = hidden[:, -1].float().cpu() if keep_last else [None] * len(numbers)
+        last = hidden[:, -1].float().cpu() if keep_last else [None] * len(pairs)
         return {
             number: (own, vector)
-            for number, own, vector in zip(numbers, nats.split(lengths), last, strict=True)
+            for number, own, vector in zip(
+                pairs, nats.split([ids.shape[1]] * len(ids)), last, strict=True
+            )
         }
 
 

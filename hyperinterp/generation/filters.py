@@ -33,7 +33,7 @@ def _ban_repeats(ids: Tensor, scores: Tensor, length: int) -> Tensor:
 
 
 def _cut_to_nucleus(logits: Tensor, share: float) -> Tensor:
-    """Which tokens lie outside the likeliest ones that together have this share."""
+    """Mark the tokens outside the likeliest ones that together have this share."""
     weights = (logits - logits.amax(-1, keepdim=True)).exp()
     wanted = share * weights.sum(-1, keepdim=True, dtype=torch.float64)
     count = weights.shape[-1]
@@ -52,7 +52,7 @@ def _least_kept(falling: Float[Tensor, "row n"], wanted: Float[Tensor, "row 1"])
 
 
 def _cut_unlikely(logits: Tensor, share: float) -> Tensor:
-    """Which tokens have less than this share of the largest probability."""
+    """Mark the tokens with less than this share of the largest probability."""
     return logits < logits.amax(-1, keepdim=True) + math.log(share)
 
 

@@ -5,11 +5,14 @@ from functools import partial
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from hyperinterp.models import HookedModel
+from hyperinterp.models.positions import growing_tables
+from hyperinterp.models.reading import stream_of
 
 Row = tuple[int, ...]
 
@@ -107,6 +110,28 @@ class PromptKeys:
             if found is not None:
                 layer.update(*(item[picked.to(item.device)] for item in found))
         return cache
+
+    @torch.no_grad()
+    def run_after(
+        self, rows: Sequence[Row], ids: Int[Tensor, "batch position"]
+    ) -> Float[Tensor, "batch place d_model"]:
+        """Return the final norm's output at each prompt's last token and at what comes after it.
+
+        Args:
+            rows: the prompts, of one length.
+            ids: what comes after each, of one length.
+        """
+        model = self.model
+        if growing_tables(model.hf):  # what is read at once is turned by its whole length
+            return model.run(torch.cat((torch.tensor(rows), ids), 1))[:, len(rows[0]) - 1 :]
+        last = torch.tensor([row[-1:] for row in rows])
+        cache = self.cache(rows, len(rows[0]) + ids.shape[1])
+        output = model.backbone(
+            input_ids=torch.cat((last, ids), 1).to(model.device),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        return stream_of(output if isinstance(output, tuple) else output.last_hidden_state)
 
     def _add(self, rows: Sequence[Row]) -> None:
         """Read some rows of one length that were not read before."""

@@ -68,7 +68,7 @@ class _Texts:
         self._end += 1
 
     def all_ended(self) -> bool:
-        """Whether no text goes on; waits for the device."""
+        """Return whether no text goes on; waits for the device."""
         self._batch.chooser.check()
         return bool(self._ended.all())
 

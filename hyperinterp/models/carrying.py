@@ -244,7 +244,7 @@ def _with_plain_cache(model: HookedModel, kwargs: dict[str, Any]) -> dict[str, A
 
 
 def _forgets(layer: Any) -> bool:
-    """Whether a layer of a cache is another kind than one that keeps every position."""
+    """Return whether a layer of a cache is another kind than one that keeps every position."""
     return not isinstance(layer, DynamicLayer) or layer.is_sliding
 
 

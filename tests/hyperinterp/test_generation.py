@@ -322,3 +322,13 @@ def test_a_draw_never_takes_what_has_no_weight():
     nearly_one = 1 - 2**-53
     uniforms = torch.tensor([0.0, 0.5, nearly_one]).double()
     assert inverted(logits, torch.ones(3), uniforms).tolist() == [3, 300, 511]
+
+
+def test_texts_after_prompts_that_were_read_are_read_as_whole(tiny, family):
+    """Beyond the windows of the families that have one."""
+    model, prompts = tiny(family), rows_of(5, 5, 1)
+    keys, after = PromptKeys(model), torch.tensor(rows_of(9, 9, seed=1).rows)
+    whole = model.run(torch.cat((torch.tensor(prompts.rows[:2]), after), 1))
+    assert torch.allclose(keys.run_after(prompts.rows[:2], after), whole[:, 4:], atol=1e-5)
+    single = model.run(torch.tensor([prompts.rows[2] + tuple(after[0].tolist())]))
+    assert torch.allclose(keys.run_after(prompts.rows[2:], after[:1]), single, atol=1e-5)
