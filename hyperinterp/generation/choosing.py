@@ -10,7 +10,7 @@ from hyperinterp.generation.decoding import Decoding
 from hyperinterp.generation.draws import Draws
 from hyperinterp.generation.filters import Filters
 from hyperinterp.generation.matching import entropies, temperatures_at
-from hyperinterp.generation.rowwise import Rows, parts
+from hyperinterp.generation.rowwise import Rows, parts, where
 from hyperinterp.generation.watching import Watch
 from probes.ranks.tokens import top1_rows
 
@@ -24,6 +24,10 @@ class Chooser:
         prompts: the number of every row's prompt.
         steps: most tokens chosen per row.
         target: what to call the second model, whose entropies arms match.
+
+    Attributes:
+        matched: numbers of the rows whose arm matches an entropy.
+        places: the same, as an index.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class Chooser:
         target: str = "",
     ) -> None:
         self.matched = [row for row, arm in enumerate(decodings) if arm.match_entropy]
+        self.places = where(self.matched)
         self._seen = Watch(name)
         self._pair = Watch(name, masked=False), Watch(target, masked=False)
         self._shifts = _Shifts(decodings)
@@ -59,7 +64,7 @@ class Chooser:
         self._seen.see(scores)
         self._shifts.add_to(scores)
         if wanted is not None:
-            rows = self.matched
+            rows = self.places
             for watch, logits in zip(self._pair, (scores[rows], wanted), strict=True):
                 watch.see(logits)
             found = temperatures_at(scores[rows], entropies(wanted)).to(scores)

@@ -102,7 +102,7 @@ def written_together(
     for step in range(1, batch.new_tokens + 1):
         wanted = None
         if other is not None:
-            last = texts.last[matched].to(other.model.device)
+            last = texts.last[batch.chooser.places].to(other.model.device)
             found = other.next(last if guests is None else torch.cat((guests.last, last)))
             wanted = found[len(along) :].to(texts.last.device)
             if guests is not None:

@@ -10,6 +10,13 @@ Rows = slice | Tensor
 """Rows of the scores: a view where they follow one another, else their numbers."""
 
 
+def where(rows: Sequence[int]) -> Rows:
+    """Return ascending numbers of rows as a slice where nothing lies between them."""
+    if rows and rows[-1] - rows[0] + 1 == len(rows):
+        return slice(rows[0], rows[-1] + 1)
+    return torch.tensor(list(rows), dtype=torch.long)
+
+
 def parts(rows: Sequence[int], scores: Float[Tensor, "row vocab"]) -> list[tuple[Rows, slice]]:
     """Return ascending rows in parts that are worked on at once.
 
@@ -26,8 +33,7 @@ def parts(rows: Sequence[int], scores: Float[Tensor, "row vocab"]) -> list[tuple
     size = max(1, budget // scores.shape[-1])
     found: list[tuple[Rows, slice]] = []
     for start in range(0, len(rows), size):
-        part = rows[start : start + size]
-        together = part[-1] - part[0] + 1 == len(part)
-        where = slice(part[0], part[-1] + 1) if together else torch.tensor(part).to(scores.device)
-        found.append((where, slice(start, start + len(part))))
+        part = where(rows[start : start + size])
+        placed = part if isinstance(part, slice) else part.to(scores.device)
+        found.append((placed, slice(start, min(start + size, len(rows)))))
     return found
