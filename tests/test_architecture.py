@@ -230,7 +230,7 @@ def _names(node: ast.AST) -> set[str]:
 def told(root: Path) -> list[str]:
     """Every place outside the claims' folders that names a claim's id, slug, class or field.
 
-    The registry's list names the folders: imports and what is read from them are left out there.
+    The registry's list of folders is left out.
     """
     names, slugs, members = own_names(root)
     pattern = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, names)) or '(?!)'})(?!\w)")
@@ -247,7 +247,7 @@ def told(root: Path) -> list[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             text = node.value if isinstance(node, ast.Constant) else None
             said = isinstance(text, str) and (
-                pattern.search(text) or (mine and quoted.search(text))
+                pattern.search(text) or (mine and not listing and quoted.search(text))
             )
             word = getattr(node, {ast.Name: "id", ast.Attribute: "attr"}.get(type(node), "arg"), "")
             said = said or (not listing and (word in mine or word in names))

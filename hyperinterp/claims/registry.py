@@ -2,38 +2,31 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cache
+from importlib import import_module
 
-from hyperinterp.claims import (
-    control,
-    diversity,
-    expansion,
-    last_block,
-    late_stage,
-    new_dimensions,
-    quality,
-    quotation,
-    reranking,
-    static_bias,
-    temperature,
-)
 from hyperinterp.claims.installed import installed_claims
 from hyperinterp.claims.roles import Kind, Role
 from hyperinterp.claims.spec import ClaimSpec
 from hyperinterp.errors import InputRefused
 from hyperinterp.ranges import of_kind
 
-CLAIMS: tuple[ClaimSpec, ...] = (
-    diversity.CLAIM,
-    quality.CLAIM,
-    expansion.CLAIM,
-    reranking.CLAIM,
-    temperature.CLAIM,
-    static_bias.CLAIM,
-    last_block.CLAIM,
-    new_dimensions.CLAIM,
-    late_stage.CLAIM,
-    quotation.CLAIM,
-    control.CLAIM,
+FOLDERS = (
+    "diversity",
+    "quality",
+    "expansion",
+    "reranking",
+    "temperature",
+    "static_bias",
+    "last_block",
+    "new_dimensions",
+    "late_stage",
+    "quotation",
+    "control",
+)
+"""The folder of every claim of this package, in the order of the page."""
+
+CLAIMS: tuple[ClaimSpec, ...] = tuple(
+    import_module(f"hyperinterp.claims.{folder}").CLAIM for folder in FOLDERS
 )
 """Every claim of this package, in the order of the page."""
 
