@@ -1,6 +1,6 @@
 """Measures of the quality of a text: surprisal under a reference, calibration, MAUVE."""
 
-from probes.quality.calibration import Calibration, calibration
+from probes.quality.calibration import Calibration, calibration, reliability
 from probes.quality.mauve import Mauve, divergence_frontier, frontier_area, mauve
 from probes.quality.surprisal import (
     FreshSurprisal,
@@ -21,6 +21,7 @@ __all__ = [
     "fresh_tokens",
     "frontier_area",
     "mauve",
+    "reliability",
     "shocking_share",
     "shocking_threshold",
     "surprisal",

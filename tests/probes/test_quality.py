@@ -14,6 +14,7 @@ from probes.quality import (
     fresh_tokens,
     frontier_area,
     mauve,
+    reliability,
     shocking_share,
     shocking_threshold,
     surprisal,
@@ -89,6 +90,15 @@ def test_calibration_error_by_hand():
     assert found.error == pytest.approx(abs(2 / 3 - 0.8))
 
 
+def test_reliability_is_calibration_of_what_is_left_of_logits():
+    logits = 3 * torch.randn(500, 6, generator=generator(2))
+    tokens = torch.randint(0, 6, (500,), generator=generator(3))
+    sure, top = logits.softmax(-1).max(-1)
+    found, whole = reliability(sure, (top == tokens).float()), calibration(logits, tokens)
+    assert found.error == pytest.approx(whole.error)
+    assert found.counts.tolist() == whole.counts.tolist()
+
+
 @settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_frontier_of_histograms(seed):
@@ -136,6 +146,8 @@ def test_products_and_positions():
         (lambda: fresh_surprisal(torch.ones(2), torch.ones(3, dtype=torch.bool)), "shape"),
         (lambda: shocking_threshold(torch.ones(3), share=0.0), r"in \(0, 1\)"),
         (lambda: calibration(torch.zeros(2, 3), torch.tensor([0, 1]), bins=0), "1 or more"),
+        (lambda: reliability(torch.tensor([0.5]), torch.tensor([1, 0])), "shape"),
+        (lambda: reliability(torch.tensor([1.5]), torch.tensor([1])), "0, 1"),
         (lambda: frontier_area(torch.ones(3), torch.ones(4)), "3 clusters"),
         (lambda: frontier_area(torch.zeros(3), torch.ones(3)), "histogram"),
         (lambda: divergence_frontier(torch.ones(3), torch.ones(3), scale=0.0), "more than 0"),
