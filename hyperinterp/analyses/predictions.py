@@ -49,12 +49,16 @@ class Reading:
         entropy: of the next-token distribution, nats.
         loss: minus the log probability of the true next token, nats.
         choice: the greedy choice.
+        confidence: its probability.
+        right: 1 where it is the true next token, else 0.
         row: passage of each context.
     """
 
     entropy: Float[Tensor, " n"]
     loss: Float[Tensor, " n"]
     choice: Int[Tensor, " n"]
+    confidence: Float[Tensor, " n"]
+    right: Float[Tensor, " n"]
     row: Int[Tensor, " n"]
 
 
@@ -70,9 +74,13 @@ def read(
     for rows, logits in logit_chunks(model, hidden, CHUNK, processes):
         wanted = target[rows].to(logits.device)
         loss = torch.nn.functional.cross_entropy(logits, wanted, reduction="none")
-        parts.append((entropy(logits).cpu(), loss.cpu(), top1_rows(logits).cpu()))
-    entropies, losses, choices = map(torch.cat, zip(*processes.gathered(parts), strict=True))
-    return Reading(entropies, losses, choices, row)
+        top = top1_rows(logits)
+        missed = torch.nn.functional.cross_entropy(logits, top, reduction="none")
+        found = (entropy(logits), loss, top, (-missed).exp(), (top == wanted).float())
+        parts.append(tuple(item.cpu() for item in found))
+    joined = map(torch.cat, zip(*processes.gathered(parts), strict=True))
+    entropies, losses, choices, sure, right = joined
+    return Reading(entropies, losses, choices, sure, right, row)
 
 
 def pair_over_contexts(base: Tensor, other: Tensor, row: Tensor) -> Pair:
