@@ -31,6 +31,7 @@ class Sizes:
         null_draws: random weight changes per block.
         null_blocks: number of blocks that get random changes (the last one always).
         stitched: number of stitched models that write text.
+        choices: continuations picked per passage, of the held-out text and of another kind.
         dimension_blocks: blocks beside the last at which new dimensions are replaced; None for all.
 
     Raises:
@@ -56,6 +57,7 @@ class Sizes:
     null_draws: int = 3
     null_blocks: int = 4
     stitched: int = 6
+    choices: int = 2
     dimension_blocks: int | None = None
 
     def __post_init__(self) -> None:
@@ -64,7 +66,7 @@ class Sizes:
                 at_least(name, getattr(self, name), least)
         for name in (
             "prompt_tokens", "new_tokens", "window", "order_contexts", "lens_contexts",
-            "control_prompts", "seeds", "patch_prompts", "null_draws",
+            "control_prompts", "seeds", "patch_prompts", "null_draws", "choices",
         ):  # fmt: skip
             at_least(name, getattr(self, name), 1)
         at_least("context_tokens", self.context_tokens, 2)  # one to predict from, one to predict
@@ -98,6 +100,7 @@ PRESETS: dict[str, Sizes] = {
         null_draws=2,
         null_blocks=1,
         stitched=1,
+        choices=1,
         dimension_blocks=4,
     ),
     "default": Sizes(),
@@ -115,6 +118,7 @@ PRESETS: dict[str, Sizes] = {
         null_draws=8,
         null_blocks=64,
         stitched=16,
+        choices=6,
     ),
 }
 """The sizes behind `--preset`, by name: `quick`, `default` and `full`."""

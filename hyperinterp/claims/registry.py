@@ -13,6 +13,7 @@ from hyperinterp.ranges import of_kind
 FOLDERS = (
     "diversity",
     "quality",
+    "retention",
     "expansion",
     "reranking",
     "temperature",

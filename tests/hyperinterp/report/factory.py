@@ -30,6 +30,12 @@ from hyperinterp.claims.reranking.result import (
     RerankingResult,
     TokenShift,
 )
+from hyperinterp.claims.retention.result import (
+    PassagePicks,
+    Reliability,
+    RetentionResult,
+    TextScores,
+)
 from hyperinterp.claims.spec import Claim, Measured, Pair, missing
 from hyperinterp.claims.static_bias.result import BiasArm, StaticBiasResult
 from hyperinterp.claims.temperature.result import Arm, TemperatureResult
@@ -462,6 +468,28 @@ def quality(make: Maker) -> QualityResult:
     )  # fmt: skip
 
 
+def retention(make: Maker) -> RetentionResult:
+    kinds = ("held-out", "other")
+    texts = tuple(
+        TextScores(
+            kind, f"text {kind} <s>", model, 24, 48, make.pair(0.79, 0.79 - lost, 0.04),
+            make.pair(4.22, 4.22 + 20 * lost), make.pair(0.05, 0.05 + 2 * lost, 0.02),
+        )
+        for kind in kinds
+        for model, lost in (("fitted", 0.1), ("control", 0.01))
+    )  # fmt: skip
+    bins = tuple(
+        Reliability(kind, model, (0.1, 0.5, 0.97), (0.1, 0.5 - off, 0.97 - off), (90, 200, 94))
+        for kind in kinds
+        for model, off in (("base", 0.0), ("fitted", 0.3), ("control", 0.05))
+    )
+    picks = tuple(PassagePicks(f"p{k} <s>", kind, 2, 1.0, 0.5) for kind in kinds for k in range(3))
+    accuracy = {"fitted": make.pair(0.79, 0.69, 0.04), "control": make.pair(0.79, 0.78, 0.04)}
+    return RetentionResult(
+        4, 16, make.measured(-0.1, 0.04), accuracy, texts, bins, picks, "left out <s>"
+    )
+
+
 def control(make: Maker) -> ControlResult:
     levels = {
         "ttr": (0.224, 0.241), "rep_4": (0.636, 0.60), "entropy": (3.60, 3.31),
@@ -546,6 +574,7 @@ def claims(make: Maker) -> dict[str, Claim]:
             "fresh": m(-0.82, 0.3), "shocking": m(0.003, 0.005), "gain": m(0.69, 0.11),
             "distance": m(-1.6, 0.4),
         },
+        "C11": {"change": m(-0.1, 0.04)},
     }  # fmt: skip
     found = {name: verdict.judge(specs[name], rows) for name, rows in figures.items()}
     found["C9"] = verdict.not_tested(specs["C9"])
@@ -606,7 +635,7 @@ def complete(seed: int = 0) -> Report:
             "expansion": geometry(make), "last_block": patching(make),
             "late_stage": sufficiency(make), "quotation": quotation(make),
             "control": control(make), "new_dimensions": new_dimensions(make),
-            "quality": quality(make),
+            "quality": quality(make), "retention": retention(make),
         },
         training_curve(make),
     )  # fmt: skip
@@ -622,7 +651,8 @@ def sparse(seed: int = 1) -> Report:
         name: f"not asked for (--claims C4) <s>{name}"
         for name in (
             "diversity", "temperature", "static_bias", "expansion", "last_block", "late_stage",
-            "quotation", "control", "new_dimensions", "quality", "training_curve",
+            "quotation", "control", "new_dimensions", "quality", "retention",
+            "training_curve",
         )
     }  # fmt: skip
     found = {
