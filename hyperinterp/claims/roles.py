@@ -17,6 +17,8 @@ class Kind(StrEnum):
     """Text of any length, streamed."""
     COUNTS = "FILE"
     """Token counts, as `hyperinterp.read_frequencies` reads them."""
+    TASKS = "TASKS"
+    """Names of tasks of lm-evaluation-harness, separated by commas."""
 
 
 @dataclass(frozen=True)

@@ -83,12 +83,21 @@ class Pair(Brief):
 
 @dataclass(frozen=True)
 class Criterion:
-    """One declared condition: what is compared with which threshold, and in which direction."""
+    """One declared condition: what is compared with which threshold, and in which direction.
+
+    Attributes:
+        key: name of the quantity.
+        words: what it is.
+        threshold: what it is held against.
+        above: it has to lie above the threshold, else below.
+        optional: it holds only where its quantity was measured; never the first of a rule.
+    """
 
     key: str
     words: str
     threshold: float
     above: bool = True
+    optional: bool = False
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,13 @@ def judge(spec: ClaimSpec, quantities: Mapping[str, Measured]) -> Claim:
     """Apply the declared rule of a claim to the measured quantities, by criterion key.
 
     Raises:
-        KeyError: a criterion of the rule has no quantity.
+        KeyError: a criterion of the rule that is not optional has no quantity.
     """
-    conditions = tuple(decide(quantities[item.key], item) for item in spec.rule.criteria)
+    conditions = tuple(
+        decide(quantities[item.key], item)
+        for item in spec.rule.criteria
+        if item.key in quantities or not item.optional
+    )
     outcomes = [condition.outcome for condition in conditions]
     if Verdict.NOT_SUPPORTED in outcomes:
         verdict = Verdict.NOT_SUPPORTED

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hyperinterp.analyses.answering import Answers, answers, over_tasks, questions
 from hyperinterp.analyses.calibrating import calibration_pair
 from hyperinterp.analyses.intervals import pair_of
 from hyperinterp.analyses.predictions import Reading, pair_over_contexts, read
@@ -23,6 +24,7 @@ from hyperinterp.claims.retention.result import (
     PassagePicks,
     Reliability,
     RetentionResult,
+    TaskScores,
     TextScores,
 )
 from hyperinterp.claims.spec import Measured, Pair, missing
@@ -70,6 +72,7 @@ def measure(study: Study) -> RetentionResult:
             for kind in kinds
             for role, found in kind.readings.items()
         }
+        answered = _answered(study, roles)
     return RetentionResult(
         candidates=CANDIDATES,
         tokens=TOKENS,
@@ -77,6 +80,19 @@ def measure(study: Study) -> RetentionResult:
         accuracy=accuracy,
         texts=tuple(_scores(kind, role) for kind in kinds for role in roles[1:]),
         reliability=tuple(_told(*key, found) for key, found in bins.items()),
+        tasks=tuple(
+            _task(study, name, role, found)
+            for name, found in answered.items()
+            for role in roles[1:]
+        ),
+        on_tasks={
+            role: over_tasks(
+                [found["base"] for found in answered.values()],
+                [found[role] for found in answered.values()],
+            )
+            for role in roles[1:]
+            if answered
+        },
         picks=tuple(line for kind in kinds for line in _lines(kind)),
         left_out=left_out,
     )
@@ -84,7 +100,10 @@ def measure(study: Study) -> RetentionResult:
 
 def quantities(result: RetentionResult) -> dict[str, Measured]:
     """Return what the rule judges."""
-    return {"change": result.change}
+    found = {"change": result.change}
+    if result.on_tasks:
+        found["tasks"] = result.on_tasks["fitted"].delta
+    return found
 
 
 def _other(study: Study) -> tuple[HeldOut | None, str]:
@@ -159,6 +178,27 @@ def _readings(study: Study, heldout: HeldOut, roles: tuple[str, ...]) -> dict[st
                 study.run.processes,
             )
     return {role: found[role] for role in roles}
+
+
+def _answered(study: Study, roles: tuple[str, ...]) -> dict[str, dict[str, Answers]]:
+    """Answers of every model to every task that was named, all read with one tokenizer."""
+    loaded = {} if study.tasks is None else study.tasks.loaded
+    found: dict[str, dict[str, Answers]] = {name: {} for name in loaded}
+    for name, task in loaded.items():
+        for role in roles:
+            model = study.models[role].reading_with(study.heldout.tokenizer)
+            reader = _reference(study, model)
+            tick = study.run.log.ticker(f"{role} answers {name}", len(questions(task)))
+            found[name][role] = answers(task, reader, tick)
+            study.run.log.forwards[f"{role} over tasks"] += 1
+    return found
+
+
+def _task(study: Study, name: str, role: str, found: Mapping[str, Answers]) -> TaskScores:
+    assert study.tasks is not None
+    pair = over_tasks([found["base"]], [found[role]])
+    version = str(getattr(study.tasks.loaded[name], "VERSION", ""))
+    return TaskScores(name, version, role, len(found["base"].right), pair)
 
 
 def _accuracy(kinds: list[Kind], role: str) -> Pair:

@@ -71,6 +71,25 @@ class PassagePicks(Brief):
 
 
 @dataclass(frozen=True)
+class TaskScores(Brief):
+    """One model beside the base on one task of lm-evaluation-harness.
+
+    Attributes:
+        task: its name.
+        version: of the task, as the harness tells it.
+        model: "fitted" or "control"; what `Pair` calls fitted.
+        items: how many questions there are.
+        accuracy: share of right answers; missing where there are fewer than two.
+    """
+
+    task: str
+    version: str
+    model: str
+    items: int
+    accuracy: Pair
+
+
+@dataclass(frozen=True)
 class RetentionResult(Result):
     """Picking a passage's own continuation, held-out loss and calibration.
 
@@ -81,6 +100,8 @@ class RetentionResult(Result):
         accuracy: the same accuracies by model ("fitted", "control"), each beside the base's.
         texts: by kind of text and model.
         reliability: by kind of text and model.
+        tasks: by task and model; none without `--tasks`.
+        on_tasks: accuracy over the tasks, each of the same weight, by model; none without them.
         picks: passage by passage.
         left_out: why a kind of text is not there; "" when both are.
     """
@@ -91,5 +112,7 @@ class RetentionResult(Result):
     accuracy: dict[str, Pair]
     texts: tuple[TextScores, ...]
     reliability: tuple[Reliability, ...]
+    tasks: tuple[TaskScores, ...]
+    on_tasks: dict[str, Pair]
     picks: tuple[PassagePicks, ...]
     left_out: str

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hyperinterp.claims.retention.result import RetentionResult, TextScores
-from hyperinterp.drawing.table import Cell, Table, pairs, table
+from hyperinterp.drawing.table import Cell, Table, pairs, sides, table
 
 
 def tables(result: RetentionResult) -> tuple[Table, ...]:
@@ -22,6 +22,20 @@ def tables(result: RetentionResult) -> tuple[Table, ...]:
                 "text": "text", "model": "model", "accuracy": "share of right picks",
                 "loss": "held-out loss", "calibration_error": "calibration error",
                 "passages": "passages", "choices": "picks",
+            },
+        ),
+        table(
+            "tasks", "Tasks of lm-evaluation-harness",
+            (
+                {
+                    "task": item.task, "version": item.version, "model": item.model,
+                    **sides(item.accuracy, "accuracy"), "items": item.items,
+                }
+                for item in result.tasks
+            ),
+            {
+                "task": "task", "model": "model", "base": "base", "accuracy": "the model",
+                "delta": "difference", "items": "items",
             },
         ),
         table(

@@ -34,6 +34,7 @@ from hyperinterp.claims.retention.result import (
     PassagePicks,
     Reliability,
     RetentionResult,
+    TaskScores,
     TextScores,
 )
 from hyperinterp.claims.spec import Claim, Measured, Pair, missing
@@ -484,9 +485,19 @@ def retention(make: Maker) -> RetentionResult:
         for model, off in (("base", 0.0), ("fitted", 0.3), ("control", 0.05))
     )
     picks = tuple(PassagePicks(f"p{k} <s>", kind, 2, 1.0, 0.5) for kind in kinds for k in range(3))
+    tasks = (TaskScores("arc <s>", "1.0", "fitted", 1172, make.pair(0.41, 0.39, 0.02)),)
     accuracy = {"fitted": make.pair(0.79, 0.69, 0.04), "control": make.pair(0.79, 0.78, 0.04)}
     return RetentionResult(
-        4, 16, make.measured(-0.1, 0.04), accuracy, texts, bins, picks, "left out <s>"
+        4,
+        16,
+        make.measured(-0.1, 0.04),
+        accuracy,
+        texts,
+        bins,
+        tasks,
+        {"fitted": make.pair(0.41, 0.39, 0.02)},
+        picks,
+        "left out <s>",
     )
 
 
@@ -574,7 +585,7 @@ def claims(make: Maker) -> dict[str, Claim]:
             "fresh": m(-0.82, 0.3), "shocking": m(0.003, 0.005), "gain": m(0.69, 0.11),
             "distance": m(-1.6, 0.4),
         },
-        "C11": {"change": m(-0.1, 0.04)},
+        "C11": {"change": m(-0.1, 0.04), "tasks": m(-0.02, 0.02)},
     }  # fmt: skip
     found = {name: verdict.judge(specs[name], rows) for name, rows in figures.items()}
     found["C9"] = verdict.not_tested(specs["C9"])
