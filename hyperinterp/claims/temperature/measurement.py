@@ -20,6 +20,7 @@ from hyperinterp.analyses.intervals import (
     remaining_share,
     resampled,
 )
+from hyperinterp.analyses.remedies import ordinary_remedies
 from hyperinterp.analyses.scoring import (
     compared,
     mean_score,
@@ -49,6 +50,7 @@ TAUTOLOGY = (
     "a tautology: dividing the logits by any T > 0 leaves the largest one the largest, so this is "
     "the base's greedy text; the sampled arms carry the claim"
 )
+FILTERED = missing("what the decoding rules out changes the entropy")
 
 
 def prepare(study: Study) -> tuple[ContextFits, GlobalFit]:
@@ -58,6 +60,7 @@ def prepare(study: Study) -> tuple[ContextFits, GlobalFit]:
         fits = fit_contexts(study, contexts)
         fit = fit_globally(study, contexts, fits.fitted_entropy, _grid(study))
     rows = study.heldout.control_rows
+    study.shared.texts.order("base", ordinary_remedies(study.run.seed, rows))
     for role, arms in _sampled(study, fit.temperature).items():
         study.shared.texts.order(
             role,
@@ -101,7 +104,7 @@ def measure(study: Study, prepared: tuple[ContextFits, GlobalFit]) -> Temperatur
         kl_global=context_mean(fit.kl, row),
         kl_context=context_mean(fits.best_kl, row),
         remaining=remaining,
-        arms=arms,
+        arms=arms + _remedies(study),
         sweep=tuple(sorted(curve, key=lambda arm: arm.temperature or 0.0)),
         ttr_at_equal_entropy=gap,
     )
@@ -208,6 +211,21 @@ def _arms(fit: GlobalFit, entropies: dict[str, Measured], scores: Scores) -> tup
         (FITTED_SAMPLED, 1.0, "the seeds of the base's arms"),
     )
     return tuple(_arm(name, t, entropies, scores, note) for name, t, note in plan)
+
+
+def _remedies(study: Study) -> tuple[Arm, ...]:
+    """What is usually done against repetition; no temperature, so no part of the verdict."""
+    found = []
+    for item in ordinary_remedies(study.run.seed, study.heldout.control_rows):
+        scores = [window_scores(study.shared.texts.of("base", item.name), study.sizes.window)]
+        found.append(
+            Arm(
+                item.name, "base", item.temperature, item.seed is not None, 1, FILTERED,
+                mean_score(scores, "ttr"), mean_score(scores, "rep_4"),
+                "an ordinary remedy, not part of the verdict",
+            )
+        )  # fmt: skip
+    return tuple(found)
 
 
 def _arm(

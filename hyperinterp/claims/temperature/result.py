@@ -19,7 +19,8 @@ class Arm:
         temperature: the temperature; None when it changes with the context.
         sampled: False for greedy.
         seeds: how many seeds were drawn.
-        entropy: mean teacher-forced entropy of the arm's next-token distribution, nats.
+        entropy: mean teacher-forced entropy of the arm's next-token distribution, nats; missing
+            where the decoding rules tokens out.
         ttr: mean type-token ratio of the window.
         rep_4: mean share of repeated 4-grams.
         note: what has to be known to read it (the greedy arm is a tautology).
