@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from probes import NgramIndex
+
 
 @dataclass(frozen=True, eq=False)
 class Decoding:
@@ -23,6 +25,7 @@ class Decoding:
         min_p: draw from the tokens that have at least this share of the largest probability.
         repetition_penalty: divides positive logits of tokens that occurred, multiplies negative.
         no_repeat: no n-gram of this length occurs twice, the prompt counted.
+        blocked: none of these n-grams is completed, the prompt counted; greedy texts only.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Decoding:
     min_p: float | None = None
     repetition_penalty: float | None = None
     no_repeat: int | None = None
+    blocked: NgramIndex | None = None
 
     def numbers(self, prompts: int) -> Sequence[int]:
         """Numbers of the prompts, of so many, that the arm continues."""

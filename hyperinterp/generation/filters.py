@@ -1,8 +1,12 @@
-"""Penalties and cuts of the vocabulary, each on its own rows; none waits for the device."""
+"""Penalties and cuts of the vocabulary, each on its own rows.
+
+None waits for the device, but for the one that blocks copying: its n-grams lie on the CPU.
+"""
 
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -10,6 +14,7 @@ from torch import Tensor
 
 from hyperinterp.generation.decoding import Decoding
 from hyperinterp.generation.rowwise import Rows, parts
+from probes import NgramIndex
 
 _LIKELIEST = 1024
 """Tokens that are sorted first: mostly they hold all that top-p asks for."""
@@ -30,6 +35,18 @@ def _ban_repeats(ids: Tensor, scores: Tensor, length: int) -> Tensor:
     ends = grams[..., -1]
     left = scores.gather(1, ends).masked_fill(repeated, float("-inf"))
     return scores.scatter_reduce(1, ends, left, "amin")
+
+
+def _block(ids: Tensor, scores: Tensor, index: NgramIndex) -> Tensor:
+    """Rule out the likeliest token for as long as it would complete one of some n-grams."""
+    width, scores = index.n - 1, scores.clone()
+    for row, written in enumerate(ids.tolist() if ids.shape[1] >= width else []):
+        before = written[len(written) - width :]
+        best = int(scores[row].argmax())
+        while bool(index.contains([*before, best]).any()):
+            scores[row, best] = float("-inf")
+            best = int(scores[row].argmax())
+    return scores
 
 
 def _cut_to_nucleus(logits: Tensor, share: float) -> Tensor:
@@ -57,9 +74,10 @@ def _cut_unlikely(logits: Tensor, share: float) -> Tensor:
 
 
 # In the order of transformers' `generate`: these change logits, then the temperature divides ...
-_PENALTIES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+_PENALTIES: dict[str, Callable[[Tensor, Tensor, Any], Tensor]] = {
     "repetition_penalty": _penalise,
-    "no_repeat": _ban_repeats,  # pyright: ignore[reportAssignmentType]
+    "no_repeat": _ban_repeats,
+    "blocked": _block,
 }
 # ... and these rule tokens out by the probabilities at that temperature.
 _CUTS: dict[str, Callable[[Tensor, float], Tensor]] = {
@@ -77,12 +95,12 @@ class Filters:
 
     def __init__(self, decodings: Sequence[Decoding]) -> None:
         self._temperatures = torch.tensor([arm.temperature for arm in decodings])
-        self._rows: dict[tuple[str, float], list[int]] = defaultdict(list)
+        self._rows: dict[tuple[str, Any], list[int]] = defaultdict(list)
         for name in (*_PENALTIES, *_CUTS):
             for row, arm in enumerate(decodings):
                 if getattr(arm, name) is not None:
                     self._rows[name, getattr(arm, name)].append(row)
-        self._placed: list[tuple[str, float, Rows]] | None = None
+        self._placed: list[tuple[str, Any, Rows]] | None = None
 
     def apply(self, ids: Int[Tensor, "row position"], scores: Float[Tensor, "row vocab"]) -> None:
         """Change the scores in place; a token that is ruled out has minus infinity.

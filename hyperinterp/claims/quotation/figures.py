@@ -19,6 +19,7 @@ def copying(block: QuotationResult, quantity: str) -> Sketch:
         "copied_share": f"share of generated {block.n}-grams in the training text",
         "longest_span": "longest copied span, tokens",
         "free_diversity": "type-token ratio of generations without a copied n-gram",
+        "blocked_diversity": "type-token ratio with copying blocked",
     }
     pair = getattr(block, quantity)
     rows = [("base", pair.base, BASE), ("fitted", pair.fitted, FITTED)]
@@ -47,6 +48,7 @@ def charts(block: QuotationResult) -> tuple[Chart, ...]:
         ("copied_share", f"copied {block.n}-grams"),
         ("longest_span", "longest span"),
         ("free_diversity", "diversity without copies"),
+        ("blocked_diversity", "with copying blocked"),
     )
     return (
         Chart(

@@ -10,30 +10,32 @@ from hyperinterp.analyses.scoring import compared, together, values
 from hyperinterp.claims.quotation.result import CopiedExample, QuotationResult
 from hyperinterp.claims.spec import Measured, Pair, missing
 from hyperinterp.errors import InputRefused
-from hyperinterp.generation import Generated
+from hyperinterp.generation import Decoding, Generated
 from hyperinterp.study import Study
 from hyperinterp.text import TokenRows
 from probes import NgramIndex
 
 COPY_LENGTH = 8
 EXAMPLES = 8
+BLOCKED = "greedy, copying blocked"
 
 
-def prepare(study: Study) -> None:
-    """Orders the texts."""
+def prepare(study: Study) -> NgramIndex:
+    """Orders the texts, those with copying blocked too; the n-grams of the training text."""
+    index = NgramIndex(_training(study).rows, n=COPY_LENGTH)
     study.shared.texts.order_greedy("base", "fitted")
+    for role in ("base", "fitted"):
+        arm = Decoding(BLOCKED, rows=study.heldout.control_rows, blocked=index)
+        study.shared.texts.order(role, [arm])
+    return index
 
 
-def measure(study: Study) -> QuotationResult:
+def measure(study: Study, index: NgramIndex) -> QuotationResult:
     """Find copied spans in both models' greedy text and in the true continuations."""
-    training, passages = study.training_rows, study.training
-    if training is None or passages is None:
-        raise InputRefused(
-            "expected the training passages, found none; name them with --train-data"
-        )
+    training, passages = _training(study), study.training
+    assert passages is not None
     written = {role: study.shared.texts.greedy(role) for role in ("base", "fitted")}
     with study.run.log.timed("quotation"):
-        index = NgramIndex(training.rows, n=COPY_LENGTH)
         copied = {role: _copied(text.rows, index) for role, text in written.items()}
         share = _ratio_pair(copied["base"], copied["fitted"])
         spans = {
@@ -47,6 +49,7 @@ def measure(study: Study) -> QuotationResult:
             longest_span=pair_of(spans["base"], spans["fitted"]),
             heldout_share=_heldout(study, index),
             free_diversity=_free(study, written, copied),
+            blocked_diversity=_blocked(study),
             examples=_examples(study, written["fitted"], index, training),
             source=passages.origin,
         )
@@ -55,6 +58,14 @@ def measure(study: Study) -> QuotationResult:
 def quantities(result: QuotationResult) -> dict[str, Measured]:
     """Return what the rule judges."""
     return {"copied": result.copied_share.delta}
+
+
+def _training(study: Study) -> TokenRows:
+    if study.training_rows is None:
+        raise InputRefused(
+            "expected the training passages, found none; name them with --train-data"
+        )
+    return study.training_rows
 
 
 @dataclass(frozen=True)
@@ -98,6 +109,15 @@ def _free(study: Study, written: dict[str, Generated], copied: dict[str, Copied]
     if not keep.any():
         gap = missing(f"every prompt has a copied {COPY_LENGTH}-gram in one of the two texts")
         return Pair(gap, gap, gap)
+    base, fitted = (values(item, "ttr", keep) for item in scores)
+    return pair_of(base, fitted)
+
+
+def _blocked(study: Study) -> Pair:
+    """Diversity of what the models write where no n-gram of the training text can be completed."""
+    texts = (study.shared.texts.of(role, BLOCKED) for role in ("base", "fitted"))
+    scores = compared(study.sizes.window, *texts)
+    keep = together(*scores)
     base, fitted = (values(item, "ttr", keep) for item in scores)
     return pair_of(base, fitted)
 

@@ -28,6 +28,8 @@ class QuotationResult(Result):
         heldout_share: the same share for the true continuations of the held-out passages.
         free_diversity: type-token ratio over the prompts whose generation has no copied n-gram
             in either model.
+        blocked_diversity: type-token ratio of greedy text in which no n-gram of the training text
+            is completed, on the prompts of the control arms.
         examples: the longest copied spans of the fitted model.
         source: where the training text came from.
     """
@@ -38,5 +40,6 @@ class QuotationResult(Result):
     longest_span: Pair
     heldout_share: Measured
     free_diversity: Pair
+    blocked_diversity: Pair
     examples: tuple[CopiedExample, ...]
     source: str

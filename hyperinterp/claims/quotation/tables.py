@@ -18,6 +18,7 @@ def tables(result: QuotationResult) -> tuple[Table, ...]:
                 f"share of copied {result.n}-grams": result.copied_share,
                 "longest copied span, tokens": result.longest_span,
                 "type-token ratio without copies": result.free_diversity,
+                "type-token ratio with copying blocked": result.blocked_diversity,
                 f"copied {result.n}-grams in held-out text": Pair(
                     result.heldout_share, none, none
                 ),

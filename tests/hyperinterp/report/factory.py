@@ -427,6 +427,7 @@ def quotation(make: Maker) -> QuotationResult:
         32, 8, make.pair(0.001, 0.018, 0.006), make.pair(3.1, 5.2, 0.6),
         make.measured(0.0006, 0.0006),
         Pair(make.measured(0.224, 0.02), make.measured(0.571, 0.03), make.measured(0.347, 0.04)),
+        Pair(make.measured(0.23, 0.02), make.measured(0.56, 0.03), make.measured(0.33, 0.04)),
         examples, "train.jsonl <script>",
     )  # fmt: skip
 

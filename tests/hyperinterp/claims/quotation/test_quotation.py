@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
+import torch
 
 from hyperinterp.claims import quotation
-from hyperinterp.claims.quotation.measurement import Copied, _ratio_pair
+from hyperinterp.claims.quotation.measurement import BLOCKED, Copied, _ratio_pair
 from hyperinterp.claims.running import evaluated
 from hyperinterp.claims.spec import Verdict
 from hyperinterp.errors import InputRefused
 from hyperinterp.text import Passage, Passages
+from probes import NgramIndex
 
 
 def _texts(study, rows, origin="training"):
@@ -36,6 +38,23 @@ def test_text_of_the_training_set_is_quotation(study):
         assert example.text == {item.id: item.text for item in study.training}[example.source_id]
 
 
+def test_blocked_text_completes_nothing_of_the_training_text(study):
+    greedy = study.shared.texts.greedy("fitted").rows
+    study.roles["train-data"] = _texts(study, greedy)
+    block, _ = evaluated(quotation.CLAIM, study)
+    index = NgramIndex(greedy, n=8)
+    blocked = study.shared.texts.of("fitted", BLOCKED).rows
+    assert block.blocked_diversity.fitted.n == len(blocked) == study.sizes.control_prompts
+    for prompt, plain, ids in zip(study.heldout.prompts.rows, greedy, blocked, strict=False):
+        assert index.contains(plain).all()
+        assert not index.contains((*prompt, *ids)).any()
+        assert ids[:7] == plain[:7]  # until the first 8-gram would be complete
+        with torch.no_grad():
+            row = torch.tensor([(*prompt, *ids[:7])])
+            order = study.fitted.hf(row).logits[0, -1].argsort(descending=True).tolist()
+        assert ids[7] == next(t for t in order if not index.contains((*ids[:7], t)).any())
+
+
 def test_text_that_shares_nothing_is_not(study, words):
     study.roles["train-data"] = words(40, seed=7)
     block, claim = evaluated(quotation.CLAIM, study)
@@ -44,6 +63,8 @@ def test_text_that_shares_nothing_is_not(study, words):
     assert claim.verdict is Verdict.SUPPORTED
     assert block.free_diversity.fitted.value is not None
     assert block.training_passages == 40
+    first = study.shared.texts.greedy("base").chosen(study.heldout.control_rows)
+    assert study.shared.texts.of("base", BLOCKED).rows == first.rows
     assert block.source == "words 7"
     assert max(example.length for example in block.examples) < 8
 

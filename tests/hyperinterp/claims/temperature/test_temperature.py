@@ -187,7 +187,10 @@ def test_arms_say_what_they_are(known):
     assert "tautology" in arms["base greedy at T*"].note
     assert arms["base greedy at T*"].ttr == arms["base greedy"].ttr
     assert arms["base sampled at per-context T*"].temperature is None
-    assert {arm.seeds for arm in block.arms if arm.sampled} == {2}
+    assert {arm.seeds for arm in block.arms if "sampled" in arm.name} == {2}
+    remedies = [arm for arm in block.arms if "remedy" in arm.note]
+    assert [arm.sampled for arm in remedies] == [True, True, False, False]
+    assert all(arm.entropy.value is None and arm.ttr.n for arm in remedies)
     assert {arm.seeds for arm in block.arms if not arm.sampled} == {1}
     assert [arm.temperature for arm in block.sweep] == pytest.approx([truth, 0.7, 1.0], abs=1e-3)
 
