@@ -17,7 +17,7 @@ from probes import jackknife, paired_jackknife
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model answered.
+    """The answers of a model to one task.
 
     Attributes:
         right: 1 for every item that it got right, else 0, `[n_items]`.
@@ -91,7 +91,7 @@ def _bare(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> Sequence[in
 
 
 def _begin(tokenizer: PreTrainedTokenizerBase) -> Row:
-    """What stands before an answer to nothing: the begin token, else the end token."""
+    """The token before an answer to nothing: the begin token, else the end token."""
     known = (tokenizer.bos_token_id, tokenizer.eos_token_id)
     return tuple(token for token in known if isinstance(token, int))[:1]
 

@@ -1,4 +1,4 @@
-"""What is usually done against repetition, as ways of decoding that several claims share."""
+"""The ordinary remedies against repetition, as ways of decoding that several claims share."""
 
 from hyperinterp.generation import Decoding
 

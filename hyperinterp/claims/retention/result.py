@@ -34,7 +34,7 @@ class TextScores(Brief):
 
 @dataclass(frozen=True)
 class Reliability(Brief):
-    """How sure one model is of its next tokens, and how often it is right.
+    """One model's confidence in its next tokens, and the share of them that came.
 
     Attributes:
         text: "held-out" or "other".

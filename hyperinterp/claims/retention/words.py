@@ -1,4 +1,4 @@
-"""What stands beside C11: what the base can do, and what the control lost."""
+"""Values beside C11: what the base can do, and what the control lost."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

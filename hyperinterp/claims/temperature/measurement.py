@@ -214,7 +214,7 @@ def _arms(fit: GlobalFit, entropies: dict[str, Measured], scores: Scores) -> tup
 
 
 def _remedies(study: Study) -> tuple[Arm, ...]:
-    """What is usually done against repetition; no temperature, so no part of the verdict."""
+    """The ordinary remedies against repetition; no temperature, so no part of the verdict."""
     found = []
     for item in ordinary_remedies(study.run.seed, study.heldout.control_rows):
         scores = [window_scores(study.shared.texts.of("base", item.name), study.sizes.window)]
