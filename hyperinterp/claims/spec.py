@@ -196,6 +196,21 @@ class Beaten:
 
 
 @dataclass(frozen=True)
+class Published:
+    """A value of this pair of which papers on hyperfitting report the like.
+
+    Attributes:
+        quantity: its name, as `hyperinterp.report.papers` lists them.
+        model: "base", "base at T*" or "fitted"; "" where it is of the pair.
+        measured: the value.
+    """
+
+    quantity: str
+    model: str
+    measured: Measured
+
+
+@dataclass(frozen=True)
 class Section:
     """A further section of a claim on the page, beside its own.
 
@@ -219,7 +234,7 @@ class ClaimSpec:
     The folder is a Python package with `measurement.py` (`measure`, `quantities` and, where the
     models generate text for it, `prepare`), `result.py`, and where there is something to show
     `figures.py` (`charts`), `tables.py` (`tables`), `texts.py` (`texts`) and `words.py` (`beats`,
-    `caveat`, `notes`). They are imported when they are needed.
+    `caveat`, `notes`, `published`). They are imported when they are needed.
 
     Attributes:
         id: short name in tables: a capital, then letters or digits.

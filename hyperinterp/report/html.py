@@ -17,6 +17,7 @@ from hyperinterp.drawing.escape import bdi, html_text, visible
 from hyperinterp.drawing.theme import swaps, template
 from hyperinterp.report import beside, claims, passages, pictures, provenance, summary
 from hyperinterp.report.data import ReportData
+from hyperinterp.report.papers import papers
 from hyperinterp.report.sections import PageSection, sections
 
 # What plotly.js writes into style attributes and an empty style element; both harmless.
@@ -29,7 +30,7 @@ def render(report: ReportData) -> str:
     return page(
         "page.html.j2",
         report,
-        sections(report),
+        [*sections(report), *filter(None, [papers(report)])],
         summary.title(report),
         files=("report.json", "tables/"),
         base=summary.checkpoint(report, "base"),

@@ -19,6 +19,7 @@ from hyperinterp.report.claims import (
     unasked,
 )
 from hyperinterp.report.data import ReportData
+from hyperinterp.report.papers import papers
 from hyperinterp.report.provenance import cost, recipe
 from hyperinterp.report.sections import texts_of
 from hyperinterp.report.summary import ICONS, headline, name_of, notes
@@ -81,6 +82,14 @@ def _training(report: ReportData) -> list[str]:
     return [] if curve is None else ["## Training", "", *_tables(curve)]
 
 
+def _papers(report: ReportData) -> list[str]:
+    found = papers(report)
+    if found is None:
+        return []
+    sheets = (line for sheet in found.sheets if sheet.rows for line in rendering.markdown(sheet))
+    return [f"## {found.title}", "", *sheets]
+
+
 def _texts(report: ReportData, spec: ClaimSpec, shown: int = 3) -> list[str]:
     texts = texts_of(report, spec)
     if texts is None:
@@ -137,6 +146,7 @@ def render(report: ReportData) -> str:
         *_claims(report),
         *(f"> **Note:** {markdown(text)}\n" for text in notes(report)),
         *(line for spec in registry.every_claim() for line in _result(report, spec)),
+        *_papers(report),
         *_training(report),
         *_missing(report),
         *_provenance(report),

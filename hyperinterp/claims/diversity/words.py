@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hyperinterp.claims.diversity.result import DiversityResult
-from hyperinterp.claims.spec import Beaten, Claim, Verdict
+from hyperinterp.claims.spec import Beaten, Claim, Published, Verdict
 
 
 def beats(result: DiversityResult, results: Mapping[str, Any]) -> Iterator[Beaten]:
@@ -23,3 +23,11 @@ def notes(claims: Mapping[str, Claim]) -> Iterator[str]:
             "Without a gain in diversity the controls C2, C3, C7 and C9 have nothing to explain; "
             "read them as descriptions of the change, whatever it is."
         )
+
+
+def published(result: DiversityResult) -> Iterator[Published]:
+    """Yield the scores of greedy text."""
+    for key in ("ttr", "rep_2", "rep_3"):
+        if key in result.scores:
+            yield Published(key, "base", result.scores[key].base)
+            yield Published(key, "fitted", result.scores[key].fitted)

@@ -35,6 +35,7 @@ class SiteGeometry(Brief):
             base's own share.
         outliers: positions with an outlier norm, base and fitted.
         rogue: dimensions that dominate the variance, base and fitted.
+        distance: mean L2 distance of fitted from base rows.
         missing: why a comparison of the two models is null or empty, by its name above: a block
             whose attention or MLP writes the same everywhere spans no space.
     """
@@ -56,6 +57,7 @@ class SiteGeometry(Brief):
     outliers: dict[str, int]
     rogue: dict[str, tuple[int, ...]]
     missing: dict[str, str] = field(default_factory=dict)
+    distance: float | None = None
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ class _Compared:
     angles: tuple[float, ...] = ()
     outside: dict[str, float | None] = field(default_factory=lambda: {"base": None, "fitted": None})
     missing: dict[str, str] = field(default_factory=dict)
+    distance: float | None = None
 
 
 def _compared(accumulators: SiteAccumulators, base: Spectrum, fitted: Spectrum) -> _Compared:
@@ -84,8 +85,15 @@ def _compared(accumulators: SiteAccumulators, base: Spectrum, fitted: Spectrum) 
     drift = accumulators.drift.result() if accumulators.drift.n else None
     gone: dict[str, str] = {}
     if drift is None:
-        gone = dict.fromkeys(("drift", "cosine"), "every row of one of the models is zero here")
-    found = _Compared(drift and drift.relative, drift and drift.cosine, missing=gone)
+        gone = dict.fromkeys(
+            ("drift", "cosine", "distance"), "every row of one of the models is zero here"
+        )
+    found = _Compared(
+        drift and drift.relative,
+        drift and drift.cosine,
+        missing=gone,
+        distance=drift and drift.distance,
+    )
     if not (base.total and fitted.total):
         reason = f"{SAME} in one of the models"
         names = ("cka", "overlap", "angles", "outside")

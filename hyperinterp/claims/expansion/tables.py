@@ -40,6 +40,7 @@ def tables(result: ExpansionResult) -> tuple[Table, ...]:
         ),
         _stream(result),
         _visible(result),
+        _hidden_states(result),
         table("components", "Attention and MLP outputs", _sites(result, ("attn", "mlp"))),
         table(
             "measures", "Measures by site",
@@ -102,6 +103,33 @@ def _visible(result: ExpansionResult) -> Table:
         note="Seen by the logits: participation ratio of each model's centred logits, through its "
         "own final norm's gain and unembedding.",
         shut=True, brief=tuple(kept),
+    )  # fmt: skip
+
+
+def _hidden_states(result: ExpansionResult) -> Table:
+    """The profile as papers index it: by place in Hugging Face's `hidden_states`."""
+    blocks = [site for site in result.sites if site.kind == "resid"]
+    inside = [site for site in result.sites if site.kind == "embed"] + blocks[:-1]
+    last = [site for site in result.sites if site.kind == "final_norm"]
+    return table(
+        "hidden_states", "By index of Hugging Face's hidden_states, as papers have it",
+        (
+            {
+                "index": index, "words": "after the final norm" if site in last else site.label,
+                **sides(site.metrics["pr"]), "distance": site.distance, "cosine": site.cosine,
+            }
+            for index, site in enumerate(inside + last)
+            if "pr" in site.metrics
+        ),
+        {
+            "index": "index", "words": "what it is", "base": "participation ratio, base",
+            "fitted": "fitted", "delta": "fitted − base", "distance": "L2 distance",
+            "cosine": "cosine",
+        },
+        note="The last entry is the output of the final norm, whose gain scales distances and "
+        "dimensions; what the last block itself puts out is not among the hidden states. "
+        "Participation ratios are the naive ones.",
+        shut=True,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hyperinterp.claims.expansion.result import ExpansionResult, SiteGeometry
-from hyperinterp.claims.spec import Beaten, Claim, Verdict
+from hyperinterp.claims.spec import Beaten, Claim, Published, Verdict
 
 
 def beats(result: ExpansionResult, results: Mapping[str, Any]) -> Iterator[Beaten]:
@@ -43,3 +43,13 @@ def caveat(claim: Claim, result: ExpansionResult) -> str:
 def _stream(result: ExpansionResult) -> list[SiteGeometry]:
     """The outputs of the blocks, before the final norm."""
     return [site for site in result.sites if site.kind == "resid"]
+
+
+def published(result: ExpansionResult) -> Iterator[Published]:
+    """Yield the growth of the last block's output and of the final norm's, uncorrected."""
+    for site in _stream(result):
+        if site.key == result.last_block and "pr" in site.metrics:
+            yield Published("growth", "", site.metrics["pr"].delta)
+    for site in result.sites:
+        if not site.pre_norm and "pr" in site.metrics:
+            yield Published("growth after the norm", "", site.metrics["pr"].delta)

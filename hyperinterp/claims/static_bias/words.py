@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hyperinterp.claims.spec import Beaten, Measured
-from hyperinterp.claims.static_bias.arms import label
+from hyperinterp.claims.spec import Beaten, Measured, Published
+from hyperinterp.claims.static_bias.arms import GAINERS, label
 from hyperinterp.claims.static_bias.result import StaticBiasResult
 
 
@@ -17,3 +17,11 @@ def beats(result: StaticBiasResult, results: Mapping[str, Any]) -> Iterator[Beat
         if result.best_arm == label((arm.bias, arm.alpha)):
             yield Beaten(f"type-token ratio, {result.best_arm}", arm.ttr)
     yield Beaten("of the fitted model", result.fitted_ttr)
+
+
+def published(result: StaticBiasResult) -> Iterator[Published]:
+    """Yield the diversity under the strongest injection of the tokens that gained rank."""
+    arms = [arm for arm in result.arms if arm.bias == GAINERS and arm.ttr.value is not None]
+    if arms:
+        strongest = max(arms, key=lambda arm: arm.alpha)
+        yield Published("static injection", "", strongest.ttr)

@@ -39,6 +39,7 @@ from hyperinterp.claims.temperature.result import (
     AT_CONTEXT,
     AT_GLOBAL,
     FITTED_SAMPLED,
+    GREEDY_AT_GLOBAL,
     Arm,
     TemperatureResult,
 )
@@ -142,7 +143,7 @@ def _entropies(fits: ContextFits, fit: GlobalFit, row: Tensor) -> dict[str, Meas
         "base": base,
         "fitted": fitted,
         "base greedy": base,
-        "base greedy at T*": matched,
+        GREEDY_AT_GLOBAL: matched,
         "base sampled": base,
         AT_GLOBAL: matched,
         AT_CONTEXT: context_mean(fits.matched_entropy, row),
@@ -191,7 +192,7 @@ def _texts(study: Study, temperature: float) -> Scores:
             scores[name] = [window_scores(draw, window) for draw in _draws(study, role, name)]
         greedy = study.shared.texts.greedy(role).chosen(study.heldout.control_rows)
         scores[f"{role} greedy"] = [window_scores(greedy, window)]
-    scores["base greedy at T*"] = scores["base greedy"]
+    scores[GREEDY_AT_GLOBAL] = scores["base greedy"]
     return scores
 
 
@@ -203,7 +204,7 @@ def _arms(fit: GlobalFit, entropies: dict[str, Measured], scores: Scores) -> tup
     )
     plan: tuple[tuple[str, float | None, str], ...] = (
         ("base greedy", 1.0, ""),
-        ("base greedy at T*", at, TAUTOLOGY),
+        (GREEDY_AT_GLOBAL, at, TAUTOLOGY),
         ("base sampled", 1.0, ""),
         (AT_GLOBAL, at, fit.unreachable),
         (AT_CONTEXT, None, per_context),

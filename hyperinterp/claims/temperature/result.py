@@ -6,7 +6,7 @@ from hyperinterp.claims.spec import Measured, Pair
 from hyperinterp.drawing.result import Result
 
 AT_GLOBAL, AT_CONTEXT = "base sampled at T*", "base sampled at per-context T*"
-FITTED_SAMPLED = "fitted sampled"
+FITTED_SAMPLED, GREEDY_AT_GLOBAL = "fitted sampled", "base greedy at T*"
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hyperinterp.claims.spec import Beaten, Measured
-from hyperinterp.claims.temperature.result import AT_CONTEXT, FITTED_SAMPLED, TemperatureResult
+from hyperinterp.claims.spec import Beaten, Measured, Published
+from hyperinterp.claims.temperature.result import (
+    AT_CONTEXT,
+    FITTED_SAMPLED,
+    GREEDY_AT_GLOBAL,
+    TemperatureResult,
+)
 
 
 def beats(result: TemperatureResult, results: Mapping[str, Any]) -> Iterator[Beaten]:
@@ -15,3 +20,15 @@ def beats(result: TemperatureResult, results: Mapping[str, Any]) -> Iterator[Bea
     for arm in result.arms:
         if arm.name in (AT_CONTEXT, FITTED_SAMPLED):
             yield Beaten(f"type-token ratio, {arm.name}", arm.ttr)
+
+
+def published(result: TemperatureResult) -> Iterator[Published]:
+    """Yield the entropies, and what the base does at the temperature that matches them."""
+    yield Published("entropy", "base", result.entropy.base)
+    yield Published("entropy", "fitted", result.entropy.fitted)
+    yield Published("agreement", "base at T*", Measured(result.greedy_agreement))
+    yield Published("T*", "", result.global_temperature)
+    for arm in result.arms:
+        if arm.name == GREEDY_AT_GLOBAL:
+            yield Published("ttr", "base at T*", arm.ttr)
+            yield Published("entropy", "base at T*", arm.entropy)
