@@ -263,7 +263,8 @@ def patching(rounds: int, model: HookedModel | None = None) -> dict[str, Any]:
 COMPARE = """
 import json, sys, time, torch, hyperinterp as hi
 from dataclasses import replace
-from hyperinterp.comparison import compare, sizes_of
+from hyperinterp.comparison import compare
+from hyperinterp.sizes import sizes_of
 from hyperinterp.distributed import join, leave
 torch.set_num_threads(1)
 processes = join()

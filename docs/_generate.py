@@ -15,6 +15,7 @@ import hyperinterp
 from hyperinterp.claims import registry
 from hyperinterp.claims.spec import ClaimSpec
 from hyperinterp.cli.app import app
+from hyperinterp.config import specs_of
 from hyperinterp.drawing.words import words
 from hyperinterp.report.schema import json_schema
 from hyperinterp.sizes import PRESETS, Sizes
@@ -123,6 +124,18 @@ def cli(_: str) -> str:
     return "\n\n".join(parts)
 
 
+def options(name: str) -> str:
+    """Every option of a config by group: what it is, what it may be, and its default."""
+    rows = [
+        [
+            f"`{spec.group}`", f"`{spec.name}`", spec.option.help, spec.allowed(),
+            "" if spec.default in (None, ()) else f"`{spec.default}`",
+        ]
+        for spec in specs_of(getattr(hyperinterp, name))
+    ]  # fmt: skip
+    return table(["group", "option", "", "what it may be", "default"], rows)
+
+
 def schema(_: str) -> str:
     """Every object of report.json, from its JSON Schema."""
     document = json_schema()
@@ -182,6 +195,7 @@ MADE: dict[str, Callable[[str], str]] = {
     "figures": figures,
     "presets": presets,
     "cli": cli,
+    "options": options,
     "schema": schema,
     "version": version,
     "full": nothing,

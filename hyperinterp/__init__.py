@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hyperinterp.comparison import compare as compare
+    from hyperinterp.config import CompareConfig as CompareConfig
+    from hyperinterp.config import TraceConfig as TraceConfig
     from hyperinterp.frequencies import Frequencies as Frequencies
     from hyperinterp.frequencies import read_frequencies as read_frequencies
     from hyperinterp.generation import continue_text as continue_text
@@ -29,11 +31,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "CompareConfig": "hyperinterp.config",
     "Corpus": "hyperinterp.text",
     "Frequencies": "hyperinterp.frequencies",
     "HookedModel": "hyperinterp.models",
     "Report": "hyperinterp.report.schema",
     "Sizes": "hyperinterp.sizes",
+    "TraceConfig": "hyperinterp.config",
     "TrainConfig": "hyperinterp.training",
     "as_passages": "hyperinterp.text",
     "builtin_passages": "hyperinterp.text",

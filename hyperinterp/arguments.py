@@ -11,7 +11,10 @@ from hyperinterp.ranges import at_least, check_seed, of_kind
 from hyperinterp.sizes import Sizes
 
 _KINDS: Mapping[str, tuple[Any, str]] = {
-    "frequencies": (Frequencies, "what hyperinterp.read_frequencies returns"),
+    "frequencies": (
+        (Frequencies, str, Path),
+        "what hyperinterp.read_frequencies returns, or the path of a table",
+    ),
     "sizes": (Sizes, "a hyperinterp.Sizes"),
     "resume_dir": ((str, Path), "the path of a directory"),
     "out": ((str, Path), "the path of a directory"),

@@ -1,7 +1,11 @@
 """The sizes of a comparison: one's own, and the presets."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import Any
 
+from hyperinterp.errors import InputRefused
 from hyperinterp.ranges import at_least, each, one_of, positive
 
 VARIANTS = ("standardised", "unit_norm", "visible")
@@ -122,3 +126,34 @@ PRESETS: dict[str, Sizes] = {
     ),
 }
 """The sizes behind `--preset`, by name: `quick`, `default` and `full`."""
+
+
+def sizes_of(preset: str) -> Sizes:
+    """Return the sizes of a preset.
+
+    Raises:
+        InputRefused: not `quick`, `default` or `full`.
+    """
+    if preset not in PRESETS:
+        raise InputRefused(f"preset: expected one of {', '.join(PRESETS)}, found {preset!r}")
+    return PRESETS[preset]
+
+
+def with_sizes(sizes: Sizes, given: Mapping[str, Any]) -> Sizes:
+    """Return sizes with some of them changed, as a file of options states them.
+
+    Args:
+        sizes: of a preset.
+        given: those that differ, by name; lists stand for tuples.
+
+    Raises:
+        InputRefused: an unknown name, or a value out of its range.
+    """
+    names = [item.name for item in fields(Sizes)]
+    for name in map(str, given):
+        if name not in names:
+            near = get_close_matches(name, names, 1)
+            way_out = f"write {near[0]}" if near else "leave it out"
+            raise InputRefused(f"sizes: expected the name of a size, found {name!r:.60}; {way_out}")
+    plain = {name: tuple(it) if isinstance(it, list) else it for name, it in given.items()}
+    return replace(sizes, **plain)

@@ -112,26 +112,27 @@ class Study:
         return model.on_tokens(self.base.vocab_size)
 
     def _check_corpus(self) -> None:
-        """Refuse a corpus, or a folder for its sums, before hours of work rather than after."""
+        """Refuse a corpus or a resume directory before hours of work rather than after."""
         if self.stream is not None:
             check_ids(self.base, self.stream.largest, str(self.stream.corpus))
             for model in self.models.values():
                 model.check_length(self.sizes.context_tokens, "context_tokens for the corpus")
-        if self.run.resume_dir is None:
+        self._check_resume()
+
+    def _check_resume(self) -> None:
+        """Refuse a resume directory that could not be used, or mixed up with another's."""
+        folder = self.run.resume_dir
+        if folder is None:
             return
-        if self.corpus is None:
+        if folder.exists() and not folder.is_dir():
             raise InputRefused(
-                "resume_dir: expected a corpus beside the directory, found none; give --corpus"
+                f"{folder}: expected a directory to resume from, found a file; choose another "
+                "--resume-dir"
             )
-        if self.run.resume_dir.exists() and not self.run.resume_dir.is_dir():
+        check_place(folder / "claims")
+        if not all(model.fingerprint for model in (*self.models.values(), *self.readers.values())):
             raise InputRefused(
-                f"{self.run.resume_dir}: expected a directory to resume from, found a file; choose "
-                "another --resume-dir"
-            )
-        check_place(self.run.resume_dir / "sums")
-        if not (self.base.fingerprint and self.fitted.fingerprint):
-            raise InputRefused(
-                "resume_dir: expected models with a fingerprint, so that the sums of others are "
+                "resume_dir: expected models with a fingerprint, so that the results of others are "
                 "never taken for theirs; found none (load them by name)"
             )
 

@@ -7,15 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedTokenizerBase
-
 from hyperinterp.ambient import own_settings
 from hyperinterp.analyses.trace import alone, beside, side
 from hyperinterp.arguments import check_arguments
 from hyperinterp.checkpoints import check_like, load_tokenizer, pinned
 from hyperinterp.claims.spec import Measured, missing
+from hyperinterp.config import TraceConfig, settled, specs_of, takes
 from hyperinterp.errors import InputRefused, MismatchedPair
-from hyperinterp.models import AnyModel, HookedModel, check_given, checked, load, taken
+from hyperinterp.models import HookedModel, check_given, checked, load, taken
 from hyperinterp.provenance import facts_of, provenance_of, rounded
 from hyperinterp.ranges import at_least
 from hyperinterp.report.data import CheckpointFacts
@@ -23,9 +22,9 @@ from hyperinterp.report.trace.data import TRACE_VERSION, TracePoint
 from hyperinterp.report.trace.schema import Trace
 from hyperinterp.run_log import Progress, RunLog, silent
 from hyperinterp.runs import RunContext
-from hyperinterp.sizes import Sizes
+from hyperinterp.sizes import Sizes, with_sizes
 from hyperinterp.study import Study
-from hyperinterp.text import as_passages, builtin_passages, check_chat
+from hyperinterp.text import Texts, builtin_passages
 from hyperinterp.training.kept import Kept, kept, run_folder
 from hyperinterp.training_curve.result import TrainingCurve, read_curve
 
@@ -37,27 +36,14 @@ TRACE_PRESETS: dict[str, Sizes] = {
 """How much a trace looks at; the sizes that it does not use are those of `compare`."""
 
 
+@takes(TraceConfig)
 @own_settings()
 def trace(
     run: str | Path,
     *,
-    base: AnyModel | None = None,
-    revision: str | None = None,
-    subfolder: str | None = None,
-    like: str | Path | None = None,
-    prompts: Any = None,
-    count: int | None = None,
-    preset: str = "default",
-    sizes: Sizes | None = None,
-    seed: int = 0,
-    batch_size: int = 8,
-    dtype: str = "float32",
-    device: str = "auto",
+    config: TraceConfig | str | Path | None = None,
     progress: Progress = silent,
-    split: str | None = None,
-    column: str | None = None,
-    chat: str = "auto",
-    tokenizer: str | Path | PreTrainedTokenizerBase | None = None,
+    **options: Any,
 ) -> Trace:
     """Measure the base and every checkpoint of a run on the same held-out prompts.
 
@@ -66,26 +52,13 @@ def trace(
     Args:
         run: the output of `train` (with checkpoints from `save_at` or `save_epochs`, or at least
             the final weights), or an unfinished run.
-        base: the model the run started from, by name or in memory; the one that the run names by
-            default.
-        revision: commit, branch or tag of the base, a Hugging Face id.
-        subfolder: folder of the base inside its repository or directory.
-        like: for a base that is a state dict, the checkpoint with its config and tokenizer.
-        prompts: held-out passages, in any form that `as_passages` takes; the built-in fiction by
-            default.
-        count: use the first so many prompts, instead of the preset's number.
-        preset: "quick" (12 prompts), "default" (24) or "full" (all).
-        sizes: sizes of your own instead of a preset's.
-        seed: seeds what is random in the measures; 0 to 4294967295.
-        batch_size: rows per forward pass.
-        dtype: dtype to load with.
-        device: device to load on.
+        config: the options in one piece: a `TraceConfig`, or the path of a YAML file. An option
+            that is given by its own name goes before it.
         progress: told of work done.
-        split: of the prompts; see `as_passages`.
-        column: their field of text; see `as_passages`.
-        chat: "auto", "on" or "off", as in `compare`.
-        tokenizer: reads the text for all models in place of their own: a tokenizer, or the name of
-            a checkpoint that has it.
+        options: every option of `TraceConfig` by its own name, such as `prompts`, `preset`,
+            `seed` or `device`; `base` may be a model in memory, and `prompts` texts in any form
+            that `as_passages` takes. The presets are "quick" (12 prompts), "default" (24) and
+            "full" (all).
 
     Returns:
         The base first, then every checkpoint by step, with their measures; `save` writes the page.
@@ -96,43 +69,43 @@ def trace(
         NumericalFault: a NaN or infinity; names model and site.
     """
     start = time.perf_counter()
-    check_arguments(
-        run=run, sizes=sizes, preset=preset, progress=progress, seed=seed, batch_size=batch_size
-    )
-    if base is not None:
-        check_given(base, "base")
-    check_chat(chat)
-    held_out = builtin_passages("heldout")
-    if prompts is not None:
-        held_out = as_passages(prompts, split=split, column=column, what="prompts")
+    asked = trace_config(config, options)
+    check_arguments(run=run, progress=progress)
+    if asked.base is not None:
+        check_given(asked.base, "base")
+    texts = Texts.of(asked.column, asked.split, "prompts")
+    held_out = texts.read("prompts", asked.prompts)
     run = Path(run)
     found = kept(run)
     recorded = found[-1].facts
-    chosen = sizes or trace_sizes(preset, count)
-    named = pinned(str(recorded["base_name"]) if base is None else base, revision, subfolder)
-    check_like(like, named)
-    first = checked(taken(named, "base", like=like, dtype=dtype, device=device))
+    chosen = asked.sizes or trace_sizes(asked.preset, asked.count)
+    base = str(recorded["base_name"]) if asked.base is None else asked.base
+    named = pinned(base, asked.revision, asked.subfolder)
+    how: dict[str, Any] = {"like": asked.like, "dtype": asked.dtype, "device": asked.device}
+    check_like(asked.like, named)
+    first = checked(taken(named, "base", **how))
     _check_base(first, recorded, run)
     under = named if isinstance(named, str | Path) else first
-    if tokenizer is not None:
-        first = first.reading_with(load_tokenizer(tokenizer))
+    if asked.tokenizer is not None:
+        first = first.reading_with(load_tokenizer(asked.tokenizer))
     study = Study(
         base=first,
         fitted=first,
-        passages=held_out,
+        passages=builtin_passages("heldout") if held_out is None else held_out,
         sizes=chosen,
-        run=RunContext(seed=seed, batch_size=batch_size, log=RunLog(progress)),
-        chat=chat,
+        run=RunContext(seed=asked.seed, batch_size=asked.batch_size, log=RunLog(progress)),
+        chat=asked.chat,
     )
     _check_rows(study)
 
     def opened(path: Path) -> HookedModel:
-        model = load(path, base=under, base_if_adapter=True, like=like, dtype=dtype, device=device)
-        return model if tokenizer is None else model.reading_with(study.heldout.tokenizer)
+        model = load(path, base=under, base_if_adapter=True, **how)
+        return model if asked.tokenizer is None else model.reading_with(study.heldout.tokenizer)
 
     training_curve = read_curve(run_folder(run))
     points, facts = _points(study, found, opened, training_curve)
-    told = provenance_of(study, facts, "custom" if sizes else preset, seed)
+    preset = "custom" if asked.sizes else asked.preset
+    told = provenance_of(study, facts, preset, asked.seed)
     seconds = {**told.wall_seconds, "total": time.perf_counter() - start}
     return Trace(
         schema_version=TRACE_VERSION,
@@ -143,6 +116,24 @@ def trace(
         provenance=replace(told, wall_seconds=rounded(seconds)),
         training_curve=training_curve,
     )
+
+
+def trace_config(config: Any, options: Mapping[str, Any]) -> TraceConfig:
+    """Return all options of a trace.
+
+    Args:
+        config: a config, or the path of a file.
+        options: options by their own names, which go before those of the config.
+
+    Raises:
+        InputRefused: a file, name or value that cannot be used.
+    """
+    given = settled(TraceConfig, config, options, specs_of(TraceConfig))
+    if isinstance(given.get("sizes"), Mapping):
+        preset = trace_sizes(given.get("preset", TraceConfig.preset))
+        given["sizes"] = with_sizes(preset, given["sizes"])
+    check_arguments(sizes=given.get("sizes"))
+    return TraceConfig(**given)
 
 
 def _check_base(base: HookedModel, recorded: Mapping[str, Any], run: Path) -> None:

@@ -11,6 +11,7 @@ from hyperinterp.checkpoints.fingerprints import (
     weights_fingerprint,
 )
 from hyperinterp.checkpoints.loading import Checkpoint, load_checkpoint
+from hyperinterp.checkpoints.locks import only_one
 from hyperinterp.checkpoints.manifest import FileEntry, Manifest, verify_directory, write_directory
 from hyperinterp.checkpoints.saving import save_adapter, save_checkpoint
 from hyperinterp.checkpoints.source import Source, check_like, pinned, resolve
@@ -35,6 +36,7 @@ __all__ = [
     "load_checkpoint",
     "load_tokenizer",
     "nearby_tokenizer",
+    "only_one",
     "pinned",
     "read_bundle",
     "resolve",

@@ -6,16 +6,15 @@ from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 
 from hyperinterp.claims.spec import ClaimSpec
+from hyperinterp.config import CompareConfig, specs_of
 
 GROUP = "hyperinterp.claims"
 """Entry points under which other packages name their `ClaimSpec`s."""
 
-ARGUMENTS = frozenset({
-    "base", "batch_size", "chat", "claims", "column", "device", "device_map", "dtype",
-    "figures", "fitted", "fitted_revision", "fitted_subfolder", "force", "json", "like",
-    "max_tokens", "out", "preset", "processes", "progress", "prompts", "quick", "resume_dir",
-    "revision", "roles", "seed", "sizes", "split", "subfolder", "tokenizer",
-})  # fmt: skip
+ARGUMENTS = frozenset(spec.name for spec in specs_of(CompareConfig)) | {
+    "base", "config", "context", "figures", "fitted", "force", "json", "options", "out",
+    "processes", "progress", "quick", "resume_dir", "roles",
+}  # fmt: skip
 """Arguments and options of a comparison, so that no role can be named like one."""
 
 RESERVED = frozenset({

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
+from hyperinterp.claims.keeping import KeptClaims, kept_claims
 from hyperinterp.claims.registry import CLAIMS
-from hyperinterp.claims.spec import Claim, ClaimSpec
+from hyperinterp.claims.spec import Claim, ClaimSpec, Verdict
 from hyperinterp.claims.verdict import failed, judge, not_tested
-from hyperinterp.errors import HyperinterpError, OutOfResources, memory_ran_out
+from hyperinterp.errors import HyperinterpError, InputRefused, OutOfResources, memory_ran_out
 from hyperinterp.study import Study
 
 NOT_ASKED = "not asked for"
@@ -26,11 +27,19 @@ class Outcome:
         claims: a row for every claim, by id.
         results: by slug, of the claims that were measured.
         absent: why a result is not there, by slug.
+        kept: the resume directory's claims, to be removed when the comparison has ended.
     """
 
     claims: dict[str, Claim] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+    kept: KeptClaims | None = None
+
+    def settle(self) -> None:
+        """Remove the kept claims, unless one failed and is to be tried again."""
+        failures = any(claim.verdict is Verdict.FAILED for claim in self.claims.values())
+        if self.kept is not None and not failures:
+            self.kept.remove()
 
 
 def lacking(spec: ClaimSpec, study: Study) -> str:
@@ -121,16 +130,17 @@ def check(spec: ClaimSpec, result: Any) -> None:
 def run(study: Study, specs: Sequence[ClaimSpec], asked: Sequence[ClaimSpec]) -> Outcome:
     """Measure and judge every claim that was asked for and can be tested.
 
-    A claim that raises is told as failed, and the others stand. Where all of them raise, where
-    memory or the disk ran out, and where several processes share the work (the others wait for
-    what this one did not send), the error is raised instead.
+    A claim that raises is told as failed, and the others stand. Where all of them raise, where an
+    input is refused, where memory or the disk ran out, and where several processes share the work
+    (the others wait for what this one did not send), the error is raised instead. With a resume
+    directory, a claim is kept there as soon as it is done, and one that is kept is not run again.
 
     Args:
         study: the pair, the text and the shared runs.
         specs: every claim; those not asked for are told as not tested.
         asked: the claims that were asked for.
     """
-    found = Outcome()
+    found = Outcome(kept=kept_claims(study))
     broken: dict[str, BaseException] = {}
     tested: list[ClaimSpec] = []
     for spec in specs:
@@ -141,15 +151,18 @@ def run(study: Study, specs: Sequence[ClaimSpec], asked: Sequence[ClaimSpec]) ->
             found.claims[spec.id], found.absent[spec.slug] = not_tested(spec, reason), reason
         else:
             tested.append(spec)
+    left = _restored(study, tested, found)
     ready: dict[str, tuple[Any, ...] | None] = {}
-    for spec in tested:  # what they order is generated in the same batches
+    for spec in left:  # what they order is generated in the same batches
         ready[spec.id] = _guarded(study, spec, broken, lambda spec: prepared(spec, study))
-    for spec in tested:
+    for spec in left:
         if spec.id in broken:
             continue
         pair = _guarded(study, spec, broken, lambda spec: evaluated(spec, study, ready[spec.id]))
         if pair is not None:
             found.results[spec.slug], found.claims[spec.id] = pair
+            if found.kept is not None:
+                found.kept.save(spec, *pair, study.run.log)
     if tested and len(broken) == len(tested):
         raise broken[tested[0].id]
     for spec in tested:
@@ -157,6 +170,20 @@ def run(study: Study, specs: Sequence[ClaimSpec], asked: Sequence[ClaimSpec]) ->
             reason = told(broken[spec.id])
             found.claims[spec.id], found.absent[spec.slug] = failed(spec, reason), reason
     return found
+
+
+def _restored(study: Study, tested: Sequence[ClaimSpec], found: Outcome) -> list[ClaimSpec]:
+    """Take what the resume directory holds; return the claims that are left to do."""
+    left: list[ClaimSpec] = []
+    for spec in tested:
+        pair = None if found.kept is None else found.kept.restored(spec, study.run.log)
+        if pair is None:
+            left.append(spec)
+        else:
+            found.results[spec.slug], found.claims[spec.id] = pair
+    if len(left) < len(tested):  # shared runs are made no wider than what is left needs
+        study.wanted = frozenset(name for spec in left for name in spec.runs)
+    return left
 
 
 def _guarded(
@@ -169,7 +196,7 @@ def _guarded(
     try:
         return work(spec)
     except (Exception, SystemExit) as error:  # a claim of another package may do anything
-        stops = isinstance(error, OutOfResources | OSError) or memory_ran_out(error)
+        stops = isinstance(error, InputRefused | OutOfResources | OSError) or memory_ran_out(error)
         if stops or study.run.processes.size > 1:
             raise
         broken[spec.id] = error

@@ -1,6 +1,8 @@
 """The commands. Each parses, calls the library, and writes what it returned."""
 
+import shlex
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,31 +10,30 @@ import typer
 
 import hyperinterp
 from hyperinterp.claims import registry
+from hyperinterp.cli.configured import (
+    CONFIG_NAME,
+    ConfigFile,
+    config_text,
+    given_options,
+    with_options,
+)
 from hyperinterp.cli.options import (
-    BatchRows,
-    Chat,
-    Column,
     Device,
-    DeviceMap,
-    Dtype,
     Figures,
     Force,
     Json,
     Like,
-    Prompts,
     Revision,
     Seed,
-    Split,
     Subfolder,
-    Texts,
-    Tokenizer,
     formats,
     refuse_launcher,
     refuse_taken,
 )
-from hyperinterp.cli.roles import read_roles, text_roles, with_roles
+from hyperinterp.cli.roles import with_roles
 from hyperinterp.cli.trace_command import trace
 from hyperinterp.cli.train_command import train
+from hyperinterp.config import CompareConfig
 
 app = typer.Typer(
     name="hyperinterp",
@@ -66,47 +67,25 @@ def _root(
 
 @app.command()
 @with_roles(registry.roles())
+@with_options(CompareConfig, claims=f"Only some of {registry.listed()}.")
 def compare(
+    context: Any,
     base: Annotated[str, typer.Argument(help="The checkpoint before.")],
     fitted: Annotated[str, typer.Argument(help="The checkpoint after; an adapter goes on BASE.")],
-    revision: Annotated[
-        str | None,
-        typer.Option(help="Commit, branch or tag of BASE; also as NAME@REVISION in any name."),
-    ] = None,
-    fitted_revision: Annotated[str | None, typer.Option(help="The same for FITTED.")] = None,
-    subfolder: Annotated[
-        str | None,
-        typer.Option(help="Folder of BASE inside it; also as NAME:FOLDER for a Hugging Face id."),
-    ] = None,
-    fitted_subfolder: Annotated[str | None, typer.Option(help="The same for FITTED.")] = None,
-    tokenizer: Tokenizer = None,
-    prompts: Prompts = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(help="Tokens read of --corpus at most; all by default.")
-    ] = None,
+    config: ConfigFile = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Same as --preset quick.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Directory for the report.")] = None,
+    json: Json = False,
+    figures: Figures = "",
     resume_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Directory that keeps the sums over --corpus; a rerun goes on from them."
+            help="Directory that keeps the result of each claim, and sums over --corpus, on the "
+            "way: the same command again does what is missing."
         ),
     ] = None,
-    column: Column = None,
-    split: Split = None,
-    chat: Chat = "auto",
-    out: Annotated[Path | None, typer.Option(help="Directory for the report.")] = None,
-    json: Json = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Same as --preset quick.")] = False,
-    preset: Annotated[str, typer.Option(help="quick, default or full.")] = "default",
-    claims: Annotated[str | None, typer.Option(help=f"Only some of {registry.listed()}.")] = None,
-    figures: Figures = "",
-    seed: Seed = 0,
-    batch_size: BatchRows = 8,
-    dtype: Dtype = "float32",
-    device: Device = "auto",
-    device_map: DeviceMap = None,
-    like: Like = None,
     force: Force = False,
-    **roles: Any,
+    **given: Any,
 ) -> None:
     """Measure what changed from BASE to FITTED and give a verdict for each claim."""
     from hyperinterp.cli.progress import Reporter
@@ -115,61 +94,50 @@ def compare(
     from hyperinterp.distributed import join, leave
 
     processes = join()
-    with Reporter(quiet=not processes.first) as reporter:
-        from hyperinterp.comparison import compare as run
-        from hyperinterp.comparison import sizes_of
-        from hyperinterp.report import export
-        from hyperinterp.report.writing import check_report
+    with ExitStack() as held:
+        with Reporter(quiet=not processes.first) as reporter:
+            from hyperinterp.checkpoints import only_one
+            from hyperinterp.comparison import compare as run
+            from hyperinterp.report import export
+            from hyperinterp.report.writing import check_report
+            from hyperinterp.roles import compare_config, compare_specs
+            from hyperinterp.sizes import sizes_of
 
-        name = "quick" if quick else preset
-        sizes_of(name)
-        kinds = formats(figures)
-        export.check(kinds)
-        if out is not None:
-            processes.by_first(lambda: check_report(out, kinds, force=force))
-        registry.chosen(claims)
-        limit = sizes_of(name).prompts
-        known = registry.roles()
-        texts = Texts.of(column, split, "prompts", *text_roles(known))
-        held_out = texts.read("prompts", prompts, limit)
-        read = read_roles(known, roles, texts, max_tokens, resume_dir)
-        report = run(
-            base,
-            fitted,
-            revision=revision,
-            fitted_revision=fitted_revision,
-            subfolder=subfolder,
-            fitted_subfolder=fitted_subfolder,
-            prompts=held_out,
-            claims=claims,
-            preset=name,
-            seed=seed,
-            batch_size=batch_size,
-            dtype=dtype,
-            device=device,
-            device_map=device_map,
-            like=like,
-            progress=reporter,
-            processes=processes,
-            resume_dir=resume_dir,
-            chat=chat,
-            tokenizer=tokenizer,
-            **read,
-        )
-    leave(processes)
-    if not processes.first:
-        return
-    from hyperinterp.cli.show import show_claims
-    from hyperinterp.report import save
+            specs = compare_specs(registry.roles())
+            options = given_options(context, specs, given)
+            if quick:
+                options["preset"] = "quick"
+            asked = compare_config(registry.roles(), config, options)
+            sizes_of(asked.preset)
+            kinds = formats(figures)
+            export.check(kinds)
+            if out is not None:
+                processes.by_first(lambda: check_report(out, kinds, force=force))
+            held.enter_context(only_one(out, processes=processes))
+            report = run(
+                base,
+                fitted,
+                config=asked,
+                progress=reporter,
+                processes=processes,
+                resume_dir=resume_dir,
+            )
+        leave(processes)
+        if not processes.first:
+            return
+        from hyperinterp.cli.show import show_claims
+        from hyperinterp.report import save
 
-    try:
-        if out is not None:
-            save(report, out, figures=kinds, force=force)
-    finally:  # a full disk or Ctrl-C must not cost the figures
-        if json:
-            sys.stdout.write(report.to_json())
-        else:
-            show_claims(report)
+        try:
+            if out is not None:
+                command = shlex.join(["hyperinterp", "compare", base, fitted])
+                text = config_text(command, vars(asked) | dict(asked.roles), specs)
+                save(report, out, figures=kinds, force=force, beside={CONFIG_NAME: text})
+        finally:  # a full disk or Ctrl-C must not cost the figures
+            if json:
+                sys.stdout.write(report.to_json())
+            else:
+                show_claims(report)
     if out is not None and not json:
         typer.echo(f"report: {out / 'report.html'}")
     if report.broken():

@@ -2,14 +2,10 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
-
-if TYPE_CHECKING:
-    from hyperinterp.text import Passages
 
 Device = Annotated[
     str,
@@ -179,60 +175,3 @@ def refuse_launcher(command: str) -> None:
 def formats(figures: str) -> tuple[str, ...]:
     """The formats named by --figures."""
     return tuple(part.strip() for part in figures.split(",") if part.strip())
-
-
-def for_each(option: str, given: str | None, texts: tuple[str, ...]) -> dict[str, str | None]:
-    """The value of an option for each text: the same for all, or `text=value,text=value`.
-
-    Raises:
-        InputRefused: a text that the command does not have.
-    """
-    from hyperinterp.errors import InputRefused
-
-    if given is None or "=" not in given:
-        return dict.fromkeys(texts, given)
-    pairs = [part.partition("=") for part in given.split(",") if part.strip()]
-    found: dict[str, str | None] = {name.strip().lstrip("-"): value for name, _, value in pairs}
-    wrong = [name for name in found if name not in texts or not found[name]]
-    if wrong:
-        raise InputRefused(
-            f"{option}: expected NAME, or {texts[0]}=NAME with some of {', '.join(texts)}, found "
-            f"{given!r}: correct {wrong[0]!r}"
-        )
-    return {**dict.fromkeys(texts, None), **found}
-
-
-@dataclass(frozen=True)
-class Texts:
-    """The texts of one command, each with its field and split.
-
-    Attributes:
-        column: field by text.
-        split: split by text.
-    """
-
-    column: dict[str, str | None]
-    split: dict[str, str | None]
-
-    @staticmethod
-    def of(column: str | None, split: str | None, *texts: str) -> "Texts":
-        """From --column and --split of a command that has these texts.
-
-        Raises:
-            InputRefused: as `for_each`.
-        """
-        return Texts(for_each("--column", column, texts), for_each("--split", split, texts))
-
-    def read(self, text: str, given: str | None, limit: int | None = None) -> "Passages | None":
-        """The passages of one text; None where it was not given.
-
-        Raises:
-            InputRefused: they cannot be read.
-        """
-        from hyperinterp.text import as_passages
-
-        if given is None:
-            return None
-        return as_passages(
-            given, split=self.split[text], column=self.column[text], limit=limit, what=f"--{text}"
-        )

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyperinterp.cli.options import Texts
 from hyperinterp.cli.progress import Reporter
 from hyperinterp.cli.show import show_sweep, show_training
-from hyperinterp.comparison import compare, sizes_of
+from hyperinterp.comparison import compare
 from hyperinterp.distributed import join, leave
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import load
 from hyperinterp.report import Report, save
 from hyperinterp.report.writing import check_report
-from hyperinterp.text import Passages, builtin_passages
+from hyperinterp.sizes import sizes_of
+from hyperinterp.text import Passages, Texts, builtin_passages
 from hyperinterp.training import Progress, TrainConfig, sweep, train
 
 

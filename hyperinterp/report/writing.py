@@ -25,12 +25,17 @@ from hyperinterp.report.data import ReportData
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-FILES = ("report.json", "report.html", "report.md", "claims.tex")
+FILES = ("report.json", "report.html", "report.md", "claims.tex", "config.yaml")
 DIRECTORIES = ("tables", "figures")
 
 
 def save(
-    report: ReportData, out: str | Path, *, figures: tuple[str, ...] = (), force: bool = False
+    report: ReportData,
+    out: str | Path,
+    *,
+    figures: tuple[str, ...] = (),
+    force: bool = False,
+    beside: Mapping[str, bytes] | None = None,
 ) -> dict[str, Path]:
     """Write report.json, report.html, report.md, claims.tex, tables/*.csv and figures.
 
@@ -41,6 +46,7 @@ def save(
         out: The directory to make. An empty one is fine.
         figures: Formats of static figures, "png" and "svg"; needs the `figures` extra.
         force: Replace a directory that holds nothing but an earlier report.
+        beside: Further files by name, of those that a report's directory may hold.
 
     Returns:
         The path of every file written, by its name relative to `out`.
@@ -52,7 +58,8 @@ def save(
     """
     target = Path(out)
     check_report(target, figures, force=force)
-    return publish(target, contents(report), lambda: export.named_figures(report), figures)
+    content = contents(report) | dict(beside or {})
+    return publish(target, content, lambda: export.named_figures(report), figures)
 
 
 def check_report(out: Path, figures: tuple[str, ...], *, force: bool) -> None:

@@ -16,8 +16,8 @@ class RunContext:
         batch_size: rows per forward pass; up to 24 times as many texts are written at once.
         log: progress, time and notes; `log.forwards` says how often each model ran.
         processes: the processes that share the work; each holds all results.
-        resume_dir: directory for the sums of a corpus on the way, so that a run can go on
-            from them.
+        resume_dir: directory that a run can go on from: claims that are done, and the sums of a
+            corpus on the way.
     """
 
     seed: int = 0

@@ -1,6 +1,7 @@
 """Passages and prompts: read, checked, put into a chat template, tokenised, of equal length."""
 
 from hyperinterp.text.chat import PLAIN, Chat, chat_of, check_chat, contents
+from hyperinterp.text.each import Texts
 from hyperinterp.text.notes import notes
 from hyperinterp.text.passages import MAX_TEXT_BYTES, Passage, Passages, collect
 from hyperinterp.text.reading import as_passages, builtin_passages, read_passages, read_prompts
@@ -14,6 +15,7 @@ __all__ = [
     "Corpus",
     "Passage",
     "Passages",
+    "Texts",
     "TokenRows",
     "TokenStream",
     "as_corpus",

@@ -56,9 +56,15 @@ class Corpus:
         return str(source) if is_name(source) else getattr(source, "origin", "corpus in memory")
 
 
-def as_corpus(given: Any, *, split: str | None = None, column: str | None = None) -> Corpus:
+def as_corpus(
+    given: Any,
+    max_tokens: int | None = None,
+    *,
+    split: str | None = None,
+    column: str | None = None,
+) -> Corpus:
     """Return the corpus of anything that texts come in; a `Corpus` comes back as it is."""
-    return given if isinstance(given, Corpus) else Corpus(given, None, split, column)
+    return given if isinstance(given, Corpus) else Corpus(given, max_tokens, split, column)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The files of a trace: trace.json, trace.csv, trace.html and static figures."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from hyperinterp.drawing.rendering import csv_text
@@ -10,11 +11,16 @@ from hyperinterp.report.trace.figures import charts
 from hyperinterp.report.trace.tables import read_tables, trace_table
 from hyperinterp.report.writing import publish, refuse
 
-FILES = ("trace.json", "trace.csv", "trace.html")
+FILES = ("trace.json", "trace.csv", "trace.html", "config.yaml")
 
 
 def save_trace(
-    trace: TraceData, out: str | Path, *, figures: tuple[str, ...] = (), force: bool = False
+    trace: TraceData,
+    out: str | Path,
+    *,
+    figures: tuple[str, ...] = (),
+    force: bool = False,
+    beside: Mapping[str, bytes] | None = None,
 ) -> dict[str, Path]:
     """Write trace.json, trace.csv, trace.html and figures to a new directory.
 
@@ -23,6 +29,7 @@ def save_trace(
         out: The directory to make. An empty one is fine.
         figures: Formats of static figures, "png" and "svg"; needs the `figures` extra.
         force: Replace a directory that holds nothing but an earlier trace.
+        beside: Further files by name, of those that a trace's directory may hold.
 
     Returns:
         The path of every file written, by its name relative to `out`.
@@ -42,6 +49,7 @@ def save_trace(
         "trace.html": render(trace),
     }
     content = {name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()}
+    content |= dict(beside or {})
     return publish(target, content, lambda: export.first_figures("trace", charts(trace)), figures)
 
 

@@ -1,0 +1,107 @@
+"""The options of a comparison, and of a trace along a training run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
+
+from hyperinterp.config.groups import HeldOutText, Loading
+from hyperinterp.config.option import Config, Kind, Option, described
+from hyperinterp.sizes import Sizes
+
+
+@dataclass(frozen=True)
+class Measuring(Config):
+    """How much is looked at."""
+
+    GROUP: ClassVar[str] = "measuring"
+
+    preset: Annotated[str, Option("quick, default or full.")] = "default"
+    sizes: Annotated[
+        Sizes | None,
+        Option(
+            "Sizes instead of the preset's: a `Sizes` in Python; in a file, those that differ.",
+            kind=Kind.TABLE,
+            filed=True,
+        ),
+    ] = None
+    seed: Annotated[int, Option("Seeds splits, samples and random controls.", seed=True)] = 0
+    batch_size: Annotated[int, Option("Rows per forward pass.", least=1)] = 8
+
+
+@dataclass(frozen=True)
+class Claiming(Measuring):
+    """What is measured, and how much is looked at."""
+
+    claims: Annotated[
+        str | Sequence[str] | None,
+        Option("Only these claims, by id or slug, separated by commas.", kind=Kind.WORDS),
+    ] = None
+
+
+@dataclass(frozen=True)
+class PairLoading(Loading):
+    """How the models of a comparison are loaded by name."""
+
+    fitted_revision: Annotated[str | None, Option("The revision of FITTED.")] = None
+    fitted_subfolder: Annotated[str | None, Option("The folder of FITTED inside it.")] = None
+    device_map: Annotated[
+        str | Mapping[str, Any] | None,
+        Option("Models too large for one device: auto, balanced, sequential, ...", kind=Kind.TABLE),
+    ] = None
+
+
+@dataclass(frozen=True)
+class ComparedText(HeldOutText):
+    """The held-out text and the corpus of a comparison."""
+
+    max_tokens: Annotated[
+        int | None, Option("Tokens read of the corpus at most; all by default.", least=1)
+    ] = None
+
+
+@described
+@dataclass(frozen=True)
+class CompareConfig(Claiming, ComparedText, PairLoading):
+    """Everything that a comparison may be told beside its two checkpoints.
+
+    `hyperinterp.compare(base, fitted, config=CompareConfig(seed=1))` is the same as
+    `hyperinterp.compare(base, fitted, seed=1)`; `hyperinterp compare BASE FITTED --config run.yaml`
+    and `config="run.yaml"` read the same options from a file.
+
+    Attributes:
+        roles: further checkpoints, texts and counts, each under the name of a role that a claim
+            declares, e.g. `{"control": "checkpoints/control"}`.
+
+    Raises:
+        InputRefused: a value of another kind or out of its range.
+    """
+
+    roles: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tracing(Measuring):
+    """How much a trace looks at."""
+
+    count: Annotated[
+        int | None, Option("Use the first N prompts, instead of the preset's number.", least=2)
+    ] = None
+
+
+@dataclass(frozen=True)
+class BaseLoading(Loading):
+    """How the base of a run is loaded."""
+
+    base: Annotated[
+        Any, Option("Where the base is now, if not where the run says.", kind=Kind.TEXT)
+    ] = None
+
+
+@described
+@dataclass(frozen=True)
+class TraceConfig(Tracing, HeldOutText, BaseLoading):
+    """Everything that a trace may be told beside the run.
+
+    Raises:
+        InputRefused: a value of another kind or out of its range.
+    """

@@ -1,0 +1,67 @@
+"""Options that several commands have."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from hyperinterp.config.option import Config, Kind, Option
+
+CHATS = ("auto", "on", "off")
+
+
+@dataclass(frozen=True)
+class Loading(Config):
+    """How models are loaded by name."""
+
+    GROUP: ClassVar[str] = "models"
+
+    revision: Annotated[
+        str | None, Option("Commit, branch or tag; also as NAME@REVISION in any name.")
+    ] = None
+    subfolder: Annotated[
+        str | None, Option("Folder inside the repository or directory; also as NAME:FOLDER.")
+    ] = None
+    like: Annotated[
+        str | Path | None,
+        Option("For a state dict: the checkpoint with its config and tokenizer.", kind=Kind.TEXT),
+    ] = None
+    tokenizer: Annotated[
+        Any,
+        Option(
+            "Checkpoint whose tokenizer reads the text, in place of the models' own.",
+            kind=Kind.TEXT,
+        ),
+    ] = None
+    dtype: Annotated[str, Option("float32, bfloat16 or float16.")] = "float32"
+    device: Annotated[
+        str, Option("auto (cuda, else cpu), cpu, cuda, cuda:1, ...; not mps: it has no float64.")
+    ] = "auto"
+
+
+@dataclass(frozen=True)
+class HeldOutText(Config):
+    """The held-out text, and how all texts are read."""
+
+    GROUP: ClassVar[str] = "texts"
+
+    prompts: Annotated[
+        Any,
+        Option("Held-out passages: a file, a data set directory or a data set id.", kind=Kind.TEXT),
+    ] = None
+    column: Annotated[
+        str | None,
+        Option(
+            "Field that holds the text, for all texts or each: NAME, or prompts=NAME,...; text, "
+            "messages, conversations, or prompt and completion by default."
+        ),
+    ] = None
+    split: Annotated[
+        str | None, Option("Split of the texts: NAME, or prompts=NAME,... for each.")
+    ] = None
+    chat: Annotated[
+        str,
+        Option(
+            "auto: messages are put into the chat template; on: plain texts too; off: none.",
+            choices=CHATS,
+        ),
+    ] = "auto"
