@@ -10,8 +10,8 @@ CHATS = ("auto", "on", "off")
 
 
 @dataclass(frozen=True)
-class Loading(Config):
-    """How models are loaded by name."""
+class Starting(Config):
+    """Which models are loaded by name, and where."""
 
     GROUP: ClassVar[str] = "models"
 
@@ -32,22 +32,24 @@ class Loading(Config):
             kind=Kind.TEXT,
         ),
     ] = None
-    dtype: Annotated[str, Option("float32, bfloat16 or float16.")] = "float32"
     device: Annotated[
         str, Option("auto (cuda, else cpu), cpu, cuda, cuda:1, ...; not mps: it has no float64.")
     ] = "auto"
 
 
 @dataclass(frozen=True)
-class HeldOutText(Config):
-    """The held-out text, and how all texts are read."""
+class Loading(Starting):
+    """How models are loaded by name."""
+
+    dtype: Annotated[str, Option("float32, bfloat16 or float16.")] = "float32"
+
+
+@dataclass(frozen=True)
+class ReadText(Config):
+    """How texts are read."""
 
     GROUP: ClassVar[str] = "texts"
 
-    prompts: Annotated[
-        Any,
-        Option("Held-out passages: a file, a data set directory or a data set id.", kind=Kind.TEXT),
-    ] = None
     column: Annotated[
         str | None,
         Option(
@@ -65,3 +67,13 @@ class HeldOutText(Config):
             choices=CHATS,
         ),
     ] = "auto"
+
+
+@dataclass(frozen=True)
+class HeldOutText(ReadText):
+    """The held-out text, and how all texts are read."""
+
+    prompts: Annotated[
+        Any,
+        Option("Held-out passages: a file, a data set directory or a data set id.", kind=Kind.TEXT),
+    ] = None
