@@ -2,6 +2,8 @@
 
 import json
 import multiprocessing
+import signal
+import sys
 from dataclasses import replace
 from importlib import import_module
 
@@ -11,7 +13,10 @@ import hyperinterp as hi
 from hyperinterp.checkpoints import only_one
 from hyperinterp.claims.registry import CLAIMS
 from hyperinterp.claims.spec import Verdict
+from hyperinterp.cli import ends
+from hyperinterp.cli.main import main
 from hyperinterp.errors import InputRefused, OutOfResources
+from tests.hyperinterp import people
 
 from .conftest import SIZES
 
@@ -29,13 +34,14 @@ def given(words):
 
 @pytest.fixture
 def measures(monkeypatch):
-    """A function (slug, measure) that replaces how one claim is measured."""
+    """A function (slug, measure) that replaces how a claim is measured; returns the old way."""
 
     def put(slug, measure):
         spec = next(spec for spec in CLAIMS if spec.slug == slug)
         module = import_module(f"{spec.package}.measurement")
         honest = module.measure
         monkeypatch.setattr(module, "measure", lambda study: measure(honest, study))
+        return honest
 
     return put
 
@@ -56,15 +62,20 @@ def test_what_is_done_is_not_done_again(given, planted, tmp_path, measures, monk
     measures("reranking", dies)
     with pytest.raises(Killed):
         forwards(resume_dir=folder)
-    assert {path.stem for path in (folder / "claims").iterdir()} == {"C1", "C5"}
+    done = {path.stem for path in (folder / "claims").iterdir()}
+    assert "C1" in done
+    assert "C4" not in done
     monkeypatch.undo()
-    for slug in ("diversity", "expansion"):
-        measures(slug, dies)
+    for spec in CLAIMS:
+        if spec.id in done:
+            measures(spec.slug, dies)
     resumed, made = forwards(resume_dir=folder)
     assert resumed.claims == whole.claims
     assert resumed.results == whole.results
     assert not folder.exists()
-    assert made == forwards(claims="C4")[1], "the claim that was missing, and no other"
+    left = [name for name in WANTED.split(",") if name not in done]
+    monkeypatch.undo()
+    assert made == forwards(claims=left)[1], "the claims that were missing, and no other"
 
 
 def test_a_claim_that_failed_is_tried_again_and_the_others_are_kept(
@@ -138,6 +149,43 @@ def test_a_failed_claim_is_seen_in_every_form(given, tiny_pair, measures, tmp_pa
         text = (tmp_path / "r" / name).read_text()
         assert "failed" in text.lower(), name
         assert "division by zero" in text or name == "tables/claims.csv", name
+
+
+@pytest.fixture
+def handlers(monkeypatch):
+    """What signals do is put back after the test."""
+    monkeypatch.setattr(ends, "_received", [])
+    before = {number: signal.getsignal(number) for number in ends.SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_sigterm_keeps_what_is_done_and_ends_with_143(tmp_path, measures, monkeypatch, capsys):
+    (tmp_path / "p.txt").write_text("\n".join(f"{n} is a number and {n * n}" for n in range(5)))
+    command = [
+        "hyperinterp", "compare", str(people.base(tmp_path)), str(people.fitted(tmp_path)),
+        "--claims", "C1,C4", "--quick", "--prompts", str(tmp_path / "p.txt"),
+        "--out", str(tmp_path / "r"), "--resume-dir", str(tmp_path / "kept"),
+    ]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", command)
+    honest = measures("reranking", lambda honest, study: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 143
+    assert "ended by SIGTERM" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "kept").rglob("*.json")] == ["C1.json"]
+    assert not (tmp_path / "r").exists()
+    measures("reranking", lambda _, study: honest(study))
+    measures("diversity", lambda _, study: 1 / 0)
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 0
+    report = hi.Report.read(tmp_path / "r")
+    assert report.claims["C1"].conditions
+    assert report.claims["C4"].conditions
+    assert not (tmp_path / "kept").exists()
 
 
 def _hold(target, ready, over):
