@@ -153,7 +153,7 @@ def _key(study: Study) -> dict[str, Any]:
 
 
 def _digest(given: Any) -> str:
-    """What tells a text or table from another; models and the corpus have their own."""
+    """Digest of a text or table; models and the corpus have their own."""
     if isinstance(given, Passages):
         return given.sha256
     if isinstance(given, Frequencies):

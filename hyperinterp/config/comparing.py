@@ -11,7 +11,7 @@ from hyperinterp.sizes import Sizes
 
 @dataclass(frozen=True)
 class Measuring(Config):
-    """How much is looked at."""
+    """Preset, sizes, seed and batches of a measurement."""
 
     GROUP: ClassVar[str] = "measuring"
 
@@ -30,7 +30,7 @@ class Measuring(Config):
 
 @dataclass(frozen=True)
 class Claiming(Measuring):
-    """What is measured, and how much is looked at."""
+    """Claims of a comparison, and how much is looked at."""
 
     claims: Annotated[
         str | Sequence[str] | None,
@@ -40,7 +40,7 @@ class Claiming(Measuring):
 
 @dataclass(frozen=True)
 class PairLoading(Loading):
-    """How the models of a comparison are loaded by name."""
+    """Loading of the models of a comparison, by name."""
 
     fitted_revision: Annotated[str | None, Option("The revision of FITTED.")] = None
     fitted_subfolder: Annotated[str | None, Option("The folder of FITTED inside it.")] = None
@@ -81,7 +81,7 @@ class CompareConfig(Claiming, ComparedText, PairLoading):
 
 @dataclass(frozen=True)
 class Tracing(Measuring):
-    """How much a trace looks at."""
+    """Preset, sizes, seed and batches of a trace."""
 
     count: Annotated[
         int | None, Option("Use the first N prompts, instead of the preset's number.", least=2)
@@ -90,7 +90,7 @@ class Tracing(Measuring):
 
 @dataclass(frozen=True)
 class BaseLoading(Loading):
-    """How the base of a run is loaded."""
+    """Loading of the base of a run."""
 
     base: Annotated[
         Any, Option("Where the base is now, if not where the run says.", kind=Kind.TEXT)

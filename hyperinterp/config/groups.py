@@ -11,7 +11,7 @@ CHATS = ("auto", "on", "off")
 
 @dataclass(frozen=True)
 class Starting(Config):
-    """Which models are loaded by name, and where."""
+    """Names of models, and the device that they are loaded on."""
 
     GROUP: ClassVar[str] = "models"
 
@@ -39,14 +39,14 @@ class Starting(Config):
 
 @dataclass(frozen=True)
 class Loading(Starting):
-    """How models are loaded by name."""
+    """Loading of models by name."""
 
     dtype: Annotated[str, Option("float32, bfloat16 or float16.")] = "float32"
 
 
 @dataclass(frozen=True)
 class ReadText(Config):
-    """How texts are read."""
+    """Fields and template of the texts that are read."""
 
     GROUP: ClassVar[str] = "texts"
 

@@ -13,7 +13,7 @@ from hyperinterp.ranges import at_least, check_seed, each, of_kind, one_of, posi
 
 
 class Kind(StrEnum):
-    """What the value of an option is; the value is how it is told to users."""
+    """Kind of value that an option has, in the words that users are told."""
 
     FLAG = "true or false"
     WHOLE = "a whole number"
@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Option:
-    """What a field of a config is, beside its name, type and default.
+    """Help and range of a config's field, beside its name, type and default.
 
     Attributes:
         help: one sentence, for the command line and the pages.
@@ -110,7 +110,7 @@ class Spec:
             at_least(self.name, value, self.option.least or 0)
 
     def allowed(self) -> str:
-        """What it may be, in words: `one of a, b`, `at least 1`, `above 0`."""
+        """Return the values that are taken, in words: `one of a, b`, `a number above 0`."""
         option = self.option
         if option.choices:
             return f"one of {', '.join(option.choices)}"
