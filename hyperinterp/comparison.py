@@ -19,6 +19,9 @@ from hyperinterp.claims.verdict import adjust
 from hyperinterp.config import CompareConfig, takes
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
+from hyperinterp.looks.registry import chosen_looks
+from hyperinterp.looks.running import run_looks
+from hyperinterp.looks.spec import LookSpec
 from hyperinterp.models import AnyModel, HookedModel, check_given, differing_settings, taken
 from hyperinterp.provenance import facts_of, provenance_of, rounded
 from hyperinterp.report.data import SCHEMA_VERSION, Provenance
@@ -89,7 +92,7 @@ def compare(
     asked = compare_config(registry.roles(), config, options)
     base = pinned(base, asked.revision, asked.subfolder)
     fitted = pinned(fitted, asked.fitted_revision, asked.fitted_subfolder)
-    wanted = registry.chosen(asked.claims)
+    wanted, looks = registry.chosen(asked.claims), chosen_looks(asked.also)
     given = given_roles(registry.roles(), asked.roles)
     check_arguments(progress=progress, processes=processes, resume_dir=resume_dir)
     chosen = asked.sizes or sizes_of(asked.preset)
@@ -139,16 +142,23 @@ def compare(
                 "The corpus was not read: no claim that is measured on it was asked for."
             )
         preset = "custom" if asked.sizes else asked.preset
-        return _reported(study, wanted, preset, start, load_seconds)
+        return _reported(study, wanted, looks, preset, start, load_seconds)
 
 
 def _reported(
-    study: Study, wanted: Sequence[ClaimSpec], preset: str, start: float, load_seconds: float
+    study: Study,
+    wanted: Sequence[ClaimSpec],
+    looks: Sequence[LookSpec],
+    preset: str,
+    start: float,
+    load_seconds: float,
 ) -> Report:
-    """Test the claims that were asked for, and put together what was found."""
+    """Test the claims that were asked for, look further, and put together what was found."""
     specs = registry.every_claim()
     study.run.log.warn(*registry.faults().values())
     found = run(study, specs, wanted)
+    results, absent = run_looks(study, looks)
+    found.absent |= absent
     training_curve = read_curve(study.fitted.name)
     if training_curve is None:
         found.absent["training_curve"] = "no training log lies beside the fitted checkpoint"
@@ -162,7 +172,7 @@ def _reported(
         schema_version=SCHEMA_VERSION,
         claims=adjust({spec.id: found.claims[spec.id] for spec in registry.by_id(specs)}),
         provenance=replace(provenance, wall_seconds=rounded(seconds)),
-        results=found.results,
+        results=found.results | results,
         training_curve=training_curve,
         absent=found.absent,
     )

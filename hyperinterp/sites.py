@@ -70,6 +70,22 @@ def block_outputs(n_layers: int) -> tuple[Site, ...]:
     return tuple(Site(SiteKind.RESID, layer) for layer in range(n_layers))
 
 
+def spread_outputs(n_layers: int, others: int | None) -> tuple[Site, ...]:
+    """The stream after some blocks, evenly chosen, and after the last one.
+
+    Args:
+        n_layers: number of blocks.
+        others: how many beside the last one; None for all.
+
+    >>> [site.layer for site in spread_outputs(30, 4)]
+    [3, 10, 18, 25, 29]
+    """
+    last = n_layers - 1
+    count = last if others is None else min(others, last)
+    even = [int((index + 0.5) * last / count) for index in range(count)]
+    return tuple(Site(SiteKind.RESID, layer) for layer in (*even, last))
+
+
 def stream_sites(n_layers: int) -> tuple[Site, ...]:
     """Embedding, every block's output, and the final norm's output, in order."""
     return (Site(SiteKind.EMBED), *block_outputs(n_layers), Site(SiteKind.FINAL_NORM))

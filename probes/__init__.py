@@ -124,6 +124,13 @@ from .subspaces import (
     visible_share,
     visible_spectrum,
 )
+from .weights import (
+    Intruders,
+    WeightChange,
+    intruder_directions,
+    truncated_change,
+    weight_change,
+)
 
 __all__ = [
     "FREQUENCY_CLASSES",
@@ -137,6 +144,7 @@ __all__ = [
     "DriftMeans",
     "Estimate",
     "FreshSurprisal",
+    "Intruders",
     "LeaveOneOut",
     "LensReadout",
     "Mauve",
@@ -152,6 +160,7 @@ __all__ = [
     "TemperatureMatch",
     "TokenTable",
     "VisibleSpectrum",
+    "WeightChange",
     "bootstrap",
     "bootstrap_contrast",
     "bucket_counts",
@@ -176,6 +185,7 @@ __all__ = [
     "generated_window",
     "holm",
     "interchange_component",
+    "intruder_directions",
     "jaccard_at_k",
     "jackknife",
     "js_divergence",
@@ -227,9 +237,11 @@ __all__ = [
     "top1_agreement",
     "top_margin",
     "top_tokens",
+    "truncated_change",
     "type_token_ratio",
     "type_token_ratio_by_position",
     "variance_outside",
     "visible_share",
     "visible_spectrum",
+    "weight_change",
 ]

@@ -5,6 +5,7 @@ batch of activations of the base model, whatever the number of tokens.
 """
 
 from hyperinterp.capture.accumulators import SiteAccumulators
+from hyperinterp.capture.apart import Half
 from hyperinterp.capture.contexts import (
     CHUNK,
     Contexts,
@@ -28,6 +29,7 @@ __all__ = [
     "CHUNK",
     "ContextRows",
     "Contexts",
+    "Half",
     "ModelRun",
     "PairRun",
     "PromptAccumulator",

@@ -1,18 +1,20 @@
 """Run two models side by side once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from hyperinterp.capture.accumulators import SiteAccumulators, below, check_finite, feed
+from hyperinterp.capture.apart import Apart, Half
 from hyperinterp.capture.contexts import Contexts, chosen_positions, contexts_of, joined
 from hyperinterp.capture.resume import ResumeDirectory
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind
 from hyperinterp.text import TokenRows, TokenStream
+from probes import Moments
 
 Tick = Callable[[int], None]
 
@@ -21,11 +23,19 @@ FIRST = "first-run"
 
 @dataclass(frozen=True)
 class PairRun:
-    """The accumulators and contexts of one run of both models over the rows."""
+    """The accumulators and contexts of one run of both models over the rows.
+
+    Attributes:
+        sites: sums of all rows.
+        contexts: next-token decisions.
+        rows: the rows.
+        half: moments by site and role of the rows that were read first.
+    """
 
     sites: dict[Site, SiteAccumulators]
     contexts: Contexts
     rows: TokenRows | TokenStream
+    half: dict[Site, dict[str, Moments]] = field(default_factory=dict)
 
 
 def run_pair(
@@ -41,6 +51,7 @@ def run_pair(
     tick: Tick | None = None,
     processes: Processes = ALONE,
     resume: ResumeDirectory | None = None,
+    half: Half | None = None,
 ) -> PairRun:
     """Run both models over the same rows once.
 
@@ -57,6 +68,8 @@ def run_pair(
         processes: the processes that share the batches; all of them get everything.
         resume: keeps the sums on disk on the way, and has those of a run that was cut short;
             contexts are not kept there, so `positions` has to choose none.
+        half: rows that are read first, in batches of their own; not beside `resume`. The same
+            rows alone add up to the same moments, to the bit.
 
     Raises:
         NumericalFault: an activation is not finite; names model and site.
@@ -68,7 +81,11 @@ def run_pair(
     if done:
         intake.agree()
     choose = positions or (lambda _number, length: chosen_positions(length, contexts_per_row))
-    for index, (numbers, ids) in enumerate(processes.share(rows.batches(batch_size))):
+    apart = Apart(half, accumulators, processes)
+    batches = apart.ordered(rows, batch_size)
+    for index, (first, numbers, ids) in enumerate(processes.share(batches)):
+        if not first:
+            apart.keep()
         if tick is not None:
             tick(len(numbers) * processes.size)
         if index < done:
@@ -90,13 +107,13 @@ def run_pair(
             done = index + 1
             resume.save(FIRST, done, _state_of(accumulators))
     intake.agree()
+    apart.keep()
     if resume is not None:
         resume.save(FIRST, done, _state_of(accumulators), now=True)
     mine = joined(kept, base.d_model)
     contexts = joined([part for part in processes.everywhere(mine) if len(part)], base.d_model)
-    return PairRun(
-        {site: merged(processes, found) for site, found in accumulators.items()}, contexts, rows
-    )
+    every = {site: merged(processes, found) for site, found in accumulators.items()}
+    return PairRun(every, contexts, rows, apart.everywhere())
 
 
 class _Intake:

@@ -227,50 +227,22 @@ class Section:
     nothing: str = ""
 
 
-@dataclass(frozen=True)
-class ClaimSpec:
-    """One claim: its rule, what it needs, and the folder that measures and shows it.
-
-    The folder is a Python package with `measurement.py` (`measure`, `quantities` and, where the
-    models generate text for it, `prepare`), `result.py`, and where there is something to show
-    `figures.py` (`charts`), `tables.py` (`tables`), `texts.py` (`texts`) and `words.py` (`beats`,
-    `caveat`, `notes`, `published`). They are imported when they are needed.
+class Folder:
+    """A folder that measures and shows something; its modules are imported when they are needed.
 
     Attributes:
-        id: short name in tables: a capital, then letters or digits.
-        slug: name of its result in a report: a lower-case identifier.
+        slug: name of its result in a report.
         title: heading of its section.
         question: what the section asks.
-        rule: what is claimed, and what has to hold for it.
-        needs: what has to be given to test it, in words.
-        package: the folder, as a dotted name: `__name__` of its `__init__.py`.
+        package: the folder, as a dotted name.
         result: name of the class in `result.py` that `measure` returns.
-        roles: checkpoints and texts beside the pair that it needs or takes; measured on the corpus
-            where a role is one and it is given.
-        least_prompts: fewest held-out prompts that it can be tested on.
-        runs: shared runs that are made, or made wider, for it: "moments" or "followed".
-        sections: further sections on the page.
-        first: the further sections stand before the claim's own.
     """
 
-    id: str
     slug: str
     title: str
     question: str
-    rule: Rule
-    needs: str
     package: str
     result: str
-    roles: tuple[Role, ...] = ()
-    least_prompts: int = 2
-    runs: tuple[str, ...] = ()
-    sections: tuple[Section, ...] = ()
-    first: bool = False
-
-    @property
-    def corpus(self) -> bool:
-        """It is measured on the corpus, where one is given."""
-        return any(role.kind is Kind.CORPUS for role in self.roles)
 
     def part(self, module: str, name: str) -> Any:
         """Something of the claim's folder, by the names of the module and the thing.
@@ -297,3 +269,49 @@ class ClaimSpec:
         if not isinstance(found, type):
             raise TypeError(f"{self.package}.result: expected a class {self.result}, found none")
         return found
+
+
+@dataclass(frozen=True)
+class ClaimSpec(Folder):
+    """One claim: its rule, what it needs, and the folder that measures and shows it.
+
+    The folder is a Python package with `measurement.py` (`measure`, `quantities` and, where the
+    models generate text for it, `prepare`), `result.py`, and where there is something to show
+    `figures.py` (`charts`), `tables.py` (`tables`), `texts.py` (`texts`) and `words.py` (`beats`,
+    `caveat`, `notes`, `published`). They are imported when they are needed.
+
+    Attributes:
+        id: short name in tables: a capital, then letters or digits.
+        slug: name of its result in a report: a lower-case identifier.
+        title: heading of its section.
+        question: what the section asks.
+        rule: what is claimed, and what has to hold for it.
+        needs: what has to be given to test it, in words.
+        package: the folder, as a dotted name: `__name__` of its `__init__.py`.
+        result: name of the class in `result.py` that `measure` returns.
+        roles: checkpoints and texts beside the pair that it needs or takes; measured on the corpus
+            where a role is one and it is given.
+        least_prompts: fewest held-out prompts that it can be tested on.
+        runs: shared runs that are made, or made wider, for it: "moments", "followed" or "half".
+        sections: further sections on the page.
+        first: the further sections stand before the claim's own.
+    """
+
+    id: str
+    slug: str
+    title: str
+    question: str
+    rule: Rule
+    needs: str
+    package: str
+    result: str
+    roles: tuple[Role, ...] = ()
+    least_prompts: int = 2
+    runs: tuple[str, ...] = ()
+    sections: tuple[Section, ...] = ()
+    first: bool = False
+
+    @property
+    def corpus(self) -> bool:
+        """It is measured on the corpus, where one is given."""
+        return any(role.kind is Kind.CORPUS for role in self.roles)

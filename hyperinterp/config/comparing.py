@@ -36,6 +36,10 @@ class Claiming(Measuring):
         str | Sequence[str] | None,
         Option("Only these claims, by id or slug, separated by commas.", kind=Kind.WORDS),
     ] = None
+    also: Annotated[
+        str | Sequence[str] | None,
+        Option("Without a verdict, beside the claims: weights, causes.", kind=Kind.WORDS),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 from hyperinterp.models.checks import check_logits, checked, self_check
 from hyperinterp.models.components import Component, ComponentKind, blocks, paths_of
 from hyperinterp.models.differences import SelfCheck
+from hyperinterp.models.heads import head_count, output_map
 from hyperinterp.models.hooked import HookedModel
 from hyperinterp.models.load import load, taken
+from hyperinterp.models.moving import reweighted
 from hyperinterp.models.placement import devices_of, weights_of
 from hyperinterp.models.recording import Recording
 from hyperinterp.models.settings import (
@@ -16,6 +18,7 @@ from hyperinterp.models.settings import (
     settings_digest,
 )
 from hyperinterp.models.surgery import edited, patched, perturbed
+from hyperinterp.models.twins import recorded_together, shared_start
 from hyperinterp.models.wrapping import AnyModel, as_hooked, check_given, check_tokenizer
 
 __all__ = [
@@ -36,14 +39,19 @@ __all__ = [
     "devices_of",
     "differing_settings",
     "edited",
+    "head_count",
     "load",
+    "output_map",
     "patched",
     "paths_of",
     "perturbed",
+    "recorded_together",
+    "reweighted",
     "same_function",
     "same_tensor",
     "self_check",
     "settings_digest",
+    "shared_start",
     "taken",
     "weights_of",
 ]

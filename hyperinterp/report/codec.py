@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
 
-from hyperinterp.claims.spec import ClaimSpec
+from hyperinterp.claims.spec import Folder
 from hyperinterp.errors import CorruptFile, InputRefused
 from hyperinterp.report.data import SCHEMA_VERSION, ReportData
 
@@ -44,8 +44,8 @@ def parsed(adapter: Any, text: str, origin: str, what: str, known: str) -> Any:
 
 
 @cache
-def _layout(specs: tuple[ClaimSpec, ...]) -> tuple[type, Any]:
-    """The class of a whole document with a typed result for every claim, and its adapter."""
+def _layout(specs: tuple[Folder, ...]) -> tuple[type, Any]:
+    """The class of a whole document with a typed result for every folder, and its adapter."""
     from pydantic import TypeAdapter
     from typing_extensions import TypedDict
 
@@ -60,12 +60,12 @@ def _layout(specs: tuple[ClaimSpec, ...]) -> tuple[type, Any]:
     return Report, TypeAdapter(Report)
 
 
-def to_json(report: ReportData, specs: Sequence[ClaimSpec]) -> str:
+def to_json(report: ReportData, specs: Sequence[Folder]) -> str:
     """Return a report as JSON text; deterministic for equal values.
 
     Args:
         report: what to write.
-        specs: the claims whose results it may hold.
+        specs: the folders whose results it may hold.
     """
     kind, adapter = _layout(tuple(specs))
     values = {item.name: getattr(report, item.name) for item in fields(ReportData)}
@@ -73,14 +73,14 @@ def to_json(report: ReportData, specs: Sequence[ClaimSpec]) -> str:
     return document(adapter, kind(**values))
 
 
-def from_json(text: str, specs: Sequence[ClaimSpec], origin: str) -> dict[str, Any]:
+def from_json(text: str, specs: Sequence[Folder], origin: str) -> dict[str, Any]:
     """Read the fields of a report back.
 
     The result of a claim that is not installed here is left out, and `absent` says so.
 
     Args:
         text: JSON.
-        specs: the claims that are known.
+        specs: the folders that are known.
         origin: what to call the text in messages.
 
     Raises:
@@ -110,7 +110,7 @@ def _known(text: str, slugs: set[str]) -> tuple[str, list[str]]:
     return json.dumps(data), unknown
 
 
-def report_schema(specs: Sequence[ClaimSpec]) -> dict[str, Any]:
+def report_schema(specs: Sequence[Folder]) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of `report.json`, made from the claims."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -8,6 +8,8 @@ from hyperinterp.drawing import rendering
 from hyperinterp.drawing.escape import clip, code, markdown
 from hyperinterp.drawing.numbers import DASH, seconds, words
 from hyperinterp.drawing.result import Result
+from hyperinterp.looks.registry import LOOKS
+from hyperinterp.looks.spec import LookSpec
 from hyperinterp.report.beside import beaten, caveat
 from hyperinterp.report.claims import (
     asked,
@@ -68,6 +70,12 @@ def _result(report: ReportData, spec: ClaimSpec) -> list[str]:
     return [f"## {spec.title} ({spec.id})", "", *_tables(result), *_texts(report, spec)]
 
 
+def _look(report: ReportData, look: LookSpec) -> list[str]:
+    """The tables of a measurement without a verdict."""
+    result = report.results.get(look.slug)
+    return [] if result is None else [f"## {look.title}", "", *_tables(result)]
+
+
 def _tables(result: Result) -> list[str]:
     lines: list[str] = []
     for item in result.tables():
@@ -110,6 +118,9 @@ def _missing(report: ReportData) -> list[str]:
         if spec.slug not in report.results and not (claim and unasked(claim)):
             reason = markdown(report.absent.get(spec.slug, "not run"))
             lines.append(f"- {spec.title} ({spec.id}): {reason}")
+    for look in LOOKS:
+        if look.slug in report.absent:
+            lines.append(f"- {look.title}: {markdown(report.absent[look.slug])}")
     if report.training_curve is None:
         reason = markdown(report.absent.get("training_curve", "not run"))
         lines.append(f"- Training (no claim): {reason}")
@@ -147,6 +158,7 @@ def render(report: ReportData) -> str:
         *(f"> **Note:** {markdown(text)}\n" for text in notes(report)),
         *(line for spec in registry.every_claim() for line in _result(report, spec)),
         *_papers(report),
+        *(line for look in LOOKS for line in _look(report, look)),
         *_training(report),
         *_missing(report),
         *_provenance(report),

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hyperinterp.claims import registry
 from hyperinterp.claims.spec import Verdict
 from hyperinterp.drawing.rendering import frame
 from hyperinterp.drawing.result import Result
 from hyperinterp.errors import InputRefused
 from hyperinterp.report import claims, codec, notebook, writing
 from hyperinterp.report.data import ReportData
+from hyperinterp.report.folders import folders
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -43,7 +43,7 @@ class Report(ReportData):
 
     def to_json(self) -> str:
         """The report as JSON text; deterministic for equal figures."""
-        return codec.to_json(self, registry.every_claim())
+        return codec.to_json(self, folders())
 
     @staticmethod
     def from_json(text: str, origin: str = "report.json") -> "Report":
@@ -53,7 +53,7 @@ class Report(ReportData):
             CorruptFile: not JSON, or not of this layout.
             InputRefused: a layout version that this hyperinterp does not know.
         """
-        return Report(**codec.from_json(text, registry.every_claim(), origin))
+        return Report(**codec.from_json(text, folders(), origin))
 
     @staticmethod
     def read(path: str | Path) -> "Report":
@@ -96,7 +96,7 @@ class Report(ReportData):
 
     def __getattr__(self, name: str) -> Any:
         """Return the result of a claim by its slug; None when it is not there."""
-        if name in {spec.slug for spec in registry.every_claim()}:
+        if name in {spec.slug for spec in folders()}:
             return self.results.get(name)
         raise AttributeError(f"Report has no attribute {name!r}")
 
@@ -112,7 +112,7 @@ class Report(ReportData):
         Raises:
             InputRefused: no such result, or it is not in this report, with the reason.
         """
-        known = [*(spec.slug for spec in registry.every_claim()), "training_curve"]
+        known = [*(spec.slug for spec in folders()), "training_curve"]
         if name not in known:
             raise InputRefused(f"result: expected one of {known}, found {name!r}")
         found = getattr(self, name)
@@ -152,4 +152,4 @@ class Report(ReportData):
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of `report.json`, made from the claims."""
-    return codec.report_schema(registry.every_claim())
+    return codec.report_schema(folders())

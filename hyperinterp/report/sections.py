@@ -9,6 +9,7 @@ from hyperinterp.drawing.chart import Chart
 from hyperinterp.drawing.result import Result
 from hyperinterp.drawing.table import Sheet
 from hyperinterp.drawing.texts import Texts
+from hyperinterp.looks.registry import LOOKS
 from hyperinterp.report.claims import unasked
 from hyperinterp.report.data import ReportData
 
@@ -82,7 +83,23 @@ def sections(report: ReportData) -> list[PageSection]:
         judged = report.claims.get(spec.id)
         if judged is None or not unasked(judged):
             found += _of(report, spec)
-    return [*found, _training(report)]
+    return [*found, *_looks(report), _training(report)]
+
+
+def _looks(report: ReportData) -> Iterator[PageSection]:
+    """What was asked for beside the claims, with no verdict."""
+    for look in LOOKS:
+        result = report.results.get(look.slug)
+        if result is not None or look.slug in report.absent:
+            yield PageSection(
+                look.slug,
+                look.title,
+                look.question,
+                None,
+                report.absent.get(look.slug, ""),
+                () if result is None else result.charts(),
+                () if result is None else read_sheets(result),
+            )
 
 
 def _training(report: ReportData) -> PageSection:

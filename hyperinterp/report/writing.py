@@ -14,13 +14,13 @@ from hyperinterp.checkpoints.files import (
     translate_io_errors,
     write_bytes,
 )
-from hyperinterp.claims import registry
 from hyperinterp.drawing.rendering import csv_text
 from hyperinterp.drawing.table import Table
 from hyperinterp.errors import InputRefused
 from hyperinterp.report import codec, export, html, latex, markdown
 from hyperinterp.report.claims import claim_tables
 from hyperinterp.report.data import ReportData
+from hyperinterp.report.folders import folders
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -104,7 +104,7 @@ def publish(
 def contents(report: ReportData) -> dict[str, bytes]:
     """Every file but the static figures, by its name; lone surrogates as JSON escapes."""
     texts = {
-        "report.json": codec.to_json(report, registry.every_claim()),
+        "report.json": codec.to_json(report, folders()),
         "report.html": html.render(report),
         "report.md": markdown.render(report),
         "claims.tex": latex.claims_table(report),

@@ -26,6 +26,7 @@ from hyperinterp.capture import (
 from hyperinterp.generations import Generations
 from hyperinterp.models import HookedModel, settings_digest
 from hyperinterp.runs.context import RunContext
+from hyperinterp.runs.half import half_moments, half_of
 from hyperinterp.runs.heldout import HeldOut
 from hyperinterp.runs.left_out import LeftOut, left_out
 from hyperinterp.runs.overrides import Followed, depths, evenly_followed, found_overrides
@@ -33,7 +34,7 @@ from hyperinterp.runs.visibility import Views, readout_views
 from hyperinterp.sites import Site, component_sites, stream_sites
 from hyperinterp.sizes import Sizes
 from hyperinterp.text import TokenStream
-from probes import Overrides, Spectrum
+from probes import Moments, Overrides, Spectrum
 
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ class SharedRuns:
         sizes: how much is looked at.
         run: seed, batches, processes and log.
         stream: the corpus as token rows; None without one.
-        wanted: "moments", "followed": the runs that claims have declared.
+        wanted: "moments", "followed", "half": the runs that claims have declared.
     """
 
     models: Mapping[str, HookedModel]
@@ -123,7 +124,10 @@ class SharedRuns:
         return self._over_passages(sites)
 
     def _over_passages(self, sites: Sequence[Site]) -> PairRun:
+        # Every other passage comes first, wanted or not, so that batches are always the same.
         rows = self.heldout.rows
+        half = half_of(len(rows), self.base.n_layers, self.sizes.dimension_blocks)
+        kept = half.sites if "half" in self.wanted and set(half.sites) <= set(sites) else ()
         found = run_pair(
             self.base,
             self.fitted,
@@ -134,10 +138,22 @@ class SharedRuns:
             batch_size=self.run.batch_size,
             tick=self.run.log.ticker("both models read the passages", len(rows)),
             processes=self.run.processes,
+            half=replace(half, sites=kept),
         )
         for role in ("base", "fitted"):
             self.run.log.forwards[f"{role} over the passages"] += 1
         return found
+
+    @cached_property
+    def half(self) -> dict[Site, dict[str, Moments]]:
+        """Moments of every other passage, by site and role.
+
+        Cost: none beside `passages` with moments where wanted, else each model once over these.
+        """
+        if self._together and "half" in self.wanted:
+            return self.passages.half
+        rows, others = self.heldout.rows, self.sizes.dimension_blocks
+        return half_moments(self.base, self.fitted, rows, others, self.run)
 
     @cached_property
     def moments(self) -> PairRun:

@@ -76,11 +76,18 @@ class TokenRows:
         rows = tuple(row[: end or length] for row, end in zip(self.rows, ends, strict=True))
         return replace(self, rows=rows, length=max(map(len, rows), default=0))
 
-    def batches(self, size: int) -> Iterator[tuple[list[int], Int[Tensor, "batch position"]]]:
-        """Batches of at most `size` rows of equal length, as (row numbers, ids)."""
+    def batches(
+        self, size: int, numbers: Iterable[int] | None = None
+    ) -> Iterator[tuple[list[int], Int[Tensor, "batch position"]]]:
+        """Batches of at most `size` rows of equal length, as (row numbers, ids).
+
+        Args:
+            size: most rows of a batch.
+            numbers: of the rows that are taken; all by default.
+        """
         by_length: dict[int, list[int]] = defaultdict(list)
-        for number, row in enumerate(self.rows):
-            by_length[len(row)].append(number)
+        for number in range(len(self.rows)) if numbers is None else numbers:
+            by_length[len(self.rows[number])].append(number)
         for length in sorted(by_length, reverse=True):
             numbers = by_length[length]
             for start in range(0, len(numbers), size):

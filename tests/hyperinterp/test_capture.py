@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from hyperinterp.capture import (
+    Half,
     PromptAccumulator,
     chosen_positions,
     paired_logits,
@@ -67,6 +68,26 @@ def test_figures_do_not_depend_on_the_batch_size(tiny, batch_size):
     assert torch.equal(one.contexts.row, other.contexts.row)
     assert torch.equal(one.contexts.target, other.contexts.target)
     assert torch.allclose(one.contexts.fitted, other.contexts.fitted, atol=1e-5)
+
+
+@pytest.mark.parametrize("numbers", [range(0, 9, 2), [8, 1], range(9), []])
+def test_rows_that_are_read_first_add_up_as_if_alone(tiny, numbers):
+    base, fitted, site = tiny("llama", 0), tiny("llama", 1), Site(SiteKind.RESID, 1)
+    rows = some_rows(9)
+    both = run_pair(base, fitted, rows, sites=SITES, batch_size=2, half=Half(numbers, [site]))
+    whole = run_pair(base, fitted, rows, sites=SITES, batch_size=2)
+    assert torch.equal(both.contexts.row, whole.contexts.row)
+    assert both.sites[site].moments["base"].n == whole.sites[site].moments["base"].n
+    assert whole.half == {}
+    if not numbers:
+        assert both.half[site] == {}
+        return
+    alone = run_pair(base, fitted, rows.chosen(sorted(numbers)), sites=[site], batch_size=2)
+    for role in ("base", "fitted"):
+        mine, theirs = both.half[site][role], alone.sites[site].moments[role]
+        assert mine.n == theirs.n
+        assert torch.equal(mine.covariance(), theirs.covariance())
+        assert torch.equal(mine.mean, theirs.mean)
 
 
 def test_contexts_give_the_models_own_logits(tiny):

@@ -22,4 +22,5 @@ CLAIM = ClaimSpec(
     package=__name__,
     result="NewDimensionsResult",
     least_prompts=4,
+    runs=("half",),
 )

@@ -1,15 +1,15 @@
 """Directions of one site, estimated on half of the prompts: the new ones and their rivals."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float64
 from torch import Generator, Tensor
 
-from hyperinterp.capture import SiteAccumulators
 from hyperinterp.sites import Site
 from probes import (
+    Moments,
     NewDirections,
     leading_directions,
     matched_random_directions,
@@ -92,20 +92,20 @@ def rivalled(dose: int, available: int, declared: int) -> bool:
 
 
 def estimated(
-    site: Site, accumulators: SiteAccumulators, *, draws: int, seed: int, ladder: bool
+    site: Site, moments: Mapping[str, Moments], *, draws: int, seed: int, ladder: bool
 ) -> SiteDirections:
     """Return the directions of one site.
 
     Args:
         site: where.
-        accumulators: moments of both models over the same tokens.
+        moments: of both models over the same tokens, by role.
         draws: random draws at the declared number; one at every other.
         seed: of the draws.
         ladder: take every dose, not the declared one alone, and random directions of equal number.
     """
-    base, fitted = (accumulators.moments[role].covariance().cpu() for role in ("base", "fitted"))
-    means = {role: accumulators.moments[role].mean.cpu() for role in ("base", "fitted")}
-    rows = accumulators.moments["base"].n
+    base, fitted = (moments[role].covariance().cpu() for role in ("base", "fitted"))
+    means = {role: moments[role].mean.cpu() for role in ("base", "fitted")}
+    rows = moments["base"].n
     if not (float(base.trace()) > 0 and float(fitted.trace()) > 0):
         return SiteDirections(site, rows, means)
     found = new_directions(base, fitted, fraction=KNOWN)

@@ -1,7 +1,8 @@
 """Read text with the component in some directions replaced: the engine of C12.
 
-Each batch runs once through each model. An intervention starts from the recorded stream, so that
-only the blocks above it run again: at the last block the final norm and the unembedding alone.
+Each batch runs once through each model, and once alone through the blocks that both have in common
+at the start. An intervention starts from the recorded stream, so that only the blocks above it run
+again: at the last block the final norm and the unembedding alone.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from hyperinterp.analyses.readouts import KEPT_ENTRIES, predictions, stream_logi
 from hyperinterp.analyses.replays import contexts_per_passage
 from hyperinterp.capture import chosen_positions
 from hyperinterp.claims.new_dimensions.directions import Directions
-from hyperinterp.models import HookedModel
+from hyperinterp.models import HookedModel, recorded_together, shared_start
 from hyperinterp.study import Study
 from hyperinterp.text import TokenRows
 from probes import interchange_component, replace_component
@@ -127,6 +128,7 @@ def intervened(study: Study, rows: TokenRows, jobs: Sequence[Job], task: str) ->
     longest = len(chosen_positions(max(map(len, rows.rows)), per_passage))
     size = max(1, min(study.run.batch_size, KEPT_ENTRIES // (longest * study.base.vocab_size)))
     (size,) = shared.rows_per_batch(size, [len(rows)])
+    start = shared_start(study.base, study.fitted)
     row: list[Tensor] = []
     found: list[list[Effect]] = []
     ranks: list[Tensor] = []
@@ -134,7 +136,7 @@ def intervened(study: Study, rows: TokenRows, jobs: Sequence[Job], task: str) ->
     for numbers, ids in shared.share(rows.batches(size)):
         where = torch.tensor(chosen_positions(ids.shape[1], per_passage))
         row.append(torch.tensor(numbers).repeat_interleave(len(where)))
-        batch = _Batch(models, ids, where, {job.layer + 1 for job in jobs})
+        batch = _Batch(models, ids, where, {job.layer + 1 for job in jobs}, start)
         ranks.append(batch.base_rank())
         effects = [batch.unchanged(role) for role in models]
         tick(2 * len(numbers) * shared.size)
@@ -143,7 +145,7 @@ def intervened(study: Study, rows: TokenRows, jobs: Sequence[Job], task: str) ->
             tick(len(numbers) * shared.size)
         found.append(effects)
         above = sum(study.base.n_layers - job.layer - 1 for job in jobs)
-        executed += len(numbers) * (2 * study.base.n_layers + above)
+        executed += len(numbers) * (2 * study.base.n_layers - start + above)
     every = [Effect.joined(parts) for parts in zip(*shared.gathered(found), strict=True)]
     return Intervened(
         row=torch.cat(shared.gathered(row)),
@@ -163,13 +165,13 @@ class _Batch:
         ids: Int[Tensor, "batch position"],
         where: Int[Tensor, " chosen"],
         keep: set[int],
+        start: int,
     ) -> None:
         self._models = models
         self._where = where
         self._end = models["base"].n_layers
-        self._recordings = {
-            role: model.record(ids, keep | {self._end}) for role, model in models.items()
-        }
+        pair = recorded_together(models["base"], models["fitted"], ids, keep | {self._end}, start)
+        self._recordings = dict(zip(models, pair, strict=True))
         self._predicted = {
             role: predictions(model, self._chosen(self._recordings[role].inputs[self._end]))
             for role, model in models.items()

@@ -7,7 +7,6 @@ import torch
 from hyperinterp.analyses.intervals import NOTHING, context_mean, nothing
 from hyperinterp.analyses.overriding import DEEP
 from hyperinterp.analyses.replays import shortened
-from hyperinterp.capture import PairRun, run_pair
 from hyperinterp.claims.new_dimensions.counting import (
     SAME,
     Key,
@@ -39,7 +38,7 @@ from hyperinterp.claims.new_dimensions.result import (
 )
 from hyperinterp.claims.new_dimensions.writing import ablated_texts
 from hyperinterp.claims.spec import Measured, missing
-from hyperinterp.sites import Site, SiteKind
+from hyperinterp.sites import Site
 from hyperinterp.study import Study
 from probes import visible_share
 
@@ -55,9 +54,9 @@ def measure(study: Study) -> NewDimensionsResult:
     numbers = range(len(study.heldout.rows))
     used = numbers[1::2][: 2 * study.sizes.patch_prompts]
     with study.run.log.timed("new dimensions"):
-        sites, run = _estimates(study, numbers[::2])
+        sites = _estimates(study)
         last = sites[-1]
-        visible = _seen(study, last, run)
+        visible = _seen(study, last)
         jobs = _jobs(last) + _below(sites[:-1])
         found = intervened(study, shortened(study, used), jobs, "directions are replaced")
     texts = ablated_texts(study, last, used[: study.sizes.control_prompts])
@@ -101,36 +100,23 @@ def quantities(result: NewDimensionsResult) -> dict[str, Measured]:
     }
 
 
-def _estimates(study: Study, numbers: Sequence[int]) -> tuple[list[SiteDirections], PairRun]:
-    """The directions of the sites of the profile, the last block's last, and the run behind."""
-    layers = depths(study.base.n_layers, study.sizes.dimension_blocks)
-    rows = study.heldout.rows.chosen(numbers)
-    run: PairRun = run_pair(
-        study.base,
-        study.fitted,
-        rows,
-        sites=[Site(SiteKind.RESID, layer) for layer in layers],
-        positions=lambda _number, _length: (),
-        batch_size=study.run.processes.rows_per_batch(study.run.batch_size, [len(rows)])[0],
-        tick=study.run.log.ticker("both models read for the new directions", len(rows)),
-        processes=study.run.processes,
-    )
-    for role in ("base", "fitted"):
-        study.run.log.forwards[f"{role} over the passages of the new directions"] += 1
+def _estimates(study: Study) -> list[SiteDirections]:
+    """The directions of the sites of the profile, the last block's last."""
+    half = study.shared.half
 
     def solved(site: Site) -> SiteDirections:
         last = site.layer == study.base.n_layers - 1
         return estimated(
-            site, run.sites[site], draws=study.sizes.null_draws, seed=study.run.seed, ladder=last
+            site, half[site], draws=study.sizes.null_draws, seed=study.run.seed, ladder=last
         )
 
-    return study.run.processes.mapped(solved, run.sites), run
+    return study.run.processes.mapped(solved, half)
 
 
-def _seen(study: Study, site: SiteDirections, run: PairRun) -> dict[str, float]:
+def _seen(study: Study, site: SiteDirections) -> dict[str, float]:
     """Share of the variance of the fitted model's logits in each kind of declared directions."""
     views = study.shared.views.get("fitted")
-    covariance = run.sites[site.site].moments["fitted"].covariance().cpu()
+    covariance = study.shared.half[site.site]["fitted"].covariance().cpu()
     if views is None or not site.declared:
         return {}
     metric = (views[True] @ views[True].mT).cpu()
@@ -143,31 +129,16 @@ def _seen(study: Study, site: SiteDirections, run: PairRun) -> dict[str, float]:
     }
 
 
-def depths(layers: int, others: int | None) -> tuple[int, ...]:
-    """Return the blocks at which directions are replaced: some others, evenly, and the last.
-
-    Args:
-        layers: number of blocks.
-        others: how many beside the last one; None for all.
-
-    >>> depths(30, 4)
-    (3, 10, 18, 25, 29)
-    """
-    count = layers - 1 if others is None else min(others, layers - 1)
-    even = [int((index + 0.5) * (layers - 1) / count) for index in range(count)]
-    return (*even, layers - 1)
-
-
 def _jobs(site: SiteDirections) -> list[Job]:
     """Every intervention at the last block."""
     layer, mean = site.site.layer or 0, site.means["fitted"]
     every, first = whole(site), [item for item in site.verdict if item.draw == 0]
     found = [Job("fitted", layer, item) for item in (*site.sets, every)]
-    rivalled = {item.dose for item in site.sets if item.kind == LEADING}
+    ends = (site.declared, site.available)
     found += [
         Job("fitted", layer, item, MEAN, mean)
         for item in site.sets
-        if (item.kind == NEW and item.dose in rivalled) or item in first
+        if (item.kind == NEW and item.dose in ends) or item in first
     ]
     return found + [Job("base", layer, item) for item in (*first, every)]
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hyperinterp.capture import SiteAccumulators, chosen_positions, run_pair
+from hyperinterp.capture import chosen_positions, run_pair
 from hyperinterp.claims import new_dimensions
 from hyperinterp.claims.new_dimensions.directions import (
     COUNT,
@@ -22,12 +22,12 @@ from hyperinterp.claims.new_dimensions.interventions import (
     intervened,
     replaced,
 )
-from hyperinterp.claims.new_dimensions.measurement import depths
 from hyperinterp.claims.running import evaluated
 from hyperinterp.claims.spec import Verdict
 from hyperinterp.models import edited
 from hyperinterp.sites import Site, SiteKind
 from hyperinterp.text import Passage, Passages
+from probes import Moments
 
 from ..conftest import word_tokenizer
 from ..planted import make_room, planted_twin, settle
@@ -245,8 +245,8 @@ def test_writing_without_directions_is_a_loop_with_a_hook(make_study):
     result, _ = evaluated(new_dimensions.CLAIM, study)
     site = Site(SiteKind.RESID, 2)
     rows = study.heldout.rows.chosen(range(0, 6, 2))
-    accumulators = run_pair(study.base, study.fitted, rows, sites=[site]).sites[site]
-    found = estimated(site, accumulators, draws=2, seed=0, ladder=True)
+    sums = run_pair(study.base, study.fitted, rows, sites=[site]).sites[site]
+    found = estimated(site, sums.moments, draws=2, seed=0, ladder=True)
     basis = next(item for item in found.verdict if item.kind == NEW).basis.float()
     mean = found.means["fitted"].float()
     ids = torch.tensor([study.heldout.prompts.rows[1]])
@@ -264,9 +264,9 @@ def test_writing_without_directions_is_a_loop_with_a_hook(make_study):
 def test_the_directions_of_a_site(make_study):
     study = make_study(roomy("carried expansion"), **NO_TEXT)
     site = Site(SiteKind.RESID, 2)
-    accumulators = run_pair(study.base, study.fitted, study.heldout.rows, sites=[site]).sites[site]
-    found = estimated(site, accumulators, draws=2, seed=0, ladder=True)
-    fitted = accumulators.moments["fitted"].covariance()
+    sums = run_pair(study.base, study.fitted, study.heldout.rows, sites=[site]).sites[site]
+    found = estimated(site, sums.moments, draws=2, seed=0, ladder=True)
+    fitted = sums.moments["fitted"].covariance()
     by_kind = {kind: [d for d in found.sets if d.kind == kind] for kind in (NEW, RANDOM, COUNT)}
     assert [item.dose for item in by_kind[NEW]] == [1, 2, 4, 8]
     assert [item.dose for item in by_kind[RANDOM]] == [1, 2, 2, 4, 8]
@@ -280,28 +280,19 @@ def test_the_directions_of_a_site(make_study):
     assert found.declared == 2
     assert [item.draw for item in by_kind[RANDOM] if item.dose == 2] == [0, 1]
     assert {item.basis.shape[1] for item in by_kind[COUNT] if item.dose == 2} == {2}
-    again = estimated(site, accumulators, draws=2, seed=0, ladder=True)
+    again = estimated(site, sums.moments, draws=2, seed=0, ladder=True)
     assert all(torch.equal(a.basis, b.basis) for a, b in zip(found.sets, again.sets, strict=True))
     assert torch.equal(whole(found).basis, torch.eye(32, dtype=torch.float64))
-    alone = estimated(site, accumulators, draws=1, seed=0, ladder=False)
+    alone = estimated(site, sums.moments, draws=1, seed=0, ladder=False)
     assert [item.kind for item in alone.sets] == [NEW, LEADING, RANDOM]
 
 
 def test_a_site_that_never_varies_has_no_directions():
-    accumulators = SiteAccumulators.empty(4)
+    moments = {role: Moments(4) for role in ("base", "fitted")}
     for role in ("base", "fitted"):
-        accumulators.add(role, torch.ones(6, 4))
-    found = estimated(Site(SiteKind.RESID, 0), accumulators, draws=1, seed=0, ladder=True)
+        moments[role].add(torch.ones(6, 4))
+    found = estimated(Site(SiteKind.RESID, 0), moments, draws=1, seed=0, ladder=True)
     assert (found.available, found.declared, found.sets) == (0, 0, ())
-
-
-def test_depths():
-    assert depths(1, None) == (0,)
-    assert depths(1, 4) == (0,)
-    assert depths(3, None) == (0, 1, 2)
-    assert depths(30, 0) == (29,)
-    assert depths(4, 9) == (0, 1, 2, 3)
-    assert depths(30, 29) == tuple(range(30))
 
 
 # -- the result --------------------------------------------------------------------------------
@@ -319,9 +310,9 @@ def test_halves_do_not_meet_and_runs_are_counted(result):
     assert found.rows == 3 * 23
     assert found.contexts == 3 * 2  # half of the four that C6 looks at
     for role in ("base", "fitted"):
-        assert study.run.log.forwards[f"{role} over the passages of the new directions"] == 1
+        assert study.run.log.forwards[f"{role} over every other passage"] == 1
     above = sum(3 * (2 - item.layer) for item in found.profile if item.directions)
-    assert found.blocks_run == 3 * (2 * 3 + above)
+    assert found.blocks_run == 3 * (2 * 3 - 2 + above)  # two blocks in common run once
 
 
 def test_figures_and_tables_of_a_result(result):

@@ -1,0 +1,1 @@
+"""Measurements without a verdict, made when they are asked for: one folder each."""
