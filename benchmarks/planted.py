@@ -3,15 +3,18 @@
 For every kind of change, the claims that theory decides are held against what must come out:
 right, undecided or wrong, with a 95 % Wilson interval for the rate of wrong ones. Tiny random
 models of two families in turn by default; `--real` plants the changes in SmolLM2-135M instead.
-Writes benchmarks/results/planted.json or planted_real.json.
+Writes benchmarks/results/planted.json or planted_real.json after every pair; with `--resume`, pairs
+that are there with all their claims are taken from it.
 
-Usage (from the project's root): python -m benchmarks.planted [--seeds 20] [--real] [--kinds ...]
+Usage (from the project's root):
+    python -m benchmarks.planted [--seeds 20] [--real] [--kinds ...] [--resume]
 """
 
 import argparse
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any
@@ -218,24 +221,52 @@ def shown(found: dict[str, Any]) -> str:
     return "\n".join([*lines, f"all: {found['all']}"])
 
 
-def run(given: argparse.Namespace) -> list[Outcome]:
-    """Judge every planted pair that was asked for."""
-    outcomes: list[Outcome] = []
-    real = load("smollm2", device="cpu") if given.real else None
+def earlier(name: str) -> dict[tuple[str, int], Outcome]:
+    """Pairs of the results file, by kind and seed."""
+    if not (record.RESULTS / f"{name}.json").is_file():
+        return {}
+    found = (Outcome(**pair) for pair in record.read(name)["pairs"])
+    return {(outcome.kind, outcome.seed): outcome for outcome in found}
+
+
+def run(
+    given: argparse.Namespace,
+    known: Mapping[tuple[str, int], Outcome] | None = None,
+    keep: Callable[[list[Outcome]], None] | None = None,
+) -> list[Outcome]:
+    """Judge every planted pair that was asked for.
+
+    Args:
+        given: the options.
+        known: pairs that are judged already; those without all their claims are judged again.
+        keep: called with all pairs so far after each new one.
+    """
+    known = known or {}
+    claims = {
+        kind: REAL_CLAIMS[kind] if given.real else tuple(EXPECTED[kind]) for kind in given.kinds
+    }
+    every = {
+        key: outcome
+        for key, outcome in known.items()
+        if set(claims.get(key[0], ())) <= set(outcome.verdicts)
+    }
+    asked = [(kind, seed) for kind in claims for seed in range(given.seeds)]
+    todo = [key for key in asked if key not in every]
+    real = load("smollm2", device="cpu") if given.real and todo else None
     sizes = replace(PRESETS["quick"], prompts=given.prompts)
-    for kind in given.kinds:
-        for seed in range(given.seeds):
-            start = time.perf_counter()
-            if real is None:
-                study = tiny_study(kind, FAMILIES[seed % len(FAMILIES)], seed)
-                outcome = judged(study, kind, tuple(EXPECTED[kind]))
-            else:
-                study = real_study(real, kind, seed, sizes)
-                outcome = judged(study, kind, REAL_CLAIMS[kind])
-            outcomes.append(outcome)
-            took = f"{time.perf_counter() - start:.0f} s"
-            print(kind, seed, outcome.verdicts, outcome.named, took, file=sys.stderr)
-    return outcomes
+    for kind, seed in todo:
+        start = time.perf_counter()
+        if real is None:
+            study = tiny_study(kind, FAMILIES[seed % len(FAMILIES)], seed)
+        else:
+            study = real_study(real, kind, seed, sizes)
+        every[kind, seed] = judged(study, kind, claims[kind])
+        took = f"{time.perf_counter() - start:.0f} s"
+        print(kind, seed, every[kind, seed].verdicts, took, file=sys.stderr)
+        if keep is not None:
+            keep(list(every.values()))
+    order = list(CHANGES)
+    return sorted(every.values(), key=lambda item: (order.index(item.kind), item.seed))
 
 
 def main() -> None:
@@ -246,21 +277,27 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=24, help="prompts, with --real")
     parser.add_argument("--kinds", nargs="+", choices=tuple(CHANGES), default=None)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--resume", action="store_true", help="go on from the results file")
     given = parser.parse_args()
     given.kinds = given.kinds or list(REAL_CLAIMS if given.real else EXPECTED)
     torch.set_num_threads(given.threads)
-    start = time.perf_counter()
-    outcomes = run(given)
-    found = summary(outcomes)
     name = "planted_real" if given.real else "planted"
-    figures = {
-        "seeds": given.seeds,
-        "seconds": round(time.perf_counter() - start),
-        **found,
-        "pairs": [vars(outcome) for outcome in outcomes],
-    }
-    record.write(name, figures, given.threads)
-    print(shown(found))
+    known = earlier(name) if given.resume else {}
+    spent = float(record.read(name)["seconds"]) if known else 0.0
+    start = time.perf_counter()
+
+    def keep(outcomes: list[Outcome]) -> None:
+        figures = {
+            "seeds": given.seeds,
+            "seconds": round(spent + time.perf_counter() - start),
+            **summary(outcomes),
+            "pairs": [vars(outcome) for outcome in outcomes],
+        }
+        record.write(name, figures, given.threads)
+
+    outcomes = run(given, known, keep)
+    keep(outcomes)
+    print(shown(summary(outcomes)))
 
 
 if __name__ == "__main__":

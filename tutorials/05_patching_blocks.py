@@ -11,11 +11,18 @@
 # %% [markdown]
 # # 5. Cause: activation patching between two models
 #
-# If the last block makes the difference, then the base model with only the *fitted last block* in it
-# should behave like the fitted model; and the fitted model with the base's last block should not.
+# *Activation patching* runs a model and puts, at one place, what another run computes there. Here the
+# two runs are two models: one is the **recipient**, which reads the text, the other the **donor**. Two
+# questions, and they are different:
 #
-# What is moved is the block's function (its weights), run on the recipient's own stream. Moving the
-# block's *output* would prove nothing: the last output decides the logits, whoever made it.
+# * **Sufficiency.** Put the fitted model's block into the base. Does the base then behave like the
+#   fitted model? If so, the block is enough.
+# * **Necessity.** Put the base's block into the fitted model. Is the change then gone? If so, the fitted
+#   model cannot do without it.
+#
+# What is patched is the block's *function*: the donor's block is run on the recipient's own stream, as
+# in model stitching. Patching the last block's *output* would prove nothing: it decides the logits,
+# whoever made it.
 
 # %%
 import _shared
@@ -32,13 +39,14 @@ base, fitted = _shared.pair()
 LAYERS = base.n_layers
 
 # %% [markdown]
-# ## Live: any run of blocks
+# ## Sufficiency, live: any run of blocks
 #
 # $$\text{recovered} = 1 - \frac{\mathrm{KL}(\text{fitted} \| \text{stitched})}
 # {\mathrm{KL}(\text{fitted} \| \text{base})}$$
 #
 # is 1 when the stitched model equals the fitted model, 0 when the patch did nothing, and below 0 when
-# it led away. `patched` exchanges the modules inside the `with` and puts them back after it.
+# it led away: the usual measure of patching, from the recipient (0) to the donor (1). `patched`
+# exchanges the modules inside the `with` and puts them back after it.
 
 
 # %%
@@ -57,8 +65,8 @@ def stitched(prompt=_shared.PROMPT, first=LAYERS - 1, last=LAYERS - 1, new_token
 explore(stitched, prompt=str, first=range(LAYERS), last=range(LAYERS))
 
 # %% [markdown]
-# The trained blocks are the last five. Let all five move, and the stitched model *is* the fitted model:
-# recovered 1. That is a check of the method.
+# The trained blocks are the last five. Patch all five, and the stitched model *is* the fitted model:
+# recovered 1. They are sufficient by construction, and that is a check of the method.
 
 # %%
 stitched(first=LAYERS - 5, last=LAYERS - 1)
@@ -66,8 +74,8 @@ stitched(first=LAYERS - 5, last=LAYERS - 1)
 # %% [markdown]
 # ## One block at a time
 #
-# **What to look at:** is there one tall bar, or does every trained block carry a part? Shares of
-# single blocks need not add up to 1, because blocks feed each other.
+# **What to look at:** is there one tall bar, that is a block that suffices alone, or does every trained
+# block carry a part? Shares of single blocks need not add up to 1, because blocks feed each other.
 
 
 # %%
@@ -90,9 +98,9 @@ explore(singles, prompt=str)
 # %% [markdown]
 # ## Measured, both ways, against random changes
 #
-# The report does this for every block and both directions, gives intervals over prompts, and holds
-# the last block against *random weight changes of the same size*: a change as large in a random
-# direction must not do as well.
+# The report patches every block in both directions: *fitted into base* asks for sufficiency, *base into
+# fitted* for necessity. It gives intervals over prompts, and holds the last block against *random weight
+# changes of the same size*: a change as large in a random direction must not do as well.
 #
 # C6 has four conditions; all have to hold. The fourth asks for **text**: the stitched model's has to be
 # diverse, too. It has no figure where 8 prompts do not show for sure that the fitted model gained any.
@@ -124,7 +132,8 @@ for condition in report.claims["C6"].conditions:
     print(f"{condition.words}: {shown}, {condition.outcome}")
 
 # %% [markdown]
-# **Pitfall:** C5 (it grows most in the last block) and C6 (the last block causes the change) are
-# different claims. A pair can pass one and fail the other.
+# **Pitfall:** a block may suffice without being necessary (another one does the same work), or be
+# necessary without sufficing (it needs the blocks before it). And C5 (it grows most in the last block)
+# and C6 (the last block causes the change) are different claims: a pair can pass one and fail the other.
 #
 # Next: [the probes in your own research](06_probes_in_your_own_research.ipynb).
