@@ -59,7 +59,7 @@ docs: .venv/.docs ## build the pages into site/
 	NO_MKDOCS_2_WARNING=1 $(ONE) $(BIN)/mkdocs build --strict --quiet
 
 bench: .venv/.dev ## measured ratios, written to benchmarks/results/
-	@for job in planted families "claims --seeds 0,1" dtypes training scale trust; do echo $$job; $(BIN)/python -m benchmarks.$$job || exit 1; done
+	@for job in planted cost families "claims --seeds 0,1" dtypes training scale trust; do echo $$job; $(BIN)/python -m benchmarks.$$job || exit 1; done
 
 wheel: .venv/.dev
 	$(BIN)/python -m build --wheel --outdir dist

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hyperinterp.analyses.readouts import Predictions, predictions, stream_logits
-from hyperinterp.analyses.replays import contexts_per_passage, shortened
+from hyperinterp.analyses.replays import CONTEXTS, contexts_per_passage, shortened
 from hyperinterp.capture import chosen_positions
 from hyperinterp.models import HookedModel, Recording
 from hyperinterp.study import Study
@@ -62,7 +62,7 @@ def batches(study: Study) -> Iterator[Batch]:
         study: the pair and its passages.
     """
     numbers = range(len(study.heldout.rows))[1::2][: study.sizes.patch_prompts]
-    rows, per_passage = shortened(study, numbers), contexts_per_passage(study)
+    rows, per_passage = shortened(study, numbers), contexts_per_passage(study) or CONTEXTS
     models = {"base": study.base, "fitted": study.fitted}
     for which, ids in rows.batches(study.run.batch_size):
         where = torch.tensor(chosen_positions(ids.shape[1], per_passage))

@@ -114,7 +114,7 @@ def test_surprisal_is_the_bases_loss_on_the_text(make_study, make_tiny):
     total, count = 0.0, 0
     for prompt, written in zip(study.heldout.prompts.rows[:2], text.rows, strict=True):
         ids = torch.tensor([[*prompt, *written]])
-        logp = study.base.hf(ids).logits[0].log_softmax(-1)
+        logp = study.base.logits(ids)[0].log_softmax(-1)
         for step, token in enumerate(written):
             total -= float(logp[len(prompt) - 1 + step, token])
             count += 1
