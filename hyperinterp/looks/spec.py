@@ -1,4 +1,4 @@
-"""What a measurement without a verdict is made of."""
+"""The spec of a measurement without a verdict."""
 
 from dataclasses import dataclass
 

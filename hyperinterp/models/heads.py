@@ -1,4 +1,4 @@
-"""Where attention heads stand side by side: the input of the map that writes to the stream."""
+"""Attention heads side by side: the input of the map that writes to the stream."""
 
 from torch import nn
 

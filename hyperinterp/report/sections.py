@@ -87,7 +87,7 @@ def sections(report: ReportData) -> list[PageSection]:
 
 
 def _looks(report: ReportData) -> Iterator[PageSection]:
-    """What was asked for beside the claims, with no verdict."""
+    """Sections of the measurements without a verdict that were asked for."""
     for look in LOOKS:
         result = report.results.get(look.slug)
         if result is not None or look.slug in report.absent:

@@ -14,7 +14,7 @@ COLOURS = {"attention": BASE, "MLP": FITTED}
 
 
 def components(result: CausesResult) -> Sketch | None:
-    """What attention and MLP of each block add to the change of the logit difference."""
+    """The parts of attention and MLP of each block in the change of the logit difference."""
     figure = Sketch("block", "change of the logit difference")
     inside = [item for item in result.components if item.layer is not None]
     if not inside:

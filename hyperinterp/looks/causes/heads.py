@@ -136,7 +136,7 @@ def _seen(model: HookedModel, first: int, keep: dict[tuple[int, bool], Tensor]) 
 
 
 def _outputs(model: HookedModel, batch: Batch, first: int) -> dict[tuple[int, bool], Tensor]:
-    """What heads and MLPs of the last blocks give on the text."""
+    """Outputs of heads and MLPs of the last blocks on the text."""
     found: dict[tuple[int, bool], Tensor] = {}
     with _seen(model, first, found):
         model.replay(batch.recordings["fitted"], first)

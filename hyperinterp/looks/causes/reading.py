@@ -34,7 +34,7 @@ class Batch:
 
     @property
     def over(self) -> Tensor:
-        """Where the two models choose differently, `[n]`."""
+        """The decisions in which the two models choose differently, `[n]` bool."""
         return (self.predicted["fitted"].choice != self.predicted["base"].choice).cpu()
 
     def chosen(self, stream: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ class StaticShift(Brief):
 
 @dataclass(frozen=True)
 class ComponentShift(Brief):
-    """What one component adds to the change of a logit difference.
+    """The part of one component in the change of a logit difference.
 
     Attributes:
         component: words, e.g. "MLP 29".

@@ -1,4 +1,4 @@
-"""What changed in the weights themselves, and what lies on the way from base to fitted."""
+"""The change of the weights themselves, and what lies on the way from base to fitted."""
 
 from hyperinterp.looks.spec import LookSpec
 

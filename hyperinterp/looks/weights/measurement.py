@@ -1,4 +1,4 @@
-"""What changed in the weights, and what lies on the way from base to fitted."""
+"""The change of the weights, and what lies on the way from base to fitted."""
 
 from hyperinterp.looks.weights.matrices import changed_matrices, differing_weights
 from hyperinterp.looks.weights.points import points
