@@ -1,4 +1,4 @@
-"""What changed in a weight matrix: size, rank, spectrum, and directions that it had not before."""
+"""The change of a weight matrix: size, rank, spectrum, and directions that it had not before."""
 
 from probes.weights.change import WeightChange, truncated_change, weight_change
 from probes.weights.intruders import Intruders, intruder_directions

@@ -14,7 +14,7 @@ _LONG = 4
 
 @dataclass(frozen=True, eq=False)
 class WeightChange:
-    """What changed in one matrix.
+    """Size, rank and spectrum of the change of one matrix.
 
     Attributes:
         before: Frobenius norm of the old matrix.
