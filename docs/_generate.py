@@ -16,7 +16,7 @@ from hyperinterp.claims import registry
 from hyperinterp.claims.spec import ClaimSpec
 from hyperinterp.cli.app import app
 from hyperinterp.config import specs_of
-from hyperinterp.drawing.words import words
+from hyperinterp.drawing.words import TERMS, TYPICAL, terms, words
 from hyperinterp.report.schema import json_schema
 from hyperinterp.sizes import PRESETS, Sizes
 
@@ -77,14 +77,17 @@ def figures(claim: str) -> str:
     """What the figures of one claim show, and what in them would count against it."""
     spec = _spec(claim)
     found = words(spec.package)
-    typical = found.get("typical", {})
+    typical = found.get(TYPICAL, {})
     rows = [
         [f"`{name}`", told["title"]]
         + [told[part].format(**typical) for part in ("shows", "interval", "against")]
         for name, told in found.items()
-        if name != "typical"
+        if name not in (TYPICAL, TERMS)
     ]
-    return table(["figure", "", "shows", "intervals", "against the claim"], rows)
+    told = [f"**{name}**: {text}" for name, text in terms(spec.package).items()]
+    return "\n\n".join(
+        [table(["figure", "", "shows", "intervals", "against the claim"], rows), *told]
+    )
 
 
 def presets(_: str) -> str:

@@ -8,6 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hyperinterp.activations import ActivationCache as ActivationCache
+    from hyperinterp.activations import as_cache as as_cache
+    from hyperinterp.activations import cache as cache
+    from hyperinterp.activations import read_cache as read_cache
+    from hyperinterp.checkpoints import export_bundle as export_bundle
+    from hyperinterp.checkpoints import inspect_checkpoint as inspect_checkpoint
+    from hyperinterp.claims.expansion.cached import geometry as geometry
     from hyperinterp.comparison import compare as compare
     from hyperinterp.config import CompareConfig as CompareConfig
     from hyperinterp.config import TraceConfig as TraceConfig
@@ -16,7 +23,9 @@ if TYPE_CHECKING:
     from hyperinterp.generation import continue_text as continue_text
     from hyperinterp.models import HookedModel as HookedModel
     from hyperinterp.models import load as load
+    from hyperinterp.models import patched as patched
     from hyperinterp.report.schema import Report as Report
+    from hyperinterp.sites import Site as Site
     from hyperinterp.sizes import Sizes as Sizes
     from hyperinterp.text import Corpus as Corpus
     from hyperinterp.text import as_passages as as_passages
@@ -31,19 +40,28 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "ActivationCache": "hyperinterp.activations",
     "CompareConfig": "hyperinterp.config",
     "Corpus": "hyperinterp.text",
     "Frequencies": "hyperinterp.frequencies",
     "HookedModel": "hyperinterp.models",
     "Report": "hyperinterp.report.schema",
+    "Site": "hyperinterp.sites",
     "Sizes": "hyperinterp.sizes",
     "TraceConfig": "hyperinterp.config",
     "TrainConfig": "hyperinterp.training",
+    "as_cache": "hyperinterp.activations",
     "as_passages": "hyperinterp.text",
     "builtin_passages": "hyperinterp.text",
+    "cache": "hyperinterp.activations",
     "compare": "hyperinterp.comparison",
     "continue_text": "hyperinterp.generation",
+    "export_bundle": "hyperinterp.checkpoints",
+    "geometry": "hyperinterp.claims.expansion.cached",
+    "inspect_checkpoint": "hyperinterp.checkpoints",
     "load": "hyperinterp.models",
+    "patched": "hyperinterp.models",
+    "read_cache": "hyperinterp.activations",
     "read_frequencies": "hyperinterp.frequencies",
     "read_passages": "hyperinterp.text",
     "read_prompts": "hyperinterp.text",

@@ -11,6 +11,7 @@ from hyperinterp.analyses.intervals import context_mean, mean_of, ratio_of
 from hyperinterp.capture import CHUNK, logit_chunks
 from hyperinterp.claims.spec import Measured, Pair, missing
 from hyperinterp.distributed import ALONE, Processes
+from hyperinterp.drawing.numbers import short
 from hyperinterp.models import HookedModel
 from probes import entropy
 from probes.ranks.tokens import top1_rows
@@ -34,10 +35,13 @@ def gain_share(base: np.ndarray, fitted: np.ndarray, other: np.ndarray) -> Measu
     if gain.lo is None or gain.hi is None:
         return missing("one prompt only: the gain has no interval")
     if gain.lo <= 0:
-        return missing(
-            f"the fitted model has no gain to share: {gain.value:.3g} "
-            f"[{gain.lo:.3g}, {gain.hi:.3g}] in type-token ratio"
+        told = (
+            "the fitted model has no gain that could be shared out"
+            if gain.hi <= 0
+            else "the fitted model's gain is not resolved, so no share of it can be"
         )
+        interval = f"{short(gain.value)} [{short(gain.lo)}, {short(gain.hi)}]"
+        return missing(f"{told}: {interval} in type-token ratio")
     return ratio_of(other - base, fitted - base)
 
 

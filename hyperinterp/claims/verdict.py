@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hyperinterp.claims.spec import Claim, ClaimSpec, Condition, Criterion, Measured, Rule, Verdict
+from hyperinterp.drawing.numbers import short
 from probes import holm
 from probes.resampling.estimate import student_cdf, student_quantile
 
@@ -98,12 +99,12 @@ def explain(conditions: Sequence[Condition]) -> str:
 def _sentence(condition: Condition) -> str:
     figure = condition.measured
     words = condition.words[0].upper() + condition.words[1:]
-    wanted = f"{'above' if condition.above else 'below'} {condition.threshold:g}"
+    wanted = f"{'above' if condition.above else 'below'} {short(condition.threshold)}"
     if figure.value is None:
         return f"{words}: no figure ({figure.reason}), so undecided."
-    shown = f"{figure.value:.3g}"
+    shown = short(figure.value)
     if figure.lo is not None and figure.hi is not None:
-        shown += f" [{figure.lo:.3g}, {figure.hi:.3g}]"
+        shown += f" [{short(figure.lo)}, {short(figure.hi)}]"
     outcome = {
         Verdict.SUPPORTED: "holds",
         Verdict.NOT_SUPPORTED: "fails",

@@ -34,12 +34,12 @@ from hyperinterp.cli.roles import with_roles
 from hyperinterp.cli.trace_command import trace
 from hyperinterp.cli.train_command import train
 from hyperinterp.config import CompareConfig
+from hyperinterp.looks.registry import listed_looks
 
 app = typer.Typer(
     name="hyperinterp",
     help="Measure, control and causally test what hyperfitting does to a language model.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 ok, 2 input refused, 3 out of memory or disk, 4 finished but a claim "
@@ -67,7 +67,11 @@ def _root(
 
 @app.command()
 @with_roles(registry.roles())
-@with_options(CompareConfig, claims=f"Only some of {registry.listed()}.")
+@with_options(
+    CompareConfig,
+    claims="Only some, by id or name, e.g. C1,C5; all are listed below.",
+    also=f"Without a verdict, beside the claims: {listed_looks()}.",
+)
 def compare(
     context: Any,
     base: Annotated[str, typer.Argument(help="The checkpoint before.")],

@@ -89,9 +89,12 @@ def _run(arguments: list[str]) -> None:
     from typer.main import get_command
 
     from hyperinterp.cli.app import app
+    from hyperinterp.cli.arranging import arranged
     from hyperinterp.memory import keep_freed_memory
 
-    command = get_command(app)
+    command = arranged(get_command(app))
+    if "_HYPERINTERP_COMPLETE" in os.environ:  # a shell asks what may come next
+        command.main(arguments, prog_name="hyperinterp")
     with command.make_context("hyperinterp", arguments) as context:
         keep_freed_memory()
         command.invoke(context)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sys
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -13,10 +14,12 @@ from rich.text import Text
 
 from hyperinterp.claims.spec import Claim, Verdict
 from hyperinterp.drawing.escape import visible
-from hyperinterp.drawing.numbers import number, words
+from hyperinterp.drawing.numbers import compact, file_size, number, words
 from hyperinterp.report import Report
 from hyperinterp.report.beside import caveat
 from hyperinterp.report.claims import asked, bound, decided, effect_words, left_out
+from hyperinterp.report.provenance import flat, plain
+from hyperinterp.report.summary import notes
 from hyperinterp.report.trace.schema import Trace
 
 _STYLES = {
@@ -58,8 +61,8 @@ def show_claims(report: Report) -> None:
             _line(console, f"{claim.id}, but", warned)
     if left_out(report.claims):
         _line(console, "not asked for (--claims)", left_out(report.claims))
-    for warning in report.provenance.warnings:
-        _line(console, "note", visible(warning))
+    for note in notes(report):
+        _line(console, "note", visible(note))
 
 
 def _line(console: Console, label: str, text: str) -> None:
@@ -78,8 +81,19 @@ def _pairs(title: str, values: dict[str, Any]) -> None:
     table = Table(show_header=False, show_edge=False, pad_edge=False, title=title)
     for name, value in values.items():
         if value is not None and value not in ({}, ()):
-            table.add_row(name.replace("_", " "), Text(str(value)))
+            table.add_row(name.replace("_", " "), Text(_human(name, value)))
     console.print(table)
+
+
+def _human(name: str, value: Any) -> str:
+    """A value of a summary as people read it: units, thousands, yes and no, a line per setting."""
+    if isinstance(value, Mapping):
+        return "\n".join(f"{key}: {visible(told)}" for key, told in flat(value))
+    if name == "stored_bytes":
+        return file_size(value)
+    if name == "parameters":
+        return f"{compact(value)} ({value:,})"
+    return visible(plain(value))
 
 
 def show_training(result: Any, *, as_json: bool) -> None:

@@ -38,7 +38,7 @@ class Claiming(Measuring):
     ] = None
     also: Annotated[
         str | Sequence[str] | None,
-        Option("Without a verdict, beside the claims: weights, causes.", kind=Kind.WORDS),
+        Option("Measurements without a verdict beside the claims, by name.", kind=Kind.WORDS),
     ] = None
 
 

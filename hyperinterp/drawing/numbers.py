@@ -28,6 +28,11 @@ def number(value: float | int | None, digits: int = 3) -> str:
     return text.replace("-", MINUS)
 
 
+def short(value: float) -> str:
+    """Three significant digits, for sentences that are kept as they are."""
+    return f"{value:.3g}".replace("-", MINUS)
+
+
 def rank(value: float | int | None) -> str:
     """A rank or its median: whole, or with a half."""
     if value is None:
@@ -72,6 +77,18 @@ def compact(value: int | None) -> str:
         if value >= size:
             return f"{value / size:.1f}{suffix}"
     return str(value)
+
+
+def file_size(value: int) -> str:
+    """Bytes in the unit that suits them, e.g. 93.1 MB.
+
+    >>> file_size(812), file_size(93_100_000), file_size(15_200_000_000)
+    ('812 bytes', '93.1 MB', '15.2 GB')
+    """
+    for size, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if value >= size:
+            return f"{value / size:.1f} {unit}"
+    return f"{value} byte{'s' * (value != 1)}"
 
 
 def seconds(value: float | int) -> str:

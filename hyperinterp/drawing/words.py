@@ -8,11 +8,14 @@ from typing import Any
 from hyperinterp.drawing.chart import Explanation
 
 FILE = "words.toml"
+TYPICAL, TERMS = "typical", "terms"  # tables of the file that tell of no figure
 
 
 @cache
 def words(package: str) -> dict[str, dict[str, str]]:
-    """Return the words of a folder's figures, by figure; `typical` fills braces on a page.
+    """Return the words of a folder's figures, by figure, beside two tables of another kind.
+
+    `typical` fills braces on a page; `terms` explains the terms of the claim.
 
     Args:
         package: the folder, as a dotted name.
@@ -32,3 +35,16 @@ def explained(package: str | None, figure: str, **values: Any) -> tuple[str, Exp
     told = words(package)[figure]
     parts = {name: told[name].format(**values) for name in ("shows", "unit", "interval", "against")}
     return told["title"], Explanation(**parts)
+
+
+@cache
+def terms(package: str) -> dict[str, str]:
+    """Return what the terms of a folder mean, in the order in which they are told.
+
+    Args:
+        package: the folder, as a dotted name; one without words explains none.
+    """
+    try:
+        return words(package).get(TERMS, {})
+    except FileNotFoundError:
+        return {}

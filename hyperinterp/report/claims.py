@@ -1,5 +1,6 @@
 """One claim in words: its side, its effect, what decided it, and what it lacks."""
 
+import math
 from collections.abc import Mapping
 
 from hyperinterp.claims import registry
@@ -10,6 +11,7 @@ from hyperinterp.drawing.numbers import DASH, number, words
 from hyperinterp.drawing.table import Table, table
 
 _REASONS = ("Not tested: ", "Failed: ")
+_MOST_TIMES = 100
 _DECIDES = {
     Verdict.NOT_SUPPORTED: "fails",
     Verdict.INCONCLUSIVE: "undecided",
@@ -74,6 +76,69 @@ def decided(claim: Claim) -> str:
         together = DASH if claim.p_adjusted is None else p_words(claim.p_adjusted)
         told = f"with all claims of this report together (Holm) {together}"
     return f"{_DECIDES[claim.verdict]}: {told}"
+
+
+def would_change(claim: Claim) -> str:
+    """What would change the verdict; "" for a claim that lacks something, since that is told."""
+    if claim.verdict in (Verdict.NOT_TESTED, Verdict.FAILED):
+        return ""
+    held = [item for item in claim.conditions if item.outcome is claim.verdict]
+    if claim.verdict is Verdict.INCONCLUSIVE:
+        told = [_undecided(item) for item in held]
+        return (
+            "; ".join(told) + "." if told else "Fewer claims at once (--claims), or more prompts."
+        )
+    if claim.verdict is Verdict.NOT_SUPPORTED:
+        return "; ".join(map(_missed, held)) + "."
+    near = min(held, key=_room, default=None)
+    if near is None:
+        return ""
+    return (
+        f"An interval that reaches {near.threshold:g}; the nearest to it is that of "
+        f"“{near.words}”, which ends at {number(_near_end(near))}."
+    )
+
+
+def _missed(item: Condition) -> str:
+    """What a condition that fails would need."""
+    return (
+        f"“{item.words}” would have to lie wholly {side(item.above)} {item.threshold:g}, where its "
+        f"interval ends at {number(_near_end(item))}"
+    )
+
+
+def _near_end(item: Condition) -> float | None:
+    """The end of the interval that lies nearest to the threshold, for a decided condition."""
+    return item.measured.lo if _beyond(item) else item.measured.hi
+
+
+def _beyond(item: Condition) -> bool:
+    value = item.measured.value
+    return value is not None and value > item.threshold
+
+
+def _room(item: Condition) -> float:
+    """Distance of the interval to the threshold, in halves of the interval."""
+    end, value = _near_end(item), item.measured.value
+    if end is None or value is None:
+        return math.inf
+    return abs(end - item.threshold) / max(abs(value - end), 1e-12)
+
+
+def _undecided(item: Condition) -> str:
+    """How many prompts would decide a condition, if its value stays: widths fall as 1/sqrt(n)."""
+    value, end = item.measured.value, _near_end(item)
+    if value is None or end is None or value == item.threshold or not item.measured.n:
+        return f"a value with an interval for “{item.words}”"
+    factor = (abs(value - end) / abs(value - item.threshold)) ** 2
+    outcome = "for" if _beyond(item) is item.above else "against"
+    if factor > _MOST_TIMES:
+        return f"more than {_MOST_TIMES} times the prompts, to decide “{item.words}”"
+    needed = math.ceil(item.measured.n * factor) + 1
+    return (
+        f"about {needed:,} prompts, which would decide “{item.words}” {outcome} the claim if "
+        f"{number(value)} stays"
+    )
 
 
 def unasked(claim: Claim) -> bool:

@@ -15,7 +15,7 @@ from hyperinterp.drawing import numbers, rendering
 from hyperinterp.drawing.chart import Chart
 from hyperinterp.drawing.escape import bdi, html_text, visible
 from hyperinterp.drawing.theme import swaps, template
-from hyperinterp.report import beside, claims, passages, pictures, provenance, summary
+from hyperinterp.report import beside, claims, opening, passages, pictures, provenance, summary
 from hyperinterp.report.data import ReportData
 from hyperinterp.report.papers import papers
 from hyperinterp.report.sections import PageSection, sections
@@ -27,18 +27,24 @@ _RUNTIME_STYLE = re.compile(r"\.textContent='((?:[^'\\]|\\.)*)'")
 
 def render(report: ReportData) -> str:
     """The whole page of a report as text."""
+    found = [*sections(report), *filter(None, [papers(report)])]
     return page(
         "page.html.j2",
         report,
-        [*sections(report), *filter(None, [papers(report)])],
+        found,
         summary.title(report),
         files=("report.json", "tables/"),
         base=summary.checkpoint(report, "base"),
+        fitted=summary.checkpoint(report, "fitted"),
         names=(summary.name_of(report, "fitted"), summary.name_of(report, "base")),
         counts=summary.counts(report),
         headline=summary.headline(report),
         sentences=summary.sentences(report),
         notes=summary.notes(report),
+        hyperfitting=opening.HYPERFITTING,
+        outcome=opening.outcome(report),
+        questions=opening.questions(report, {item.id for item in found if not item.missing}),
+        places={item.claim.id: item for item in found if item.claim is not None},
     )
 
 
@@ -143,6 +149,7 @@ def _environment() -> Any:
         count=numbers.count, compact=numbers.compact, seconds=numbers.seconds,
         marked=passages.marked, chart_data=_chart_data, measured=rendering.html_measured,
         effect_words=claims.effect_words, bound=claims.bound, decided=claims.decided,
+        would_change=claims.would_change,
         sentence=claims.sentence, p_words=p_words, verdict_class=pictures.css_class,
         in_words=provenance.plain, named=provenance.named, recipe=provenance.recipe,
     )  # fmt: skip

@@ -1,7 +1,8 @@
 """The page's order: which claim, charts, tables and texts make a section."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from hyperinterp.claims import registry
 from hyperinterp.claims.spec import Claim, ClaimSpec
@@ -9,9 +10,13 @@ from hyperinterp.drawing.chart import Chart
 from hyperinterp.drawing.result import Result
 from hyperinterp.drawing.table import Sheet
 from hyperinterp.drawing.texts import Texts
+from hyperinterp.drawing.words import terms
 from hyperinterp.looks.registry import LOOKS
 from hyperinterp.report.claims import unasked
 from hyperinterp.report.data import ReportData
+
+MAIN = 7
+"""So many claims stand open on the page, by their ids: those that the papers make."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,11 @@ class PageSection:
         charts: figures, in order.
         sheets: tables, in order.
         texts: texts side by side; None without any.
+        opened: so many figures, and as many tables, stand open and the others are folded; None
+            for all.
+        first: number of the first figure on the page.
+        terms: what its terms mean: (anchor, term, meaning).
+        source: where it is measured, and where it is documented, in words; "" without a claim.
     """
 
     id: str
@@ -37,6 +47,33 @@ class PageSection:
     charts: tuple[Chart, ...]
     sheets: tuple[Sheet, ...]
     texts: Texts | None = None
+    opened: int | None = None
+    first: int = 1
+    terms: tuple[tuple[str, str, str], ...] = ()
+    source: tuple[str, ...] = ()
+
+    @property
+    def numbered(self) -> tuple[tuple[int, Chart], ...]:
+        """The figures with their numbers on the page."""
+        return tuple(enumerate(self.charts, start=self.first))
+
+    @property
+    def folded(self) -> str:
+        """What is folded, in words, e.g. `2 figures, 1 table`; "" when nothing is."""
+        if self.opened is None:
+            return ""
+        counts = ("figure", len(self.charts[self.opened :])), ("table", self.shut_tables)
+        return ", ".join(f"{count} {name}{'s' * (count > 1)}" for name, count in counts if count)
+
+    @property
+    def shut_tables(self) -> int:
+        """How many tables are folded."""
+        return 0 if self.opened is None else len(self.sheets[self.opened :])
+
+
+def term_id(section: str, term: str) -> str:
+    """Return the anchor of a term where a section explains it."""
+    return f"term-{section}-{re.sub('[^a-z0-9]+', '-', term.lower()).strip('-')}"
 
 
 def texts_of(report: ReportData, spec: ClaimSpec) -> Texts | None:
@@ -62,8 +99,11 @@ def _of(report: ReportData, spec: ClaimSpec) -> Iterator[PageSection]:
         own = texts if texts is not None and texts.section == part.id else None
         missing = reason or ("" if mine or own else part.nothing)
         further.append(
-            PageSection(part.id, part.title, part.question, None, missing, mine, (), own)
-        )
+            PageSection(
+                part.id, part.title, part.question, None, missing, mine, (), own,
+                opened=None if own else 0,
+            )
+        )  # fmt: skip
     main = PageSection(
         spec.slug,
         spec.title,
@@ -72,8 +112,33 @@ def _of(report: ReportData, spec: ClaimSpec) -> Iterator[PageSection]:
         reason,
         tuple(chart for chart in charts if not chart.section),
         () if result is None else read_sheets(result),
+        opened=int(spec.id in _main()),
+        terms=tuple(
+            (term_id(spec.slug, term), term, meaning)
+            for term, meaning in terms(spec.package).items()
+        ),
+        source=_source(spec),
     )
     yield from (*further, main) if spec.first else (main, *further)
+
+
+def _main() -> set[str]:
+    return {spec.id for spec in registry.by_id(registry.CLAIMS)[:MAIN]}
+
+
+def _source(spec: ClaimSpec) -> tuple[str, ...]:
+    """Where a claim is measured, and its page of the documentation; the first alone for others."""
+    folder = f"{spec.package.replace('.', '/')}/"
+    own = spec in registry.CLAIMS
+    return (f"docs/claims/{spec.id.lower()}.md", folder) if own else (folder,)
+
+
+def _with_numbers(found: Sequence[PageSection]) -> Iterator[PageSection]:
+    """Number the figures through the page."""
+    first = 1
+    for section in found:
+        yield replace(section, first=first)
+        first += 0 if section.missing else len(section.charts)
 
 
 def sections(report: ReportData) -> list[PageSection]:
@@ -83,7 +148,7 @@ def sections(report: ReportData) -> list[PageSection]:
         judged = report.claims.get(spec.id)
         if judged is None or not unasked(judged):
             found += _of(report, spec)
-    return [*found, *_looks(report), _training(report)]
+    return [*_with_numbers([*found, *_looks(report), _training(report)])]
 
 
 def _looks(report: ReportData) -> Iterator[PageSection]:
@@ -113,4 +178,5 @@ def _training(report: ReportData) -> PageSection:
         missing,
         () if curve is None else curve.charts(),
         () if curve is None else read_sheets(curve),
+        opened=0,
     )

@@ -38,8 +38,16 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class _Variant:
-    """One way of taking the rows of one site of one model."""
+class Variant:
+    """One way of taking the rows of one site of one model.
+
+    Attributes:
+        name: with an @ before it; "" for the plain rows.
+        moments: of the rows.
+        scale: multiplies the rows.
+        unit_norm: rows are scaled to length 1.
+        through: maps the rows.
+    """
 
     name: str
     moments: Moments
@@ -77,7 +85,7 @@ def left_out(
         (site, variant)
         for site, accumulators in moments.sites.items()
         for variant in (
-            *_variants_of(accumulators, role, variants),
+            *variants_of(accumulators, role, variants),
             *_visible(site, accumulators, role, views),
         )
     ]
@@ -117,26 +125,33 @@ def left_out(
     return LeftOut(figures, keepers), spectra
 
 
-def _variants_of(
+def variants_of(
     accumulators: SiteAccumulators, role: str, variants: tuple[str, ...]
-) -> Iterator[_Variant]:
+) -> Iterator[Variant]:
+    """Yield the ways of taking the rows of a site, the plain one first.
+
+    Args:
+        accumulators: of both models at the site.
+        role: "base" or "fitted".
+        variants: "standardised" among them for that one; "unit_norm" comes with its sums.
+    """
     moments = accumulators.moments[role]
-    yield _Variant("", moments)
+    yield Variant("", moments)
     if f"{role} first" not in accumulators.moments:
         return
     if "standardised" in variants:
         deviations = accumulators.moments["base"].covariance().diagonal().clamp_min(0).sqrt()
         largest = float(deviations.max())
         scale = 1 / deviations.clamp_min(largest * 1e-6 if largest > 0 else 1.0)
-        yield _Variant("@standardised", moments.scaled(scale), scale=scale)
+        yield Variant("@standardised", moments.scaled(scale), scale=scale)
     if f"{role} unit" in accumulators.moments:
-        yield _Variant("@unit_norm", accumulators.moments[f"{role} unit"], unit_norm=True)
+        yield Variant("@unit_norm", accumulators.moments[f"{role} unit"], unit_norm=True)
 
 
 def _visible(
     site: Site, accumulators: SiteAccumulators, role: str, views: Views | None
-) -> Iterator[_Variant]:
+) -> Iterator[Variant]:
     """Rows of the stream as the model's logits read them."""
     if views and site.kind not in (SiteKind.ATTN, SiteKind.MLP):
         through = views[site.pre_norm]
-        yield _Variant("@visible", mapped(accumulators.moments[role], through), through=through)
+        yield Variant("@visible", mapped(accumulators.moments[role], through), through=through)

@@ -1,5 +1,6 @@
 """C1: how diverse the greedy text of both models is."""
 
+from hyperinterp.claims.diversity import CLAIM
 from hyperinterp.claims.diversity.result import DiversityResult
 from hyperinterp.drawing.chart import Chart, Choice, dots
 from hyperinterp.drawing.dumbbell import dumbbells
@@ -10,6 +11,8 @@ from hyperinterp.drawing.sketch import Sketch
 from hyperinterp.drawing.subtitle import behind
 from hyperinterp.drawing.theme import DELTA, INK, MUTED, faint
 from hyperinterp.drawing.words import explained
+
+_TEXTS = CLAIM.sections[0].id
 
 
 def scores(block: DiversityResult) -> Sketch:
@@ -38,9 +41,10 @@ def _shown(block: DiversityResult) -> list[str]:
 
 def paired(block: DiversityResult, measure: str) -> Sketch | None:
     """One line per prompt from base to fitted, and the change of every prompt beside it."""
+    names = (f"base_{measure}", f"fitted_{measure}")
     values = [
-        (item.prompt_id, getattr(item, f"base_{measure}"), getattr(item, f"fitted_{measure}"))
-        for item in block.prompts
+        (item.prompt_id, *(getattr(item, name) for name in names), place)
+        for place, item in enumerate(block.prompts, start=1)
     ]
     known = [value for value in values if value[1] is not None and value[2] is not None]
     if not known:
@@ -55,17 +59,17 @@ def paired(block: DiversityResult, measure: str) -> Sketch | None:
         xs: list[float | None] = []
         ys: list[float | None] = []
         notes: list[list[str]] = []
-        for name, before, after in rows:
+        for name, before, after, place in rows:
             xs += [0, 1, None]
             ys += [before, after, None]
             note = f"{number(before)} to {number(after)} ({signed(after - before)})"
-            notes += [[label(name), note]] * 2 + [["", ""]]
+            notes += [[label(name), note, f"{_TEXTS}-{place}"]] * 2 + [["", "", ""]]
         figure.add(
             "scatter",
             x=xs, y=ys, mode="lines+markers", name=f"{words} ({len(rows)} prompts)",
             line={"color": faint(colour, 0.35), "width": 1.6}, customdata=notes,
             marker={"color": colour, "size": 6},
-            hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
+            hovertemplate="%{customdata[0]}<br>%{customdata[1]}<br>click to read it<extra></extra>",
         )  # fmt: skip
     figure.xaxis(
         tickmode="array", tickvals=[0, 1], ticktext=["base", "fitted"], range=[-0.25, 1.25],

@@ -8,7 +8,7 @@ from hyperinterp.capture import (
 )
 from hyperinterp.claims.expansion.result import ExpansionResult, SiteGeometry
 from hyperinterp.claims.expansion.site import site_geometry
-from hyperinterp.claims.spec import Measured
+from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.sites import Site, SiteKind, block_outputs
 from hyperinterp.study import Study
 from probes.geometry.outliers import OUTLIER_FACTOR
@@ -26,12 +26,40 @@ def measure(study: Study) -> ExpansionResult:
             return site_geometry(site, run.sites[site], sides, profiles[site])
 
         sites = tuple(study.run.processes.mapped(measured_at, run.sites))
-    last = Site(SiteKind.RESID, study.base.n_layers - 1)
-    others = [site for site in block_outputs(study.base.n_layers) if site != last]
+    return summarised(
+        sites,
+        profiles,
+        study.base.n_layers,
+        study.sizes.variants,
+        study.base.d_model,
+        study.run.seed,
+    )
+
+
+def summarised(
+    sites: tuple[SiteGeometry, ...],
+    profiles: dict[Site, Profile],
+    n_layers: int,
+    variants: Sequence[str],
+    width: int,
+    seed: int,
+) -> ExpansionResult:
+    """Hold the last block against the others.
+
+    Args:
+        sites: figures of every site.
+        profiles: the same with each prompt left out.
+        n_layers: number of blocks.
+        variants: ways of taking the rows, beside the plain one.
+        width: dimensions of a row.
+        seed: of the resampling.
+    """
+    last = Site(SiteKind.RESID, n_layers - 1)
+    others = [site for site in block_outputs(n_layers) if site != last and site in profiles]
     final = Site(SiteKind.FINAL_NORM)
     by_key = {site.key: site for site in sites}
     last_delta = by_key[last.key].metrics[PRIMARY].delta
-    contrast = growth_contrast(profiles, "", PRIMARY, last, others, study.run.seed)
+    contrast = growth_contrast(profiles, "", PRIMARY, last, others, seed)
     growth = {site.key: by_key[site.key].metrics[PRIMARY].delta.value for site in [*others, last]}
     found = {key: value for key, value in growth.items() if value is not None}
     return ExpansionResult(
@@ -41,8 +69,12 @@ def measure(study: Study) -> ExpansionResult:
         largest_block=max(found, key=lambda key: found[key]) if found else last.key,
         last_delta=last_delta,
         contrast=contrast,
-        contrast_variants=_variants(study, profiles, last, others),
-        final_norm_gain=growth_contrast(profiles, "", PRIMARY, final, [last], study.run.seed),
+        contrast_variants=_variants(variants, seed, profiles, last, others),
+        final_norm_gain=(
+            growth_contrast(profiles, "", PRIMARY, final, [last], seed)
+            if final in profiles
+            else missing("the final norm's output was not collected")
+        ),
         positions=(
             "positions 1 and later of every passage; position 0 (an attention sink in most "
             "models) is left out, and added back in the figures marked @with_first; norm "
@@ -56,7 +88,7 @@ def measure(study: Study) -> ExpansionResult:
             "every resample; its upper end is the least of those of the last block against each "
             "other one, Bonferroni over them"
         ),
-        width=study.base.d_model,
+        width=width,
     )
 
 
@@ -75,13 +107,17 @@ def _profiles(study: Study, run: PairRun) -> dict[Site, Profile]:
 
 
 def _variants(
-    study: Study, profiles: dict[Site, Profile], last: Site, others: Sequence[Site]
+    variants: Sequence[str],
+    seed: int,
+    profiles: dict[Site, Profile],
+    last: Site,
+    others: Sequence[Site],
 ) -> dict[str, Measured]:
     """The same contrast on every other measure, to see whether the answer depends on it."""
     names = ("pr", "pr_corrected", "effective_rank", "d90", "d95", "d99")
-    suffixes = ["", *(f"@{name}" for name in study.sizes.variants if f"@{name}" in profiles[last])]
+    suffixes = ["", *(f"@{name}" for name in variants if f"@{name}" in profiles[last])]
     return {
-        f"{name}{suffix}": growth_contrast(profiles, suffix, name, last, others, study.run.seed)
+        f"{name}{suffix}": growth_contrast(profiles, suffix, name, last, others, seed)
         for suffix in suffixes
         for name in names
         if (name, suffix) != (PRIMARY, "")

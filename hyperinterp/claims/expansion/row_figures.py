@@ -57,7 +57,7 @@ def by_rows(block: ExpansionResult, key: str) -> Sketch | None:
     if not names:
         return None
     pairs = [site.metrics[name] for name in names]
-    figure = Sketch("dimensions")
+    figure = Sketch("participation ratio, naive")
     words = [VARIANTS.get(name.partition("@")[2], name) for name in names]
     told = [
         f"{label(name)}<br>{number(pair.base.value)} → {number(pair.fitted.value)} "
@@ -65,7 +65,11 @@ def by_rows(block: ExpansionResult, key: str) -> Sketch | None:
         for name, pair in zip(words, pairs, strict=True)
     ]
     dumbbells(figure, pairs, told)
-    figure.sample = behind((p.delta for p in pairs), f"{count(site.n_rows)} token positions")
+    sample = behind((p.delta for p in pairs), f"{count(site.n_rows)} token positions")
+    decides = site.metrics.get(block.primary)
+    if decides is not None and block.primary not in names:
+        sample += f"; {metric_name(block.primary)} (decides): {signed(decides.delta.value)}"
+    figure.sample = sample
     return figure
 
 

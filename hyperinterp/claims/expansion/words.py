@@ -5,6 +5,7 @@ from typing import Any
 
 from hyperinterp.claims.expansion.result import ExpansionResult, SiteGeometry
 from hyperinterp.claims.spec import Beaten, Claim, Published, Verdict
+from hyperinterp.drawing.names import metric_name
 
 
 def beats(result: ExpansionResult, results: Mapping[str, Any]) -> Iterator[Beaten]:
@@ -19,7 +20,7 @@ def beats(result: ExpansionResult, results: Mapping[str, Any]) -> Iterator[Beate
     if others:
         _, label, delta = max(others, key=lambda item: item[0])
         yield Beaten(f"largest growth of another block ({label})", delta)
-    yield Beaten("growth of the last block", result.last_delta)
+    yield Beaten(f"growth of the last block ({metric_name(result.primary)})", result.last_delta)
 
 
 def caveat(claim: Claim, result: ExpansionResult) -> str:

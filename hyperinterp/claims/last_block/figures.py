@@ -1,6 +1,6 @@
 """C6: what moving one block's function, or several, does to predictions and to text."""
 
-from hyperinterp.claims.last_block.patches import INTO_BASE, INTO_FITTED
+from hyperinterp.claims.last_block.patches import DIRECTIONS, INTO_BASE, INTO_FITTED
 from hyperinterp.claims.last_block.result import LastBlockResult, PatchEffect
 from hyperinterp.claims.last_block.stitched_figures import stitched_charts
 from hyperinterp.claims.spec import Measured
@@ -9,8 +9,8 @@ from hyperinterp.drawing.chart import (
     Chart,
     Choice,
     bars,
-    curve,
     ribbon,
+    scatter,
 )
 from hyperinterp.drawing.escape import label
 from hyperinterp.drawing.numbers import count, hover
@@ -19,7 +19,7 @@ from hyperinterp.drawing.subtitle import behind
 from hyperinterp.drawing.theme import BASE, FITTED, MUTED, faint
 from hyperinterp.drawing.words import explained
 
-DIRECTIONS = ((INTO_BASE, FITTED, -0.19), (INTO_FITTED, BASE, 0.19))
+LOOKS = ((INTO_BASE, FITTED, -0.19), (INTO_FITTED, BASE, 0.19))
 METRICS = {
     "recovered_kl": "share of KL recovered",
     "recovered_logit": "share of logit difference recovered",
@@ -38,7 +38,7 @@ def single(block: LastBlockResult, metric: str, kind: str) -> Sketch | None:
     """One bar per block and direction; the null band; final norm and unembedding apart."""
     figure = Sketch("block whose function is patched", METRICS[metric])
     layers: list[int] = []
-    for direction, colour, shift in DIRECTIONS:
+    for direction, colour, shift in LOOKS:
         items = [item for item in _pick(block, kind, direction) if item.layers]
         layers += [item.layers[0] for item in items]
         _add_bars(
@@ -62,7 +62,7 @@ def _ends(figure: Sketch, block: LastBlockResult, metric: str, first: int, last:
     apart = max(1.6, 0.12 * (last - first + 1))
     places = [last + apart * (index + 1) for index in range(len(kinds))]
     for name, place in zip(kinds, places, strict=True):
-        for direction, colour, shift in DIRECTIONS:
+        for direction, colour, shift in LOOKS:
             items = _pick(block, name, direction)
             x = [place + shift] * len(items)
             _add_bars(figure, items, x, metric, direction, colour, legend=False)
@@ -97,7 +97,8 @@ def _add_bars(
     figures: list[Measured] = [getattr(item, metric) for item in items]
     figure.add(
         "bar",
-        x=x, y=[item.value for item in figures], width=0.36, name=direction, showlegend=legend,
+        x=x, y=[item.value for item in figures], width=0.36, name=DIRECTIONS[direction],
+        showlegend=legend,
         legendgroup=direction, error_y=bars(figures, MUTED, 1.0),
         marker={
             "color": colour if direction == INTO_BASE else faint(colour, 0.35),
@@ -132,19 +133,30 @@ def _null_band(figure: Sketch, block: LastBlockResult) -> None:
 
 
 def cumulative(block: LastBlockResult, metric: str) -> Sketch | None:
-    """The first or the last k blocks together, in both directions."""
+    """The first or the last k blocks together, both ways: points, for nothing lies between them."""
     figure = Sketch("number of blocks patched together (k)", METRICS[metric])
-    drawn = 0
-    for direction, colour, _ in DIRECTIONS:
-        for kind, dash in (("last k", "solid"), ("first k", "dot")):
+    drawn, most = 0, max((len(item.layers) for item in block.patches), default=1)
+    for direction, colour, side in LOOKS:
+        for kind, symbol, shift in (("last k", "circle", -1), ("first k", "circle-open", 1)):
             items = sorted(_pick(block, kind, direction), key=lambda item: len(item.layers))
-            x = [float(len(item.layers)) for item in items]
             figures = [getattr(item, metric) for item in items]
-            figure.data.append(ribbon(x, figures, colour))
-            names = [label(item.label) for item in items]
-            line = curve(x, figures, f"{kind}, {direction}", colour, names)
-            line["line"]["dash"] = dash
-            figure.data.append(line)
+            aside = (2 * side + 0.19 * shift) * 0.02 * most
+            figure.data.append(
+                scatter(
+                    x=[len(item.layers) + aside for item in items],
+                    y=[item.value for item in figures],
+                    mode="markers",
+                    name=f"{kind}, {DIRECTIONS[direction]}",
+                    marker={"color": colour, "size": 8, "symbol": symbol},
+                    error_y=bars(figures, colour, 1.2),
+                    customdata=[
+                        [label(item.label), hover(value)]
+                        for item, value in zip(items, figures, strict=True)
+                    ],
+                    hovertemplate="%{customdata[0]}, %{fullData.name}<br>%{customdata[1]}"
+                    "<extra></extra>",
+                )
+            )
             drawn += len(items)
     if not drawn:
         return None

@@ -1,6 +1,6 @@
 """The patches between two models for C6, and the text on which they are measured."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -21,6 +21,11 @@ from hyperinterp.study import Study
 from hyperinterp.text import TokenRows
 
 INTO_BASE, INTO_FITTED = "fitted into base", "base into fitted"
+DIRECTIONS = {
+    INTO_BASE: "fitted into base (sufficiency)",
+    INTO_FITTED: "base into fitted (necessity)",
+}
+"""What each direction asks: whether the fitted component is enough, and whether it is needed."""
 
 Key = tuple[Component, ...]
 
@@ -66,7 +71,7 @@ def depths(layers: int) -> tuple[int, ...]:
 
 
 def planned(model: HookedModel, *, inside: bool) -> tuple[Patch, ...]:
-    """Every patch: single components, the ends, and the last and first k blocks.
+    """Return every patch of one component: of each block, and of the ends.
 
     Args:
         model: either model of the pair.
@@ -78,15 +83,29 @@ def planned(model: HookedModel, *, inside: bool) -> tuple[Patch, ...]:
         kinds += [ComponentKind.ATTN] + [ComponentKind.MLP] * whole_mlp(model)
     components = [Component(kind, layer) for kind in kinds for layer in layers]
     components += [Component(ComponentKind.FINAL_NORM), Component(ComponentKind.UNEMBED)]
-    together = []
-    for name in ("last k", "first k"):
-        for k in depths(len(layers)):
-            chosen = layers[-k:] if name == "last k" else layers[:k]
-            together.append(Patch(span(chosen), name, blocks(chosen)))
-    return (
-        *(Patch(component.label, component.kind.value, (component,)) for component in components),
-        *together,
+    return tuple(
+        Patch(component.label, component.kind.value, (component,)) for component in components
     )
+
+
+def together(layers: int, changed: Collection[int]) -> tuple[Patch, ...]:
+    """Return every patch of the last and the first k blocks.
+
+    The k at which the first or the last changed block comes in are among them: what lies between
+    two of them is then no corner that nobody measured.
+
+    Args:
+        layers: number of blocks.
+        changed: indices of those that differ.
+    """
+    found = []
+    ends = (min(changed), max(changed) + 1) if changed else ()
+    for name in ("last k", "first k"):
+        corners = (layers - end if name == "last k" else end for end in ends)
+        for k in sorted({*depths(layers), *corners} - {0}):
+            chosen = range(layers)[-k:] if name == "last k" else range(k)
+            found.append(Patch(span(chosen), name, blocks(chosen)))
+    return tuple(found)
 
 
 def whole_mlp(model: HookedModel) -> bool:

@@ -29,6 +29,7 @@ from hyperinterp.claims.last_block.patches import (
     planned,
     reduced,
     reweighted,
+    together,
 )
 from hyperinterp.models import Component, ComponentKind, HookedModel, Recording, patched, perturbed
 from hyperinterp.study import Study
@@ -127,8 +128,10 @@ class Patching:
 def patched_everywhere(study: Study) -> Patching:
     """Run every planned patch in both directions, and the random changes of the base."""
     base, fitted, sizes = study.base, study.fitted, study.sizes
-    patches = planned(base, inside=sizes.components)
-    changed = differing(base, fitted, (one for item in patches for one in item.components))
+    single = planned(base, inside=sizes.components)
+    changed = differing(base, fitted, (one for item in single for one in item.components))
+    moved = [one.layer for one in changed if one.kind is ComponentKind.BLOCK]
+    patches = (*single, *together(base.n_layers, [it for it in moved if it is not None]))
     plan: dict[Key, str] = {}
     for item in patches:
         if key := reduced(item.components, changed):

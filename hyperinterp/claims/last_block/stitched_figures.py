@@ -1,6 +1,6 @@
 """C6: the text that stitched models write."""
 
-from hyperinterp.claims.last_block.patches import INTO_BASE, INTO_FITTED
+from hyperinterp.claims.last_block.patches import DIRECTIONS, INTO_BASE, INTO_FITTED
 from hyperinterp.claims.last_block.result import LastBlockResult
 from hyperinterp.drawing.chart import Chart, Choice, dots
 from hyperinterp.drawing.escape import label
@@ -28,7 +28,7 @@ def stitched(block: LastBlockResult, measure: str) -> Sketch | None:
         figures = [getattr(texts[row], measure) for row in rows]
         labels = [names[row] for row in rows]
         if rows:
-            name = direction or "nothing patched"
+            name = DIRECTIONS.get(direction, "nothing patched")
             figure.data.append(dots(rows, figures, name, colour, labels))
     for item in block.unchanged:
         value = getattr(item, measure).value

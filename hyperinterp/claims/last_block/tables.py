@@ -1,5 +1,6 @@
 """Tables of C6: the last block, every patch, random changes, and text of stitched models."""
 
+from hyperinterp.claims.last_block.patches import DIRECTIONS
 from hyperinterp.claims.last_block.result import LastBlockResult
 from hyperinterp.drawing.escape import clip
 from hyperinterp.drawing.table import Table, table, values
@@ -31,7 +32,8 @@ def tables(result: LastBlockResult) -> tuple[Table, ...]:
                 for item in result.stitched
             ),
             {
-                "label": "stitched model", "direction": "direction", "ttr": "type-token ratio",
+                "label": "stitched model", "direction": ("direction", DIRECTIONS.get),
+                "ttr": "type-token ratio",
                 "rep_4": "repeated 4-grams", "gain_share": "share of gain",
                 "example": ("example", lambda text: clip(text, 160)),
             },

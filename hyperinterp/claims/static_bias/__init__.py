@@ -9,7 +9,7 @@ CLAIM = ClaimSpec(
     question="Could a fixed re-weighting of the vocabulary do the same?",
     rule=Rule(
         "No static re-weighting of the vocabulary does the same.",
-        unit="share of KL(fitted || base) left with the best context-free bias",
+        unit="share of KL(fitted || base) left with the fitted context-free bias",
         null="base + alpha * bias: mean shift, top rank gainers, shuffled, fitted by gradient",
         criteria=(
             Criterion("remaining", "share of the change no static bias explains", 0.5),

@@ -1,5 +1,7 @@
 """C3: what a static bias can do."""
 
+from dataclasses import replace
+
 from hyperinterp.analyses.bias_fit import PATIENCE
 from hyperinterp.claims.spec import Measured
 from hyperinterp.claims.static_bias.arms import NONE
@@ -84,13 +86,18 @@ def _goal(figure: Sketch, fitted: Measured) -> None:
 
 
 def shares(block: StaticBiasResult) -> Sketch:
-    """Draw the shares that a context-free change explains and leaves."""
+    """Draw what a context-free change leaves: of the logits' shift, and of the divergence."""
+    prompts, steps = block.calibration_prompts, block.bias_steps
     rows = (
-        ("logit-shift variance<br>a static shift explains", block.explained, BASE),
-        ("the same, shift shuffled<br>over the vocabulary (null)", block.explained_shuffled, MUTED),
-        ("KL left with the best<br>context-free bias", block.remaining, FITTED),
-    )
-    figure = Sketch("share")
+        ("logit-shift variance<br>a static shift leaves", block.unexplained, BASE),
+        (
+            "the same, shift shuffled<br>over the vocabulary (null)",
+            _rest(block.explained_shuffled), MUTED,
+        ),
+        (f"KL left with the bias fitted<br>on {prompts} prompts in {steps} steps",
+         block.remaining, FITTED),
+    )  # fmt: skip
+    figure = Sketch("share left")
     for row, (name, item, colour) in enumerate(rows):
         figure.data.append(dots([row], [item], name, colour, [""], showlegend=False))
     figure.level(0.5, "half", vertical=True)
@@ -98,6 +105,13 @@ def shares(block: StaticBiasResult) -> Sketch:
     figure.xaxis(range=[-0.02, max(1.02, *(item.hi or 0.0 for _, item, _ in rows))])
     figure.sample = behind(item for _, item, _ in rows)
     return figure
+
+
+def _rest(explained: Measured) -> Measured:
+    """1 minus a share, with its interval."""
+    if explained.value is None or explained.lo is None or explained.hi is None:
+        return explained
+    return replace(explained, value=1 - explained.value, lo=1 - explained.hi, hi=1 - explained.lo)
 
 
 def convergence(block: StaticBiasResult) -> Sketch | None:

@@ -1,6 +1,7 @@
 """Tables of C3: what a static bias explains, its arms, and how the fitted one converged."""
 
 from hyperinterp.claims.static_bias.result import StaticBiasResult
+from hyperinterp.claims.static_bias.words import fitted_on
 from hyperinterp.drawing.table import Table, table, values
 
 
@@ -15,7 +16,7 @@ def tables(result: StaticBiasResult) -> tuple[Table, ...]:
                 "logit-shift variance a static shift explains": result.explained,
                 "the same, shuffled (null)": result.explained_shuffled,
                 "KL(fitted || base), nats": result.kl,
-                "KL with the best context-free bias, nats": result.kl_fitted_bias,
+                f"KL with {fitted_on(result)}, nats": result.kl_fitted_bias,
                 "share of the change left": result.remaining,
                 "most diverse static arm": result.best_arm,
                 "fitted minus that arm, type-token ratio": result.best_gap,

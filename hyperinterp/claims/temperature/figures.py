@@ -124,19 +124,30 @@ def _name_points(figure: Sketch, line: list[Arm], others: list[Arm], measure: st
             outer.add(left)
         figure.layout["annotations"].append(
             {
-                "x": x, "y": y, "text": label(texts[arm.name]), "showarrow": False,
-                "xanchor": "right" if left else "left", "xshift": -9 if left else 9,
-                "yshift": height - own, "font": {"size": 10.5, "color": MUTED},
+                "x": x, "y": y, "text": label(texts[arm.name]),
+                "xanchor": "right" if left else "left", "font": {"size": 10.5, "color": MUTED},
+                **_lead(height - own, left=left),
             }
         )  # fmt: skip
     room = {side: (0.3 if side in outer else 0.12) * span for side in (True, False)}
     figure.xaxis(range=[low - room[True], high + room[False]])
 
 
+def _lead(rise: float, *, left: bool) -> dict[str, Any]:
+    """Where a name stands: beside its point, or led to it by a thin line where it stands off."""
+    side = -1 if left else 1
+    if abs(rise) <= _APART:
+        return {"showarrow": False, "xshift": 9 * side, "yshift": rise}
+    return {
+        "showarrow": True, "ax": 14 * side, "ay": -rise, "arrowhead": 0, "arrowwidth": 0.8,
+        "arrowcolor": MUTED, "standoff": 5,
+    }  # fmt: skip
+
+
 def divergences(block: TemperatureResult) -> Sketch:
     """KL left at no, the global, and the best temperature of every context."""
     names = ["base as it is", "base at the global T*", "base at the best T of every context"]
-    figure = Sketch("mean KL(fitted || base), nats")
+    figure = Sketch("mean KL(fitted || base) that is left, nats")
     figures = [block.kl, block.kl_global, block.kl_context]
     figure.add(
         "bar",

@@ -57,7 +57,14 @@
     if (spec) chart.plot.style.minHeight = `${height(spec.layout, chart.plot.clientWidth)}px`;
   }
 
+  // What is folded has no width to be drawn in; it is drawn when it is opened.
+  const hidden = (chart) => !printing && !chart.figure.offsetWidth;
+
   function draw(chart) {
+    if (hidden(chart)) {
+      chart.width = 0;
+      return;
+    }
     const keys = chosen(chart);
     const spec = chart.data.variants[keys.join("|")];
     chart.none.hidden = Boolean(spec);
@@ -81,6 +88,17 @@
     more.toImageButtonOptions = { format: "svg", filename: chart.figure.id };
     window.Plotly.react(chart.plot, data, layout, more);
     chart.width = layout.width;
+    if (chart.clicked) return;
+    chart.clicked = true;
+    chart.plot.on("plotly_click", (event) => reveal((event.points[0].customdata || [])[2]));
+  }
+
+  // Open whatever folds a part of the page away, and go there.
+  function reveal(id) {
+    const part = id && document.getElementById(id);
+    if (!part) return;
+    for (let fold = part.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    part.scrollIntoView();
   }
 
   function prepare(figure) {
@@ -137,15 +155,18 @@
   }, { rootMargin: "600px 0px" });
   charts.forEach((_, figure) => near.observe(figure));
 
+  function settle(chart) {
+    if (hidden(chart)) return;
+    if (!chart.drawn) reserve(chart);
+    else if (chart.width !== chart.plot.clientWidth) draw(chart);
+  }
+
   let timer = 0;
   window.addEventListener("resize", () => {
     if (printing) return;
     clearTimeout(timer);
     timer = setTimeout(() => {
-      charts.forEach((chart) => {
-        if (!chart.drawn) reserve(chart);
-        else if (chart.width !== chart.plot.clientWidth) draw(chart);
-      });
+      charts.forEach(settle);
       stops();
     }, 150);
   });
@@ -158,7 +179,14 @@
       else part.removeAttribute("tabindex");
     });
   }
-  document.addEventListener("toggle", stops, true);
+  document.addEventListener("toggle", (event) => {
+    if (!printing) charts.forEach((chart) => { if (event.target.contains(chart.figure)) settle(chart); });
+    stops();
+  }, true);
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("main a[href^='#']");
+    if (link) reveal(link.hash.slice(1));
+  });
   stops();
 
   const folded = [];
@@ -189,5 +217,5 @@
   document.querySelectorAll("main > section").forEach((section) => here.observe(section));
 
   const target = document.getElementById(location.hash.slice(1));
-  if (target) target.scrollIntoView();  // the places of figures were not kept yet when it was found
+  if (target) reveal(target.id);  // the places of figures were not kept yet when it was found
 })();

@@ -125,6 +125,7 @@ def test_a_link_from_outside_lands_too(chromium: Any, any_file: Path) -> None:
 def test_figures_keep_their_place(chromium: Any, any_file: Path) -> None:
     for width in (1440, 390):
         watched = Watched(chromium, any_file, width)
+        watched.unfold()
         before = watched.page.evaluate("document.documentElement.scrollHeight")
         watched.draw_all()
         assert watched.page.evaluate("document.documentElement.scrollHeight") == before

@@ -63,8 +63,14 @@ class Watched:
         self.page.on("request", lambda r: self.requests.append(r.url))
         self.page.goto(file.as_uri() + (part and f"#{part}"), timeout=120_000)
 
+    def unfold(self) -> None:
+        """Open what is folded under a claim, and wait until the page has taken it in."""
+        self.page.evaluate("document.querySelectorAll('.more').forEach(d => d.open = true)")
+        self.page.wait_for_timeout(100)
+
     def draw_all(self) -> None:
-        """Scroll past every figure and wait until each is drawn."""
+        """Scroll past every figure, folded ones too, and wait until each is drawn."""
+        self.unfold()
         for figure in self.page.query_selector_all("figure.chart"):
             figure.scroll_into_view_if_needed()
         for _ in range(200):

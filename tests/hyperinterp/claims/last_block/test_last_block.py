@@ -18,6 +18,7 @@ from hyperinterp.claims.last_block.patches import (
     depths,
     null_layers,
     planned,
+    together,
 )
 from hyperinterp.claims.last_block.patching import patched_everywhere
 from hyperinterp.claims.last_block.stitched import planned_models
@@ -181,7 +182,8 @@ def test_equals_full_forwards_of_models_with_swapped_weights(
     rows = torch.tensor([row[:10] for row in study.heldout.rows.rows[:3]])
     where = chosen_positions(rows.shape[1], 5)
     assert block.n_contexts == 3 * len(where)
-    found = {item.label + item.kind: item.components for item in planned(base, inside=True)}
+    every = (*planned(base, inside=True), *together(base.n_layers, range(base.n_layers)))
+    found = {item.label + item.kind: item.components for item in every}
     for item in block.patches:
         recipient, donor = (base, fitted) if item.direction == INTO_BASE else (fitted, base)
         chosen = found[item.label + item.kind]
@@ -275,6 +277,19 @@ def test_suffix_replay_runs_about_half_of_the_blocks(make_tiny, make_study):
     assert found.executed < 0.56 * found.naive
     naive = 2 + 2 * (layers + 1 + 5 + 4) + draws  # new final norms are all ones: equal
     assert found.naive == rows * layers * naive
+
+
+def test_the_corners_of_what_differs_are_measured():
+    """Equal blocks are flat: a figure of points must hold those where the change comes in."""
+    found = {
+        kind: [len(item.components) for item in together(30, range(13, 17)) if item.kind == kind]
+        for kind in ("last k", "first k")
+    }
+    assert found["last k"] == [1, 2, 3, 5, 10, 13, 17, 20, 30]
+    assert found["first k"] == [1, 2, 3, 5, 10, 13, 17, 20, 30]
+    late = [len(item.components) for item in together(30, range(26, 30)) if item.kind == "last k"]
+    assert late == [1, 2, 3, 4, 5, 10, 20, 30]
+    assert [len(item.components) for item in together(2, ())] == [1, 2, 1, 2]
 
 
 def test_equal_blocks_cost_nothing(planted, make_study):

@@ -1,0 +1,91 @@
+"""What the help of a command says beside its options: groups, examples, and the claims."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from hyperinterp.claims import registry
+
+GROUPS = {
+    "Checkpoints": (
+        "revision", "fitted_revision", "subfolder", "fitted_subfolder", "like", "tokenizer", "base",
+    ),
+    "Text": (
+        "prompts", "data", "passages", "heldout", "column", "split", "chat", "max_tokens",
+        "seq_len",
+    ),
+    "What is measured": (
+        "claims", "preset", "quick", "seed", "seeds",
+    ),
+    "What is trained": (
+        "method", "layers", "blocks", "full_weights", "rank", "alpha", "target_loss", "epochs",
+        "max_steps", "max_seconds",
+    ),
+    "How it is trained": (
+        "lr", "schedule", "warmup", "weight_decay", "batch_size", "grad_accum",
+        "gradient_checkpointing", "fsdp",
+    ),
+    "Machine": ("device", "device_map", "dtype", "memory"),
+    "Output": (
+        "out", "json", "figures", "force", "partial", "resume", "eval_every", "save_at",
+        "save_epochs", "keep_control", "report_to",
+    ),
+}  # fmt: skip
+BESIDE = "Beside the pair"
+"""The group of what stands in the roles that claims declare."""
+
+EXAMPLES = {
+    "compare": (
+        "hyperinterp compare smollm2 demo/late-stage --preset quick --out report",
+        "hyperinterp compare owner/base runs/my-adapter --prompts heldout.jsonl --claims C1,C5",
+    ),
+    "train": (
+        "hyperinterp train smollm2 --method late-stage --out twin",
+        "hyperinterp train smollm2 --layers 1,2,5 --seeds 0,1 --out sweep",
+    ),
+    "trace": (
+        "hyperinterp trace twin --out trace",
+        "hyperinterp trace twin --prompts heldout.jsonl --figures png --out trace",
+    ),
+    "export": (
+        "hyperinterp export twin twin.pt",
+        "hyperinterp export owner/adapter whole.pt --base owner/base",
+    ),
+    "inspect": (
+        "hyperinterp inspect smollm2",
+        "hyperinterp inspect weights.pt --like owner/model --json",
+    ),
+    "demo": ("hyperinterp demo", "hyperinterp demo --preset default --out larger"),
+}
+
+
+def arranged(command: Any) -> Any:
+    """Return the command line with its options in groups and examples below.
+
+    Args:
+        command: the group of all commands, as the parser has it; changed in place.
+    """
+    roles = {role.keyword for role in registry.roles()}
+    for name, part in command.commands.items():
+        known = [item for item in part.params if hasattr(item, "rich_help_panel")]
+        for item in known:
+            item.rich_help_panel = _group(item, roles) or item.rich_help_panel
+        more = list(_claims()) if any(item.name == "claims" for item in known) else []
+        examples = [f"Example: {line}" for line in EXAMPLES.get(name, ())]
+        part.epilog = "\n\n".join([*more, *examples]) or None
+    return command
+
+
+def _group(item: Any, roles: set[str]) -> str:
+    """The group of an option; "" for an argument or one that stands in none."""
+    if not item.opts[0].startswith("-"):
+        return ""
+    if item.name in roles:
+        return BESIDE
+    return next((title for title, names in GROUPS.items() if item.name in names), "")
+
+
+def _claims() -> Iterable[str]:
+    """A line for every claim, for the help of --claims."""
+    yield "Claims (--claims takes ids or names):"
+    for spec in registry.by_id(registry.every_claim()):
+        yield f"{spec.id} {spec.slug}: {spec.rule.statement}"

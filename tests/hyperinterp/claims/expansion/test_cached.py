@@ -1,0 +1,116 @@
+"""The geometry of two caches is that of a comparison of the two models."""
+
+import math
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from hyperinterp.activations import as_cache, cache, read_cache
+from hyperinterp.claims import expansion
+from hyperinterp.claims.expansion.cached import geometry
+from hyperinterp.claims.running import evaluated
+from hyperinterp.errors import InputRefused, MismatchedPair, NumericalFault
+
+VARIANTS = ("standardised", "unit_norm")
+
+
+@pytest.fixture(scope="module")
+def pair(make_tiny, words):
+    texts = words(12, 0, 9, 20)  # of many lengths
+    models = make_tiny(0), make_tiny(1)
+    return models, texts, tuple(cache(model, texts, tokens=20) for model in models)
+
+
+@pytest.fixture(scope="module")
+def compared(pair, make_study):
+    models, texts, _ = pair
+    study = make_study(models, passages=texts, variants=VARIANTS, prompts=12, context_tokens=20)
+    return evaluated(expansion.CLAIM, study)[0]
+
+
+def close(one, other, tolerance):
+    """Whether two measured values agree to a part of their size, ends and all."""
+    assert one.reason == other.reason
+    for name in ("value", "lo", "hi"):
+        ours, theirs = getattr(one, name), getattr(other, name)
+        assert (ours is None) is (theirs is None)
+        assert ours is None or math.isclose(ours, theirs, rel_tol=tolerance, abs_tol=tolerance), (
+            one,
+            other,
+        )
+
+
+def same(found, wanted, tolerance=1e-6):
+    sites = {site.key: site for site in wanted.sites}
+    assert found.sites
+    for site in found.sites:
+        other = sites[site.key]
+        assert set(site.metrics) == set(other.metrics)
+        for name, measured in site.metrics.items():
+            for part in ("base", "fitted", "delta"):
+                close(getattr(measured, part), getattr(other.metrics[name], part), tolerance)
+        assert site.n_rows == other.n_rows
+        assert site.outliers == other.outliers
+        for name in ("drift", "cosine", "cka", "overlap"):
+            assert getattr(site, name) == pytest.approx(getattr(other, name), abs=tolerance)
+    for name in ("last_delta", "contrast", "final_norm_gain"):
+        close(getattr(found, name), getattr(wanted, name), tolerance)
+    assert set(found.contrast_variants) == set(wanted.contrast_variants)
+
+
+def test_equals_a_comparison_also_from_disk(pair, compared, tmp_path):
+    base, fitted = pair[2]
+    found = geometry(base, fitted)
+    assert len(found.sites) == len(compared.sites) == 5
+    same(found, compared)
+    assert found.width == 32
+    read = [
+        read_cache(item.save(tmp_path / f"{number}.safetensors"))
+        for number, item in enumerate((base, fitted))
+    ]
+    assert geometry(*read) == found
+    assert found.plot("profile").data  # it draws itself like any other
+
+
+def test_equals_it_from_a_cache_of_transformer_lens(pair):
+    from transformer_lens.model_bridge.sources import build_bridge_from_module
+
+    models = pair[0]
+    ids = torch.randint(0, 151, (8, 12), generator=torch.Generator().manual_seed(0))
+    found = []
+    for model in models:
+        hf = deepcopy(model.hf)
+        bridge = build_bridge_from_module(
+            hf, "LlamaForCausalLM", hf_config=hf.config, tokenizer=None
+        )
+        with torch.no_grad():
+            found.append(as_cache(bridge.run_with_cache(ids)[1], ids=ids, n_layers=3))
+    own = [cache(model, ids) for model in models]
+    assert found[0].origin.text_sha256 == own[0].origin.text_sha256
+    assert len(found[0]) >= 11  # attention and MLP of every block as well
+    ours, theirs = geometry(*own), geometry(*found)
+    kept = {site.key for site in ours.sites}
+    same(replace(theirs, sites=tuple(s for s in theirs.sites if s.key in kept)), ours, 1e-5)
+
+
+def test_refusals(pair, words):
+    (_, fitted), _, (ours, theirs) = pair
+    with pytest.raises(MismatchedPair, match="one text"):
+        geometry(ours, cache(fitted, words(12, 5, 9, 20), tokens=20))
+    with pytest.raises(InputRefused, match="at least 8 prompts, found 3"):
+        geometry(ours.at(prompts=slice(3)), theirs.at(prompts=slice(3)))
+    with pytest.raises(InputRefused, match="do not slice positions"):
+        geometry(ours.at(positions=slice(2, 8)), theirs.at(positions=slice(2, 8)))
+    with pytest.raises(InputRefused, match=r"last block \(block 2\) in both"):
+        geometry(ours.at(layers=[0, 1]), theirs)
+    narrow = replace(theirs, tensors={site: it[..., :16] for site, it in theirs.items()})
+    with pytest.raises(MismatchedPair, match="32 and 16"):
+        geometry(ours, narrow)
+    with pytest.raises(MismatchedPair, match="3 and 4 blocks"):
+        geometry(ours, replace(theirs, origin=replace(theirs.origin, n_layers=4)))
+    broken = {site: tensor.clone() for site, tensor in theirs.items()}
+    broken[next(iter(broken))][0, 1, 0] = math.inf
+    with pytest.raises(NumericalFault, match="embedding"):
+        geometry(ours, replace(theirs, tensors=broken))
