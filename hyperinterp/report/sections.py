@@ -58,6 +58,15 @@ class PageSection:
         return tuple(enumerate(self.charts, start=self.first))
 
     @property
+    def span(self) -> str:
+        """The numbers of its figures, e.g. `, figures 3 to 5`; "" when it shows none."""
+        count = 0 if self.missing else len(self.charts)
+        last = self.first + count - 1
+        if count < 2:
+            return f", figure {last}" if count else ""
+        return f", figures {self.first} {'and' if count == 2 else 'to'} {last}"
+
+    @property
     def folded(self) -> str:
         """What is folded, in words, e.g. `2 figures, 1 table`; "" when nothing is."""
         if self.opened is None:

@@ -88,8 +88,9 @@ def _goal(figure: Sketch, fitted: Measured) -> None:
 def shares(block: StaticBiasResult) -> Sketch:
     """Draw what a context-free change leaves: of the logits' shift, and of the divergence."""
     prompts, steps = block.calibration_prompts, block.bias_steps
+    left = block.unexplained if block.unexplained.value is not None else _rest(block.explained)
     rows = (
-        ("logit-shift variance<br>a static shift leaves", block.unexplained, BASE),
+        ("logit-shift variance<br>a static shift leaves", left, BASE),
         (
             "the same, shift shuffled<br>over the vocabulary (null)",
             _rest(block.explained_shuffled), MUTED,

@@ -16,14 +16,14 @@ from hyperinterp.errors import CorruptFile, InputRefused, NumericalFault, Unsafe
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind
 from probes import Moments, participation_ratio
-from tests.hyperinterp.families import make_tiny
+from tests.hyperinterp.families import make_tiny, word_tokenizer
 
 TEXTS = ["the cat sat on the mat and then it ran", "a dog", "rain fell on the grey town all day"]
 
 
 @pytest.fixture(scope="module")
 def model() -> HookedModel:
-    return make_tiny("llama")
+    return HookedModel(make_tiny("llama").hf, word_tokenizer(), name="tiny")
 
 
 @pytest.fixture(scope="module")
@@ -275,8 +275,9 @@ def test_bad_input_is_refused(model: HookedModel, kept: ActivationCache) -> None
         cache(HookedModel(model.hf, name="mute"), TEXTS)
     with pytest.raises(InputRefused):
         cache("no-such-checkpoint-here", TEXTS)
+    marked = replace(kept, origin=replace(kept.origin, fingerprint="1" * 64))
     with pytest.raises(InputRefused, match="other weights"):
-        kept.lens(1, HookedModel(model.hf, fingerprint="9" * 64))
+        marked.lens(1, HookedModel(model.hf, fingerprint="9" * 64))
     broken = replace(kept, tensors={site: it.clone() for site, it in kept.items()})
     broken[1][0, 2, 0] = torch.nan
     with pytest.raises(NumericalFault, match="block 1"):

@@ -135,7 +135,7 @@ def test_what_is_left_is_called_left(complete: Report) -> None:
     chart = next(chart for chart in bias.charts() if chart.name == "explained")
     assert "leaves" in chart.title
     drawn = chart.figure()
-    assert drawn.data[0].x[0] == bias.unexplained.value
+    assert drawn.data[0].x[0] == pytest.approx(1 - bias.explained.value)
     assert drawn.data[1].x[0] == pytest.approx(1 - bias.explained_shuffled.value)
     assert drawn.data[2].x[0] == bias.remaining.value
 
