@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hyperinterp.activations.names import SiteName, site_of
 from hyperinterp.activations.store import ActivationCache, Origin
-from hyperinterp.capture.sums import check_finite
+from hyperinterp.capture.accumulators import check_finite
 from hyperinterp.errors import InputRefused, OutOfResources
 from hyperinterp.models import AnyModel, HookedModel, check_given, taken
 from hyperinterp.ranges import at_least

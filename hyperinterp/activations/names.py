@@ -1,4 +1,4 @@
-"""What other libraries call a site: transformer-lens, nnsight and nnterp."""
+"""Names of sites in other libraries: transformer-lens, nnsight and nnterp."""
 
 import re
 

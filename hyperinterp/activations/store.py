@@ -1,7 +1,7 @@
 """Activations of one model over some texts, by site."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hyperinterp.activations.names import SiteName, known_site, site_of
+from hyperinterp.activations.writing import write_cache
 from hyperinterp.errors import InputRefused, NumericalFault
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind
@@ -22,7 +23,7 @@ Chosen = slice | int | Sequence[int] | None
 
 @dataclass(frozen=True)
 class Origin:
-    """Where activations came from.
+    """The model and the text behind activations.
 
     Attributes:
         model: name of the model; "" when not known.
@@ -119,7 +120,7 @@ class ActivationCache(Mapping[Site, Tensor]):
 
     @property
     def valid(self) -> Bool[Tensor, "prompt position"]:
-        """Which rows are activations: the others lie behind the end of their text."""
+        """True where a row is an activation: the others lie behind the end of their text."""
         return torch.tensor(self.positions)[None] < torch.tensor(self.lengths)[:, None]
 
     # -- choosing --------------------------------------------------------------------------
@@ -251,9 +252,13 @@ class ActivationCache(Mapping[Site, Tensor]):
             InputRefused: it exists, or cannot be written.
             OutOfResources: the disk is full; nothing is left behind.
         """
-        from hyperinterp.activations.writing import write_cache
-
-        return write_cache(self, out, force=force)
+        facts = {
+            "lengths": self.lengths,
+            "positions": self.positions,
+            "prompts": self.prompts,
+            **asdict(self.origin),
+        }
+        return write_cache(self.tensors, facts, out, force=force)
 
 
 def _numbers(name: str, chosen: Chosen, count: int) -> list[int]:

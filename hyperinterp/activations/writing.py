@@ -1,33 +1,39 @@
 """A cache as one safetensors file with a JSON header."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from hyperinterp.checkpoints.files import write_file
-
-if TYPE_CHECKING:
-    from hyperinterp.activations.store import ActivationCache
+from hyperinterp.sites import Site
 
 KEY = "hyperinterp"
 FORMAT, VERSION = "activation cache", 1
 
 
-def write_cache(cache: "ActivationCache", out: str | Path, *, force: bool) -> Path:
-    """Write a cache; see `ActivationCache.save`."""
+def write_cache(
+    tensors: Mapping[Site, Tensor], facts: Mapping[str, Any], out: str | Path, *, force: bool
+) -> Path:
+    """Write a cache; see `ActivationCache.save`.
+
+    Args:
+        tensors: by site.
+        facts: what the header says beside format, version, dtype and sites.
+        out: the file.
+        force: replace one that is there.
+    """
+    dtype = next(iter(tensors.values())).dtype
     header = {
         "format": FORMAT,
         "version": VERSION,
-        "dtype": str(cache.dtype).removeprefix("torch."),
-        "sites": [site.key for site in cache],
-        "lengths": cache.lengths,
-        "positions": cache.positions,
-        "prompts": cache.prompts,
-        **asdict(cache.origin),
+        "dtype": str(dtype).removeprefix("torch."),
+        "sites": [site.key for site in tensors],
+        **facts,
     }
-    tensors = {site.key: tensor.detach().cpu().contiguous() for site, tensor in cache.items()}
+    plain = {site.key: tensor.detach().cpu().contiguous() for site, tensor in tensors.items()}
     told = {KEY: json.dumps(header)}
-    return write_file(out, lambda path: save_file(tensors, path, told), force=force)
+    return write_file(out, lambda path: save_file(plain, path, told), force=force)

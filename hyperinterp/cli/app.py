@@ -69,7 +69,7 @@ def _root(
 @with_roles(registry.roles())
 @with_options(
     CompareConfig,
-    claims="Only some, by id or name, e.g. C1,C5; all are listed below.",
+    claims="Only some, by id or name, with commas between; see the end.",
     also=f"Without a verdict, beside the claims: {listed_looks()}.",
 )
 def compare(

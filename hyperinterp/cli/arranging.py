@@ -1,4 +1,4 @@
-"""What the help of a command says beside its options: groups, examples, and the claims."""
+"""The help of commands beside their options: groups, examples, and the claims."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -33,10 +33,11 @@ GROUPS = {
 BESIDE = "Beside the pair"
 """The group of what stands in the roles that claims declare."""
 
+_FEW = ",".join(spec.id for spec in registry.by_id(registry.CLAIMS)[:2])
 EXAMPLES = {
     "compare": (
         "hyperinterp compare smollm2 demo/late-stage --preset quick --out report",
-        "hyperinterp compare owner/base runs/my-adapter --prompts heldout.jsonl --claims C1,C5",
+        f"hyperinterp compare owner/base runs/my-adapter --prompts heldout.jsonl --claims {_FEW}",
     ),
     "train": (
         "hyperinterp train smollm2 --method late-stage --out twin",

@@ -79,7 +79,7 @@ def decided(claim: Claim) -> str:
 
 
 def would_change(claim: Claim) -> str:
-    """What would change the verdict; "" for a claim that lacks something, since that is told."""
+    """Return what would change a verdict; "" where something lacks, since that is told."""
     if claim.verdict in (Verdict.NOT_TESTED, Verdict.FAILED):
         return ""
     held = [item for item in claim.conditions if item.outcome is claim.verdict]
@@ -100,7 +100,7 @@ def would_change(claim: Claim) -> str:
 
 
 def _missed(item: Condition) -> str:
-    """What a condition that fails would need."""
+    """Return what a condition that fails would need."""
     return (
         f"“{item.words}” would have to lie wholly {side(item.above)} {item.threshold:g}, where its "
         f"interval ends at {number(_near_end(item))}"
@@ -126,7 +126,7 @@ def _room(item: Condition) -> float:
 
 
 def _undecided(item: Condition) -> str:
-    """How many prompts would decide a condition, if its value stays: widths fall as 1/sqrt(n)."""
+    """Return the prompts that would decide it, if its value stays: widths fall as 1/sqrt(n)."""
     value, end = item.measured.value, _near_end(item)
     if value is None or end is None or value == item.threshold or not item.measured.n:
         return f"a value with an interval for “{item.words}”"
@@ -134,7 +134,7 @@ def _undecided(item: Condition) -> str:
     outcome = "for" if _beyond(item) is item.above else "against"
     if factor > _MOST_TIMES:
         return f"more than {_MOST_TIMES} times the prompts, to decide “{item.words}”"
-    needed = math.ceil(item.measured.n * factor) + 1
+    needed = math.ceil(round(item.measured.n * factor, 6)) + 1
     return (
         f"about {needed:,} prompts, which would decide “{item.words}” {outcome} the claim if "
         f"{number(value)} stays"

@@ -35,7 +35,7 @@ def outcome(report: ReportData) -> str:
 
 @dataclass(frozen=True)
 class Question:
-    """What a newcomer asks of a report.
+    """A question that a newcomer asks of a report.
 
     Attributes:
         words: the question.

@@ -68,7 +68,7 @@ class PageSection:
 
     @property
     def folded(self) -> str:
-        """What is folded, in words, e.g. `2 figures, 1 table`; "" when nothing is."""
+        """The folded part in words, e.g. `2 figures, 1 table`; "" when nothing is."""
         if self.opened is None:
             return ""
         counts = ("figure", len(self.charts[self.opened :])), ("table", self.shut_tables)
@@ -76,7 +76,7 @@ class PageSection:
 
     @property
     def shut_tables(self) -> int:
-        """How many tables are folded."""
+        """The number of folded tables."""
         return 0 if self.opened is None else len(self.sheets[self.opened :])
 
 
@@ -136,7 +136,7 @@ def _main() -> set[str]:
 
 
 def _source(spec: ClaimSpec) -> tuple[str, ...]:
-    """Where a claim is measured, and its page of the documentation; the first alone for others."""
+    """Return the page of a claim and the folder that measures it; for others the folder alone."""
     folder = f"{spec.package.replace('.', '/')}/"
     own = spec in registry.CLAIMS
     return (f"docs/claims/{spec.id.lower()}.md", folder) if own else (folder,)

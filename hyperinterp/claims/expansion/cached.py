@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from hyperinterp.activations import ActivationCache, as_cache
-from hyperinterp.capture import PromptSink, SiteSums, leave_one_out, spectra_of
-from hyperinterp.capture.sums import feed
+from hyperinterp.capture import PromptAccumulator, SiteAccumulators, leave_one_out, spectra_of
+from hyperinterp.capture.accumulators import feed
 from hyperinterp.claims.expansion.measurement import summarised
 from hyperinterp.claims.expansion.result import ExpansionResult
 from hyperinterp.claims.expansion.site import site_geometry
@@ -47,14 +47,14 @@ def geometry(base: ActivationCache, fitted: ActivationCache, *, seed: int = 0) -
         for role, cache in (("base", base), ("fitted", fitted)):
             variants = list(variants_of(sums, role, VARIANTS))
             found = spectra_of([variant.moments for variant in variants])
-            sinks = [
-                PromptSink(spectrum, scale=item.scale, unit_norm=item.unit_norm)
+            kept = [
+                PromptAccumulator(spectrum, scale=item.scale, unit_norm=item.unit_norm)
                 for item, spectrum in zip(variants, found, strict=True)
             ]
             for number, length in enumerate(cache.lengths):
-                for sink in sinks:
-                    sink.add(cache[site][number, 1:length], number)
-            for item, left in zip(variants, leave_one_out(sinks), strict=True):
+                for one in kept:
+                    one.add(cache[site][number, 1:length], number)
+            for item, left in zip(variants, leave_one_out(kept), strict=True):
                 profile[item.name].append(left)
             spectra.append(found[0])
         profiles[site] = {name: (ours, theirs) for name, (ours, theirs) in profile.items()}
@@ -114,9 +114,9 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         yield by_length[length]
 
 
-def _sums(base: ActivationCache, fitted: ActivationCache, site: Site) -> SiteSums:
+def _sums(base: ActivationCache, fitted: ActivationCache, site: Site) -> SiteAccumulators:
     """The sums of one site over all prompts."""
-    sums = SiteSums.empty(base[site].shape[-1])
+    sums = SiteAccumulators.empty(base[site].shape[-1])
     for numbers in _batches(base.lengths):
         length = base.lengths[numbers[0]]
         rows = {

@@ -134,7 +134,7 @@ def _name_points(figure: Sketch, line: list[Arm], others: list[Arm], measure: st
 
 
 def _lead(rise: float, *, left: bool) -> dict[str, Any]:
-    """Where a name stands: beside its point, or led to it by a thin line where it stands off."""
+    """Place a name beside its point, or lead a thin line from it where it stands off."""
     side = -1 if left else 1
     if abs(rise) <= _APART:
         return {"showarrow": False, "xshift": 9 * side, "yshift": rise}

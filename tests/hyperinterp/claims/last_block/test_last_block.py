@@ -393,7 +393,7 @@ def test_gain_share_is_a_ratio_of_sums():
 
 @pytest.mark.parametrize(
     ("change", "reason"),
-    [([0.1, -0.1, 0.2, -0.2], "no gain"), ([-0.4, -0.5, -0.4, -0.5], "no gain")],
+    [([0.1, -0.1, 0.2, -0.2], "not resolved"), ([-0.4, -0.5, -0.4, -0.5], "no gain")],
 )
 def test_a_share_of_no_gain_is_missing_with_the_reason(change, reason):
     base = np.full(4, 0.5)
