@@ -108,6 +108,6 @@ def student_cdf(t: float, df: int) -> float:
     return float(stdtr(df, t))
 
 
-def student_quantile(p: float, df: int) -> float:
+def student_quantile(p: float, df: float | int) -> float:
     """The t with P(T <= t) = p, for p in (0, 1)."""
     return float(stdtrit(df, p))
