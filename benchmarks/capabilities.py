@@ -30,7 +30,14 @@ SIZES = Sizes(
     variants=("standardised",), control_prompts=2, seeds=1, sweep=(), alphas=(1.0,),
     bias_steps=3, patch_prompts=4, null_draws=1, null_blocks=1, stitched=1,
 )  # fmt: skip
-RECIPE = {"max_steps": 3, "epochs": 9, "batch_size": 4, "seq_len": 12, "rank": 4, "layers": 2}
+RECIPE = {
+    "max_steps": 3,
+    "epochs": 9,
+    "batch_size": 4,
+    "seq_len": 12,
+    "rank": 4,
+    "blocks": "last:2",
+}
 
 
 @dataclass

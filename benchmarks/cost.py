@@ -25,8 +25,8 @@ from hyperinterp.claims import registry
 from hyperinterp.claims.running import evaluated
 from hyperinterp.models import HookedModel
 from hyperinterp.sizes import PRESETS, Sizes
-from hyperinterp.study import Study
 from hyperinterp.text import Passages, builtin_passages
+from hyperinterp.under_comparison import Study
 from tests.hyperinterp.claims.planted import disturb
 from tests.hyperinterp.claims.tiny import changed
 

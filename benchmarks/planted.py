@@ -29,8 +29,8 @@ from hyperinterp.claims.spec import Claim, Verdict
 from hyperinterp.models import HookedModel
 from hyperinterp.runs import RunContext
 from hyperinterp.sizes import PRESETS, Sizes
-from hyperinterp.study import Study
 from hyperinterp.text import Passage, Passages, builtin_passages
+from hyperinterp.under_comparison import Study
 from tests.hyperinterp.claims.conftest import SIZES, VOCAB, word_tokenizer
 from tests.hyperinterp.claims.planted import CHANGES, flatten, make_room, planted_twin, settle
 from tests.hyperinterp.claims.tiny import tiny

@@ -37,7 +37,9 @@ from hyperinterp.training.prefix import PrefixCache, build_prefix
 from hyperinterp.training.targets import lora_config, trainable
 from hyperinterp.training.trainer import HyperfitTrainer, arguments
 
-CONFIG = TrainConfig(layers=5, rank=32, batch_size=8, seq_len=128, epochs=999, target_loss=None)
+CONFIG = TrainConfig(
+    blocks="last:5", rank=32, batch_size=8, seq_len=128, epochs=999, target_loss=None
+)
 PASSAGES = 32
 
 
@@ -222,7 +224,7 @@ def agreement(steps: int) -> dict[str, Any]:
 
 def peak(method: str) -> None:
     """In a fresh process: print resident bytes before training and the peak during 3 steps."""
-    config = TrainConfig(method=method, layers=5, max_steps=3, target_loss=None)
+    config = TrainConfig(method=method, blocks="last:5", max_steps=3, target_loss=None)
     model = load("smollm2", device="cpu")
     rows, _ = prepare_rows(model.tokenizer, builtin_passages("train").head(16), 128)
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak of loading

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from hyperinterp.report.schema import Report as Report
     from hyperinterp.sites import Site as Site
     from hyperinterp.sizes import Sizes as Sizes
+    from hyperinterp.studies import StudyConfig as StudyConfig
+    from hyperinterp.studies import StudyReport as StudyReport
+    from hyperinterp.studies import study as study
     from hyperinterp.text import Corpus as Corpus
     from hyperinterp.text import as_passages as as_passages
     from hyperinterp.text import builtin_passages as builtin_passages
@@ -48,6 +51,8 @@ _WHERE = {
     "Report": "hyperinterp.report.schema",
     "Site": "hyperinterp.sites",
     "Sizes": "hyperinterp.sizes",
+    "StudyConfig": "hyperinterp.studies",
+    "StudyReport": "hyperinterp.studies",
     "TraceConfig": "hyperinterp.config",
     "TrainConfig": "hyperinterp.training",
     "as_cache": "hyperinterp.activations",
@@ -65,6 +70,7 @@ _WHERE = {
     "read_frequencies": "hyperinterp.frequencies",
     "read_passages": "hyperinterp.text",
     "read_prompts": "hyperinterp.text",
+    "study": "hyperinterp.studies",
     "sweep": "hyperinterp.training",
     "trace": "hyperinterp.tracing",
     "train": "hyperinterp.training",

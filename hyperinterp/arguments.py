@@ -65,3 +65,17 @@ def check_numbers(name: str, given: Any) -> list[int]:
     for value in given:
         at_least(name, value, 0)
     return list(given)
+
+
+def check_texts(name: str, given: Any) -> list[str]:
+    """Return texts given as a list or tuple.
+
+    Raises:
+        InputRefused: anything else.
+    """
+    if not isinstance(given, list | tuple) or not all(isinstance(item, str) for item in given):
+        raise InputRefused(
+            f"{name}: expected a list of texts, found {given!r:.80}; give one such as "
+            '["last:5", "first:5"]'
+        )
+    return list(given)

@@ -38,9 +38,9 @@ from hyperinterp.roles import (
 from hyperinterp.run_log import Progress, RunLog, silent
 from hyperinterp.runs import RunContext
 from hyperinterp.sizes import sizes_of
-from hyperinterp.study import Study
 from hyperinterp.text import Texts, builtin_passages
 from hyperinterp.training_curve.result import read_curve
+from hyperinterp.under_comparison import Study
 
 
 @takes(CompareConfig)

@@ -11,8 +11,8 @@ import torch
 
 from hyperinterp.models import HookedModel, devices_of
 from hyperinterp.report.data import CheckpointFacts, CorpusFacts, PromptFacts, Provenance
-from hyperinterp.study import Study
 from hyperinterp.text import TokenStream
+from hyperinterp.under_comparison import Study
 
 PACKAGES = ("hyperinterp", "torch", "transformers", "transformer-lens", "peft", "numpy")
 

@@ -23,10 +23,10 @@ from hyperinterp.report.trace.schema import Trace
 from hyperinterp.run_log import Progress, RunLog, silent
 from hyperinterp.runs import RunContext
 from hyperinterp.sizes import Sizes, with_sizes
-from hyperinterp.study import Study
 from hyperinterp.text import Texts, builtin_passages
 from hyperinterp.training.kept import Kept, kept, run_folder
 from hyperinterp.training_curve.result import TrainingCurve, read_curve
+from hyperinterp.under_comparison import Study
 
 TRACE_PRESETS: dict[str, Sizes] = {
     "quick": Sizes(prompts=12, contexts_per_prompt=8, components=False, variants=()),

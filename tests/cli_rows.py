@@ -86,7 +86,7 @@ def commands(files: dict[str, str], out: Path) -> dict[str, list[str]]:
     """One command of each kind on the tiny pair, which writes below `out`."""
     return {
         "train": ["train", files["m0"], "--data", files["texts.jsonl"], "--out", str(out / "twin"),
-                  "--layers", "2", "--rank", "4", "--max-steps", "60", "--batch-size", "4"],
+                  "--blocks", "last:2", "--rank", "4", "--max-steps", "60", "--batch-size", "4"],
         "compare": ["compare", files["m0"], files["m1"], "--prompts", files["texts.jsonl"],
                     "--claims", "C1,C4", "--quick", "--out", str(out / "report")],
         "export": ["export", files["m0"], str(out / "m.pt")],

@@ -303,7 +303,7 @@ OPTIONS = {
     "export": ["--force"],
     "compare": ["--prompts", "--claims", "--preset", "--seed", "--batch-size", "--dtype",
                 "--device", "--out", "--figures", "--quick", "--control", "--late-stage"],
-    "train": ["--method", "--data", "--layers", "--rank", "--lr", "--epochs", "--max-steps",
+    "train": ["--method", "--data", "--blocks", "--rank", "--lr", "--epochs", "--max-steps",
               "--target-loss", "--seq-len", "--seed", "--save-at", "--passages", "--dtype"],
     "demo": ["--preset", "--passages"],
 }  # fmt: skip

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hyperinterp.capture import CHUNK, Contexts, paired_logits
 from hyperinterp.distributed import Processes
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 from probes.ranks.tokens import order_rows
 
 FIT_CONTEXTS = 1024

@@ -1,7 +1,7 @@
 """The human continuations of the prompts: the ceiling of generated text."""
 
 from hyperinterp.generation import Generated
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 
 
 def human_text(study: Study) -> Generated:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from hyperinterp.capture import Contexts, chosen_positions, run_pair
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 
 
 def on_policy_contexts(study: Study) -> Contexts | None:

@@ -5,7 +5,7 @@ from torch import Tensor
 from hyperinterp.analyses.intervals import context_mean, remaining_share
 from hyperinterp.capture import Contexts
 from hyperinterp.claims.spec import Measured
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 from probes import Overrides
 
 DEEP = 10  # base ranks beyond this are the deep tail

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from hyperinterp.study import Study
 from hyperinterp.text import TokenRows
+from hyperinterp.under_comparison import Study
 
 CONTEXTS = 16  # per passage at most: passages, not contexts, make the intervals narrow
 TOKENS_PER_CONTEXT = 2  # tokens between contexts cost every run and tell nothing

@@ -17,7 +17,7 @@ from hyperinterp.generation import GREEDY, Generated
 from hyperinterp.models import HookedModel
 from hyperinterp.runs import found_overrides
 from hyperinterp.sites import Site, SiteKind, block_outputs, stream_sites
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 from probes import LeaveOneOut, bucket_counts, jackknife
 
 SCORES = ("ttr", "distinct_2", "distinct_3", "rep_2", "rep_3", "rep_4")

@@ -15,8 +15,8 @@ from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
 from hyperinterp.models import settings_digest
 from hyperinterp.run_log import RunLog
-from hyperinterp.study import Study
 from hyperinterp.text import Passages
+from hyperinterp.under_comparison import Study
 
 MOST_BYTES = 1_000_000_000
 """Size of the largest file of a claim that is read."""

@@ -21,6 +21,7 @@ FOLDERS = (
     "last_block",
     "new_dimensions",
     "late_stage",
+    "placement",
     "quotation",
     "control",
 )

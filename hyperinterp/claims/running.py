@@ -11,7 +11,7 @@ from hyperinterp.claims.registry import CLAIMS
 from hyperinterp.claims.spec import Claim, ClaimSpec, Verdict
 from hyperinterp.claims.verdict import failed, judge, not_tested
 from hyperinterp.errors import HyperinterpError, InputRefused, OutOfResources, memory_ran_out
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 
 NOT_ASKED = "not asked for"
 """How the reason of a claim begins that was left out with `--claims`."""

@@ -31,6 +31,7 @@ from hyperinterp.cli.options import (
     refuse_taken,
 )
 from hyperinterp.cli.roles import with_roles
+from hyperinterp.cli.study_command import study
 from hyperinterp.cli.trace_command import trace
 from hyperinterp.cli.train_command import train
 from hyperinterp.config import CompareConfig
@@ -149,6 +150,7 @@ def compare(
 
 
 app.command()(train)
+app.command()(study)
 app.command()(trace)
 
 

@@ -69,8 +69,12 @@ Heldout = Annotated[str | None, typer.Option(help="Held-out passages to evaluate
 Out = Annotated[Path, typer.Option(help="Directory for the checkpoint, or for a sweep's cells.")]
 
 # What `train` trains.
-Layers = Annotated[
-    str, typer.Option(help="late-stage: how many last blocks train; several (1,2,5) are a sweep.")
+Blocks = Annotated[
+    str | None,
+    typer.Option(
+        help="Which blocks train: last:5 (late-stage's own), first:5, middle:5, random:5, 10-14 or "
+        "3+8+17; several, separated by commas, are a sweep. All by default for full and lora."
+    ),
 ]
 Seeds = Annotated[str, typer.Option(help="Seeds of a sweep, e.g. 0,1,2; instead of --seed.")]
 FullWeights = Annotated[
@@ -139,6 +143,19 @@ def numbers(option: str, text: str, kind: Callable[[str], N]) -> tuple[N, ...]:
         raise InputRefused(
             f"{option}: expected {words} separated by commas, found {text!r}; write 1,2,3"
         ) from error
+
+
+def placements(text: str | None) -> tuple[str, ...]:
+    """The choices of blocks of a comma-separated list; none where the option was not given.
+
+    Raises:
+        InputRefused: one that is no placement.
+    """
+    from hyperinterp.blocks import Placement
+
+    if text is None:
+        return ()
+    return tuple(Placement.read(part, "--blocks").text for part in text.split(","))
 
 
 def refuse_taken(out: Path | None, force: bool) -> None:

@@ -112,7 +112,7 @@ def show_sweep(found: Any, *, as_json: bool) -> None:
         table.add_column(heading, justify="left" if heading == "run" else "right")
     for cell in found.cells:
         table.add_row(
-            cell.name, str(cell.layers), f"{cell.share_of_blocks:.2f}", str(cell.seed),
+            cell.name, cell.blocks, f"{cell.share_of_blocks:.2f}", str(cell.seed),
             f"{cell.trainable:,}", _loss(cell.train_loss), _loss(cell.heldout_loss),
             str(cell.epochs), f"{cell.seconds:.0f}",
         )  # fmt: skip
@@ -121,6 +121,41 @@ def show_sweep(found: Any, *, as_json: bool) -> None:
     if left:
         console.print(Text(f"{left} of {len(found.planned)} runs are not done yet"))
     console.print(Text(f"table: {found.out / 'sweep.csv'}"))
+
+
+def show_study(study: Any) -> None:
+    """The verdicts about the recipes, and what has to be known of the cells."""
+    console = _console()
+    for recipe in study.recipes:
+        seeds = ", ".join(map(str, recipe.seeds)) or "none yet"
+        console.print(Text(f"{recipe.name} ({recipe.words}; seeds {seeds})", style="bold"))
+        table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+        for heading in ("", "claim", "verdict", "effect [95 %]", "threshold"):
+            left = heading in ("", "claim", "verdict")
+            table.add_column(heading, justify="left" if left else "right")
+        for name, claim in recipe.claims.items():
+            tested = claim.effect is not None
+            others = recipe.tested_in.get(name)
+            verdict = f"see {', '.join(others)}" if others else claim.verdict.value
+            table.add_row(
+                name, Text(claim.statement), Text(verdict, style=_STYLES[claim.verdict]),
+                effect_words(claim) if tested else "-", bound(claim) if tested else "-",
+            )  # fmt: skip
+        console.print(table)
+    for note in study.notes:
+        _line(console, "note", visible(note))
+
+
+def show_cells(cells: Any, share: Any) -> None:
+    """Every cell of a study, how far it is, and whether a share takes it."""
+    console = _console()
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    for heading in ("", "cell", "trains", "seed", "state"):
+        table.add_column(heading, justify="right" if heading in ("", "seed") else "left")
+    for index, (cell, state) in enumerate(cells):
+        if share is None or share.takes(index):
+            table.add_row(str(index + 1), cell.name, cell.words, str(cell.seed), state)
+    console.print(table)
 
 
 def _loss(value: float | None) -> str:

@@ -23,7 +23,7 @@ def train(
     out: o.Out = Path("hyperfitted"),
     passages: o.Count = None,
     heldout: o.Heldout = None,
-    layers: o.Layers = "5",
+    blocks: o.Blocks = None,
     full_weights: o.FullWeights = False,
     rank: o.Rank = 32,
     alpha: o.Alpha = None,
@@ -55,10 +55,10 @@ def train(
 ) -> None:
     """Fine-tune MODEL on a few passages until it knows them by heart.
 
-    Several --layers or --seeds are a sweep: OUT then holds a directory per run and one table;
+    Several --blocks or --seeds are a sweep: OUT then holds a directory per run and one table;
     the same command again continues it.
     """
-    blocks = o.numbers("--layers", layers, int)
+    placements = o.placements(blocks)
     sown = o.numbers("--seeds", seeds, int)
     fields = {
         "method": method,
@@ -84,7 +84,7 @@ def train(
         "keep_control": keep_control,
         "report_to": report_to,
     }
-    swept = len(blocks) > 1 or bool(sown)
+    swept = len(placements) > 1 or bool(sown)
     if not (resume or swept):
         o.refuse_taken(out, force)
     from hyperinterp.checkpoints import pinned
@@ -99,6 +99,6 @@ def train(
     if swept and fsdp:
         raise InputRefused("--fsdp: expected one run, found a sweep, whose processes work alone")
     if swept:
-        job.sweep(blocks, sown or (seed,))
+        job.sweep(placements, sown or (seed,))
     else:
-        job.train(blocks, seed, resume=resume)
+        job.train(placements, seed, resume=resume)

@@ -9,7 +9,6 @@ from hyperinterp.cli.progress import Reporter
 from hyperinterp.cli.show import show_sweep, show_training
 from hyperinterp.comparison import compare
 from hyperinterp.distributed import join, leave
-from hyperinterp.errors import InputRefused
 from hyperinterp.models import load
 from hyperinterp.report import Report, save
 from hyperinterp.report.writing import check_report
@@ -82,15 +81,13 @@ class Job:
     def _texts(self) -> Texts:
         return Texts.of(self.column, self.split, "data", "heldout")
 
-    def train(self, layers: Sequence[int], seed: int, *, resume: bool) -> None:
+    def train(self, blocks: Sequence[str], seed: int, *, resume: bool) -> None:
         """One run, by all processes of a launcher together.
 
         Raises:
             InputRefused: an option, a file or a model that cannot be used.
         """
-        if not layers:
-            raise InputRefused("--layers: expected a whole number, found none")
-        config = TrainConfig(**self.fields, layers=layers[0], seed=seed)
+        config = TrainConfig(**self.fields, blocks=blocks[0] if blocks else None, seed=seed)
         named = self.heldout is not None or config.eval_every is not None or config.keep_control
         processes = join()
         with Reporter(quiet=not processes.first) as reporter:
@@ -114,14 +111,12 @@ class Job:
         if processes.first:
             show_training(result, as_json=self.json)
 
-    def sweep(self, layers: Sequence[int], seeds: Sequence[int]) -> None:
-        """One run for each number of blocks and seed.
+    def sweep(self, blocks: Sequence[str], seeds: Sequence[int]) -> None:
+        """One run for each choice of blocks and seed.
 
         Raises:
             InputRefused: an option, a file or a model that cannot be used.
         """
-        if not layers:
-            raise InputRefused("--layers: expected whole numbers, found none")
         with Reporter() as reporter:
             shown: dict[str, Any] = {}
 
@@ -133,7 +128,7 @@ class Job:
                 self.passages(),
                 self.out,
                 TrainConfig(**self.fields),
-                layers=layers,
+                blocks=blocks or None,
                 seeds=seeds,
                 heldout=self.held_out(),
                 like=self.like,

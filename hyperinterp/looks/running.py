@@ -6,7 +6,7 @@ from typing import Any
 from hyperinterp.claims.running import told
 from hyperinterp.errors import OutOfResources, memory_ran_out
 from hyperinterp.looks.spec import LookSpec
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 
 
 def run_looks(study: Study, looks: Sequence[LookSpec]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hyperinterp.blocks import listed
 from hyperinterp.drawing.numbers import DASH, compact, number
 
 _DEPTH = 4
@@ -42,8 +43,8 @@ def recipe(trained: Mapping[str, Any]) -> str:
     if trained.get("kind") != "hyperfitted" or not config:
         return ""
     parts = [f"method {plain(config.get('method'))}"]
-    if config.get("method") == "late-stage":
-        parts.append(f"last {plain(config.get('layers'))} blocks")
+    if told := trained_blocks(trained):
+        parts.append(told)
     if isinstance(trained.get("trainable"), int):
         parts.append(f"{compact(trained['trainable'])} parameters trained")
     if isinstance(trained.get("epoch"), int):
@@ -53,6 +54,16 @@ def recipe(trained: Mapping[str, Any]) -> str:
     if data.get("passages"):
         parts.append(f"{plain(data['passages'])} passages from {plain(data.get('origin'))}")
     return ", ".join(parts)
+
+
+def trained_blocks(trained: Mapping[str, Any]) -> str:
+    """Which blocks were trained, in words; "" when a checkpoint's files do not say so."""
+    found = trained.get("trained_blocks")
+    if not isinstance(found, list | tuple) or not found:
+        return ""
+    if not all(isinstance(index, int) and index >= 0 for index in found):
+        return ""
+    return f"block{'s' * (len(found) > 1)} {listed(tuple(found))}"
 
 
 def _inner(trained: Mapping[str, Any], key: str) -> Mapping[str, Any]:

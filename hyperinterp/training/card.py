@@ -9,12 +9,6 @@ import torch
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.data import DataSummary
 
-_TITLES = {
-    "full": "all weights",
-    "lora": "LoRA on every block",
-    "late-stage": "LoRA on the last {layers} blocks",
-}
-
 
 def versions() -> dict[str, str]:
     """Versions of what determines the weights of a run."""
@@ -37,9 +31,10 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 def what_trains(config: TrainConfig) -> str:
     """The method in words."""
-    if config.late_stage_weights:
-        return f"the full weights of the last {config.layers} blocks"
-    return _TITLES[config.method].format(layers=config.layers)
+    placement = config.placement
+    if placement is None:
+        return "LoRA on every block" if config.uses_lora else "all weights"
+    return f"{'LoRA on' if config.uses_lora else 'the full weights of'} {placement.words}"
 
 
 def model_card(

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hyperinterp.blocks import Placement
 from hyperinterp.errors import InputRefused
 from hyperinterp.ranges import at_least, check_seed, each, one_of, positive
 
@@ -17,10 +18,12 @@ class TrainConfig:
     """A hyperfitting recipe. Dropout is always 0: every module stays in evaluation mode.
 
     Attributes:
-        method: `full` (all weights), `lora` (all linear maps of all blocks) or `late-stage`
-            (the last `layers` blocks only).
-        layers: how many last blocks `late-stage` trains.
-        late_stage_weights: train the full weights of those blocks instead of LoRA.
+        method: `full` (weights), `lora` (LoRA on all linear maps) or `late-stage` (the same on the
+            last five blocks only).
+        blocks: which blocks train: `last:5`, `first:5`, `middle:5`, `random:5` (drawn from the
+            seed), `10-14` or `3+8+17`, counted from 0. None: `last:5` for `late-stage`, everything
+            for `full` (also what lies outside the blocks), all blocks for `lora`.
+        late_stage_weights: `late-stage` trains the full weights of its blocks instead of LoRA.
         rank: LoRA rank.
         alpha: LoRA alpha; None means twice the rank.
         lr: peak learning rate; None means 1e-4 for `full`, 2e-3 otherwise.
@@ -53,7 +56,7 @@ class TrainConfig:
     """
 
     method: str = "late-stage"
-    layers: int = 5
+    blocks: str | None = None
     late_stage_weights: bool = False
     rank: int = 32
     alpha: float | int | None = None
@@ -85,8 +88,10 @@ class TrainConfig:
         one_of("method", self.method, METHODS)
         one_of("schedule", self.schedule, SCHEDULES)
         one_of("dtype", self.dtype, DTYPES)
-        for name in ("layers", "rank", "epochs", "batch_size", "grad_accum"):
+        for name in ("rank", "epochs", "batch_size", "grad_accum"):
             at_least(name, getattr(self, name), 1)
+        if self.blocks is not None:
+            Placement.read(self.blocks)
         at_least("seq_len", self.seq_len, 2)
         for name in ("warmup", "prefix_budget_bytes"):
             at_least(name, getattr(self, name), 0)
@@ -108,6 +113,12 @@ class TrainConfig:
                 f"late_stage_weights: expected the method late-stage, found {self.method}; "
                 "leave it out"
             )
+
+    @property
+    def placement(self) -> Placement | None:
+        """The blocks that train; None for everything that the method can train."""
+        text = "last:5" if self.blocks is None and self.method == "late-stage" else self.blocks
+        return None if text is None else Placement.read(text)
 
     @property
     def learning_rate(self) -> float:

@@ -54,6 +54,7 @@ class Writer:
             "data": dict(vars(self.data)),
             "seed": self.config.seed,
             "trainable": self.chosen.trainable,
+            "trained_blocks": list(self.chosen.blocks),
             "versions": versions(),
             "machine": machine(self.model.device),
             "processes": self.processes.size,

@@ -18,6 +18,7 @@ class TrainResult:
     Attributes:
         out: the checkpoint directory.
         method: `full`, `lora` or `late-stage`.
+        blocks: indices of the blocks that were trained.
         epochs: whole epochs run.
         steps: optimiser steps run.
         loss: token-weighted mean loss of the last whole epoch, nats; None if none was whole.
@@ -38,6 +39,7 @@ class TrainResult:
 
     out: Path
     method: str
+    blocks: tuple[int, ...]
     epochs: int
     steps: int
     loss: float | None
@@ -65,7 +67,10 @@ class TrainResult:
         """A result that `as_json` wrote, for the directory where it lies now."""
         control = out / stored["control"] if stored["control"] else None
         notes = tuple(stored.get("notes", ()))
-        changed = {"out": out, "log": out / LOG_NAME, "control": control, "notes": notes}
+        changed = {
+            "out": out, "log": out / LOG_NAME, "control": control, "notes": notes,
+            "blocks": tuple(stored["blocks"]),
+        }  # fmt: skip
         return cls(**{**stored, **changed})
 
     @classmethod

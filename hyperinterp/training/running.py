@@ -104,6 +104,7 @@ class Run:
         result = TrainResult(
             out=out,
             method=self.config.method,
+            blocks=writer.chosen.blocks,
             epochs=tally.epochs,
             steps=steps,
             loss=tally.loss,
@@ -147,7 +148,7 @@ class Run:
     ) -> PrefixCache | None:
         """The cached stream, where frozen blocks come first and what follows is text-free."""
         config, start = self.config, chosen.blocks[0]
-        if not config.prefix_cache or start == 0 or config.method != "late-stage":
+        if not config.prefix_cache or start == 0:
             return None
         if self.sharded:
             return None

@@ -1,4 +1,4 @@
-"""A sweep: the same recipe over how many last blocks train and over seeds, and one table."""
+"""A sweep: the same recipe over which blocks train and over seeds, and one table."""
 
 import csv
 import io
@@ -12,7 +12,8 @@ from filelock import FileLock
 from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.ambient import own_settings
-from hyperinterp.arguments import check_arguments, check_numbers
+from hyperinterp.arguments import check_arguments, check_numbers, check_texts
+from hyperinterp.blocks import listed
 from hyperinterp.brief import Brief, rounded
 from hyperinterp.checkpoints import check_like, check_place, pinned, write_file
 from hyperinterp.checkpoints.files import translate_io_errors
@@ -40,8 +41,8 @@ class SweepCell(Brief):
     """One finished run of a sweep.
 
     Attributes:
-        name: its directory below the sweep's, e.g. `k5-seed0`.
-        layers: how many last blocks were trained (all of them for `full` and `lora`).
+        name: its directory below the sweep's, e.g. `last5-seed0`.
+        blocks: which blocks were trained, as indices: `25-29`.
         share_of_blocks: the same as a share of all blocks.
         seed: of the adapter's first weights and the order of the data.
         trainable: trained parameters.
@@ -54,7 +55,7 @@ class SweepCell(Brief):
     """
 
     name: str
-    layers: int
+    blocks: str
     share_of_blocks: float
     seed: int
     trainable: int
@@ -111,25 +112,25 @@ def _shown(value: Any) -> Any:
 
 
 def plan(
-    config: TrainConfig, layers: Sequence[int], seeds: Sequence[int]
+    config: TrainConfig, blocks: Sequence[str | None], seeds: Sequence[int]
 ) -> dict[str, TrainConfig]:
     """The recipe of every cell by name, seeds innermost.
 
     Raises:
-        InputRefused: several numbers of layers for a method that trains all of them.
+        InputRefused: blocks that are no placement; see `hyperinterp.blocks`.
     """
-    if config.method != "late-stage" and len(set(layers)) > 1:
-        raise InputRefused(
-            f"layers: expected one number for the method {config.method}, found "
-            + ",".join(map(str, layers))
-            + "; use --method late-stage for several"
-        )
-    stem = "k{}" if config.method == "late-stage" else config.method
-    return {
-        f"{stem.format(count)}-seed{seed}": replace(config, layers=count, seed=seed)
-        for count in layers
-        for seed in seeds
-    }
+    recipes = [
+        replace(config, blocks=placement, seed=seed) for placement in blocks for seed in seeds
+    ]
+    return {f"{recipe_name(recipe)}-seed{recipe.seed}": recipe for recipe in recipes}
+
+
+def recipe_name(config: TrainConfig) -> str:
+    """A recipe's method and blocks as part of a file's name: `last5`, `lora`, `full-first5`."""
+    placement = config.placement
+    if placement is None:
+        return config.method
+    return placement.slug if config.method == "late-stage" else f"{config.method}-{placement.slug}"
 
 
 @own_settings()
@@ -139,7 +140,7 @@ def sweep(
     out: str | Path,
     config: TrainConfig,
     *,
-    layers: Sequence[int],
+    blocks: Sequence[str] | None = None,
     seeds: Sequence[int],
     heldout: Any,
     base: AnyModel | None = None,
@@ -164,8 +165,8 @@ def sweep(
         model: as in `train`; it is loaded once.
         passages: what to learn by heart, in any form that `as_passages` takes.
         out: directory for the cells and the table.
-        config: the recipe; its `layers` and `seed` are replaced.
-        layers: how many last blocks train.
+        config: the recipe; its `blocks` and `seed` are replaced.
+        blocks: which blocks train, such as ["last:1", "last:5"]; None: those of the recipe.
         seeds: the seeds.
         heldout: passages for the held-out loss of every cell, likewise.
         base: what an adapter given as `model` sits on.
@@ -192,13 +193,16 @@ def sweep(
         on_progress=on_progress,
     )  # fmt: skip
     of_kind("config", config, TrainConfig, "a hyperinterp.TrainConfig")
-    layers, seeds = check_numbers("layers", layers), check_numbers("seeds", seeds)
+    seeds = check_numbers("seeds", seeds)
+    placements: list[str | None] = [config.blocks]
+    if blocks is not None:
+        placements = [*check_texts("blocks", blocks)]
     check_given(model, "model")
     out, model = Path(out), pinned(model, revision, subfolder)
-    cells = plan(config, list(dict.fromkeys(layers)), list(dict.fromkeys(seeds)))
+    cells = plan(config, list(dict.fromkeys(placements)), list(dict.fromkeys(seeds)))
     if not cells:
         raise InputRefused(
-            "sweep: expected at least one number of layers and a seed, found none; give both"
+            "sweep: expected at least one choice of blocks and a seed, found none; give both"
         )
     check_chat(chat)
     fields: dict[str, Any] = {"split": split, "column": column}
@@ -250,7 +254,7 @@ def _written(out: Path, cells: dict[str, TrainConfig], n_layers: int) -> Sweep:
         out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / _LOCK):
             rows = tuple(
-                _cell(name, config, TrainResult.read(out / name), n_layers)
+                _cell(name, TrainResult.read(out / name), config.seed, n_layers)
                 for name, config in cells.items()
                 if (out / name / RESULT_NAME).is_file()
             )
@@ -261,13 +265,12 @@ def _written(out: Path, cells: dict[str, TrainConfig], n_layers: int) -> Sweep:
     return Sweep(out, tuple(cells), rows)
 
 
-def _cell(name: str, config: TrainConfig, result: TrainResult, n_layers: int) -> SweepCell:
-    layers = config.layers if config.method == "late-stage" else n_layers
+def _cell(name: str, result: TrainResult, seed: int, n_layers: int) -> SweepCell:
     return SweepCell(
         name=name,
-        layers=layers,
-        share_of_blocks=layers / n_layers,
-        seed=config.seed,
+        blocks=listed(result.blocks),
+        share_of_blocks=len(result.blocks) / n_layers,
+        seed=seed,
         trainable=result.trainable,
         train_loss=result.loss,
         heldout_loss=result.heldout_loss,

@@ -10,7 +10,8 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from hyperinterp.errors import InputRefused, UnsupportedModel
+from hyperinterp.blocks import listed
+from hyperinterp.errors import UnsupportedModel
 from hyperinterp.models import HookedModel
 from hyperinterp.training.config import TrainConfig
 
@@ -38,16 +39,12 @@ def trained_blocks(model: HookedModel, config: TrainConfig) -> tuple[int, ...]:
     """Indices of the blocks that the method trains.
 
     Raises:
-        InputRefused: more last blocks are asked for than the model has.
+        InputRefused: blocks are asked for that the model does not have.
     """
-    if config.method != "late-stage":
+    placement = config.placement
+    if placement is None:
         return tuple(range(model.n_layers))
-    if config.layers > model.n_layers:
-        raise InputRefused(
-            f"layers: expected at most the model's {model.n_layers} blocks, found {config.layers}; "
-            "choose fewer"
-        )
-    return tuple(range(model.n_layers - config.layers, model.n_layers))
+    return placement.of(model.n_layers, config.seed)
 
 
 def linear_maps(block: nn.Module) -> dict[str, nn.Module]:
@@ -104,7 +101,7 @@ def check_method(model: HookedModel, config: TrainConfig) -> None:
     """Refuse a method that does not fit the model, before anything is written.
 
     Raises:
-        InputRefused: more last blocks are asked for than the model has.
+        InputRefused: blocks are asked for that the model does not have.
         UnsupportedModel: LoRA does not fit the family.
     """
     trained_blocks(model, config)
@@ -128,7 +125,7 @@ def _check_adapted(model: HookedModel, peft: PeftModel, blocks: tuple[int, ...])
     }
     if not found or found != wanted:
         raise UnsupportedModel(
-            f"{model.anatomy.family}: expected LoRA in blocks {blocks[0]} to {blocks[-1]}, "
+            f"{model.anatomy.family}: expected LoRA in blocks {listed(blocks)}, "
             f"found {len(found)} adapted modules, {len(found - wanted)} of them elsewhere"
         )
     return tuple(sorted(found))
@@ -153,7 +150,7 @@ def trainable(model: HookedModel, config: TrainConfig) -> Iterator[Trainable]:
             wanted = lora_config(model, config)
             peft = _with_adapter(model, wanted)
             modules = _check_adapted(model, peft, blocks)
-        elif config.method == "full":
+        elif config.placement is None:
             model.hf.requires_grad_(True)
         else:
             for index in blocks:

@@ -11,8 +11,8 @@ from hyperinterp.comparison import compare
 from hyperinterp.errors import UnsupportedModel
 from hyperinterp.models import HookedModel, checked, checks, load
 from hyperinterp.sizes import Sizes
-from hyperinterp.study import Study
 from hyperinterp.text import Passage, Passages
+from hyperinterp.under_comparison import Study
 from tests.hyperinterp.families import make_hf, make_refused, word_tokenizer
 
 SIZES = Sizes(

@@ -45,14 +45,15 @@ def invoke(*arguments: object) -> str:
 def test_every_option_reaches_the_recipe(base: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     invoke(
-        "train", base, "--data", data, "--column", "body", "--out", out, *SHORT, "--layers", 2,
-        "--alpha", 3, "--lr", 0.01, "--schedule", "cosine", "--warmup", 2, "--weight-decay", 0.1,
-        "--gradient-checkpointing", "--save-epochs", "1,2", "--save-at", "9,8", "--epochs", 3,
+        "train", base, "--data", data, "--column", "body", "--out", out, *SHORT,
+        "--blocks", "last:2", "--alpha", 3, "--lr", 0.01, "--schedule", "cosine", "--warmup", 2,
+        "--weight-decay", 0.1, "--gradient-checkpointing", "--save-epochs", "1,2",
+        "--save-at", "9,8", "--epochs", 3,
         "--grad-accum", 2, "--seed", 7, "--passages", 8, "--target-loss", 0.01,
     )  # fmt: skip
     recipe = json.loads((out / "training.json").read_text())["recipe"]
     wanted = TrainConfig(
-        layers=2, rank=4, alpha=3.0, lr=0.01, schedule="cosine", warmup=2, weight_decay=0.1,
+        blocks="last:2", rank=4, alpha=3.0, lr=0.01, schedule="cosine", warmup=2, weight_decay=0.1,
         gradient_checkpointing=True, save_epochs=(1, 2), save_at=(9.0, 8.0), epochs=3,
         grad_accum=2, seed=7, batch_size=4, seq_len=30, target_loss=0.01,
     ).as_json()  # fmt: skip
@@ -71,11 +72,11 @@ def test_a_sweep_and_its_table(base: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "sweep"
     command = (
         "train", base, "--data", data, "--column", "body", "--out", out, *SHORT, "--epochs", 1,
-        "--layers", "1,2", "--seeds", "0,1",
+        "--blocks", "last:1,last:2", "--seeds", "0,1",
     )  # fmt: skip
     told = invoke(*command)
     rows = list(csv.DictReader((out / "sweep.csv").read_text().splitlines()))
-    names = ["k1-seed0", "k1-seed1", "k2-seed0", "k2-seed1"]
+    names = ["last1-seed0", "last1-seed1", "last2-seed0", "last2-seed1"]
     assert [row["name"] for row in rows] == names
     assert [row["share_of_blocks"] for row in rows] == ["0.25", "0.25", "0.5", "0.5"]
     assert all(float(row["heldout_loss"]) > 0 for row in rows)
@@ -87,7 +88,7 @@ def test_a_trace_of_a_run(base: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     invoke(
         "train", base, "--data", data, "--column", "body", "--out", out, *SHORT, "--epochs", 2,
-        "--layers", 1, "--save-epochs", 1,
+        "--blocks", "last:1", "--save-epochs", 1,
     )  # fmt: skip
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text("\n".join(json.dumps({"text": f"{n} was a cold year " * 2}) for n in "abc"))

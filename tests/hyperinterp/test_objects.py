@@ -72,7 +72,7 @@ def test_a_model_in_memory_is_trained_as_a_copy_and_writes(tmp_path):
     base, live = pair(tmp_path)
     base.config.use_cache = False
     before = {name: weight.clone() for name, weight in base.state_dict().items()}
-    recipe = TrainConfig(layers=2, max_steps=1, batch_size=2, seq_len=16)
+    recipe = TrainConfig(blocks="last:2", max_steps=1, batch_size=2, seq_len=16)
     result = train(base.train(), letters(2), tmp_path / "twin", recipe)
     assert base.training
     assert all(torch.equal(before[name], weight) for name, weight in base.state_dict().items())

@@ -57,7 +57,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     base = factory.saved_tiny("llama", folder)
     config = TrainConfig(
-        layers=2, rank=4, batch_size=4, seq_len=30, epochs=6, target_loss=None, lr=2e-2,
+        blocks="last:2", rank=4, batch_size=4, seq_len=30, epochs=6, target_loss=None, lr=2e-2,
         save_at=(4.0, 3.0), save_epochs=(1, 6), keep_control=True,
     )  # fmt: skip
     heldout = factory.letters(4, 9)
@@ -239,7 +239,9 @@ def test_names_of_a_run_are_shown_as_text(traced: Trace) -> None:
 
 def test_an_unfinished_run_is_traced_with_a_warning(tmp_path: Path, prompts) -> None:
     base = factory.saved_tiny("llama", tmp_path)
-    config = TrainConfig(layers=1, rank=4, seq_len=30, epochs=9, save_epochs=(1,), target_loss=None)
+    config = TrainConfig(
+        blocks="last:1", rank=4, seq_len=30, epochs=9, save_epochs=(1,), target_loss=None
+    )
 
     def stop(told) -> None:
         if told.step == 3:

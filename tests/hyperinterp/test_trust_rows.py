@@ -2,7 +2,7 @@
 
 import pytest
 
-from hyperinterp import study
+from hyperinterp import under_comparison
 from hyperinterp.capture import SiteAccumulators, pair
 from hyperinterp.text import formats
 from tests.hyperinterp import trust_rows
@@ -75,7 +75,7 @@ def test_stated_rules(tmp_path):
 
 
 def test_control_without_the_comparison_of_texts_no_overlap_is_warned_of(tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "shared_ngrams", lambda *_: 0)
+    monkeypatch.setattr(under_comparison, "shared_ngrams", lambda *_: 0)
     assert not trust_rows.stated_rules_row(tmp_path)["overlap_warned_of"]
 
 

@@ -16,8 +16,8 @@ from hyperinterp.frequencies import Frequencies
 from hyperinterp.generation import generate
 from hyperinterp.models import Component, ComponentKind, HookedModel, patched
 from hyperinterp.sizes import Sizes
-from hyperinterp.study import Study
 from hyperinterp.text import Passage, Passages, TokenRows
+from hyperinterp.under_comparison import Study
 from hyperinterp.vocabulary import reading_notes, shared_tokens
 from tests.hyperinterp.families import SMALL
 from tests.hyperinterp.models.test_settings import pair as pair_of_settings
@@ -201,7 +201,9 @@ def test_a_table_of_counts_may_name_tokens_that_are_left_out():
 
 
 def test_other_shapes_are_refused_before_any_work(monkeypatch):
-    monkeypatch.setattr("hyperinterp.study.checked", lambda *_: pytest.fail("ran the model"))
+    monkeypatch.setattr(
+        "hyperinterp.under_comparison.checked", lambda *_: pytest.fail("ran the model")
+    )
     narrow, _ = pair_of_settings("llama", SMALL | {"vocab_size": WORDS}, {})
     wide, _ = pair_of_settings("llama", SMALL | {"vocab_size": WORDS, "intermediate_size": 64}, {})
     pair = [HookedModel(one.hf, words(), name=name) for one, name in ((narrow, "a"), (wide, "b"))]

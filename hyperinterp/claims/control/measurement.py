@@ -6,7 +6,7 @@ from hyperinterp.analyses.scoring import compared, together, values
 from hyperinterp.capture import run_pair
 from hyperinterp.claims.control.result import ControlResult
 from hyperinterp.claims.spec import Measured, Pair
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 
 
 def prepare(study: Study) -> None:

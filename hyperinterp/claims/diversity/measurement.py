@@ -11,7 +11,7 @@ from hyperinterp.analyses.scoring import MIN_TOKENS, RULE, compared, together, v
 from hyperinterp.claims.diversity.result import DiversityResult, Generation, SideBySide
 from hyperinterp.claims.spec import Measured, Pair, missing
 from hyperinterp.generation import Generated
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 from probes import (
     DiversityScores,
     NgramIndex,
@@ -62,6 +62,22 @@ def measure(study: Study) -> DiversityResult:
 def quantities(result: DiversityResult) -> dict[str, Measured]:
     """Return what the rule judges."""
     return {name: result.scores[name].delta for name in ("ttr", "rep_4")}
+
+
+def units(result: DiversityResult) -> dict[str, dict[str, float]]:
+    """Return the differences of single prompts behind the quantities."""
+    pairs = {
+        "ttr": [(it.prompt_id, it.base_ttr, it.fitted_ttr) for it in result.prompts],
+        "rep_4": [(it.prompt_id, it.base_rep_4, it.fitted_rep_4) for it in result.prompts],
+    }
+    return {
+        name: {
+            prompt: fitted - base
+            for prompt, base, fitted in rows
+            if base is not None and fitted is not None
+        }
+        for name, rows in pairs.items()
+    }
 
 
 def _human(study: Study, written: dict[str, Generated]) -> Measured:

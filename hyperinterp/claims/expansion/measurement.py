@@ -10,7 +10,7 @@ from hyperinterp.claims.expansion.result import ExpansionResult, SiteGeometry
 from hyperinterp.claims.expansion.site import site_geometry
 from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.sites import Site, SiteKind, block_outputs
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 from probes.geometry.outliers import OUTLIER_FACTOR
 
 

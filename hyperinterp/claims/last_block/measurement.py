@@ -23,7 +23,7 @@ from hyperinterp.claims.last_block.result import (
 from hyperinterp.claims.last_block.stitched import stitched_texts, unchanged_texts
 from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.models import Component, ComponentKind
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 
 
 def prepare(study: Study) -> None:

@@ -17,8 +17,8 @@ from hyperinterp.models import (
     same_tensor,
     weights_of,
 )
-from hyperinterp.study import Study
 from hyperinterp.text import TokenRows
+from hyperinterp.under_comparison import Study
 
 INTO_BASE, INTO_FITTED = "fitted into base", "base into fitted"
 DIRECTIONS = {

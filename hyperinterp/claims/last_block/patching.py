@@ -32,7 +32,7 @@ from hyperinterp.claims.last_block.patches import (
     together,
 )
 from hyperinterp.models import Component, ComponentKind, HookedModel, Recording, patched, perturbed
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 from probes import logit_difference, norm_matched_noise
 from probes.ranks.tokens import top1_rows
 

@@ -12,7 +12,7 @@ from hyperinterp.distributed import ALONE
 from hyperinterp.generation import GREEDY, Generated
 from hyperinterp.generations import WRITTEN
 from hyperinterp.models import Component, blocks, patched
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 
 
 @dataclass(frozen=True)

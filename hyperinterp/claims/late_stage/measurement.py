@@ -1,13 +1,12 @@
 """C7: is training the last blocks enough?"""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from hyperinterp.analyses.growth import PRIMARY
 from hyperinterp.analyses.intervals import context_mean, difference_of, mean_of
 from hyperinterp.analyses.predictions import Reading, gain_share, read
+from hyperinterp.analyses.recipes import recorded
 from hyperinterp.analyses.scoring import compared, together, values, window_scores
 from hyperinterp.capture import (
     PairRun,
@@ -20,9 +19,8 @@ from hyperinterp.capture import (
 from hyperinterp.claims.late_stage.result import LateStageResult, Twin
 from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.errors import InputRefused
-from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 from probes import DiversityScores, LeaveOneOut
 
 
@@ -145,34 +143,3 @@ def _twin(study: Study, role: str, scores: DiversityScores, reading: Reading) ->
         heldout_loss=context_mean(reading.loss, reading.row),
         last_delta=missing("the base against itself"),
     )
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The training that a checkpoint's manifest records; None where it records none."""
-
-    layers: int | None
-    trainable: int | None
-    loss: float | None
-
-
-def recorded(model: HookedModel) -> Recipe:
-    """Read a recipe from a model's provenance, leaving out whatever is not as expected."""
-    facts = model.provenance
-    config = facts.get("config")
-    config = config if isinstance(config, Mapping) else {}
-    layers = None
-    if config.get("method") in ("full", "lora"):
-        layers = model.n_layers
-    elif config.get("method") == "late-stage":
-        layers = _number(config.get("layers"), int)
-    return Recipe(
-        layers=layers if layers is None or 1 <= layers <= model.n_layers else None,
-        trainable=_number(facts.get("trainable"), int),
-        loss=_number(facts.get("epoch_loss"), float),
-    )
-
-
-def _number(value: Any, kind: type) -> Any:
-    known = isinstance(value, (int, kind)) and not isinstance(value, bool)
-    return kind(value) if known and math.isfinite(value) else None

@@ -13,7 +13,7 @@ class Twin:
     Attributes:
         name: what the user called it.
         role: "fitted", "late-stage" or "sweep".
-        trained_layers: number of blocks trained; None when not recorded.
+        trained_layers: number of last blocks trained; None when not recorded, or others were.
         share_of_layers: the same as a share of all blocks.
         trainable_parameters: None when not recorded.
         train_loss: final mean training loss; None when not recorded.

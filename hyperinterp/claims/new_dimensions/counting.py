@@ -19,7 +19,7 @@ from hyperinterp.claims.new_dimensions.directions import NEW, SiteDirections
 from hyperinterp.claims.new_dimensions.interventions import COMPONENT, Effect, Intervened, Job
 from hyperinterp.claims.new_dimensions.result import Intervention
 from hyperinterp.claims.spec import Measured
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 
 SAME = "nothing to undo: the models choose alike"
 

@@ -17,8 +17,8 @@ from hyperinterp.analyses.replays import contexts_per_passage
 from hyperinterp.capture import chosen_positions
 from hyperinterp.claims.new_dimensions.directions import Directions
 from hyperinterp.models import HookedModel, recorded_together, shared_start
-from hyperinterp.study import Study
 from hyperinterp.text import TokenRows
+from hyperinterp.under_comparison import Study
 from probes import interchange_component, replace_component
 from probes.ranks.tokens import rank_rows, top1_rows
 

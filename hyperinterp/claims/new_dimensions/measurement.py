@@ -39,7 +39,7 @@ from hyperinterp.claims.new_dimensions.result import (
 from hyperinterp.claims.new_dimensions.writing import ablated_texts
 from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.sites import Site
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 from probes import visible_share
 
 

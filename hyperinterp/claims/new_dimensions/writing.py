@@ -20,7 +20,7 @@ from hyperinterp.claims.new_dimensions.result import AblatedText
 from hyperinterp.claims.spec import Measured
 from hyperinterp.generation import GREEDY, Generated
 from hyperinterp.models import edited
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 
 
 def ablated_texts(

@@ -10,7 +10,7 @@ from hyperinterp.claims.quality.judging import judged
 from hyperinterp.claims.quality.result import QualityResult
 from hyperinterp.claims.spec import Measured
 from hyperinterp.models import HookedModel
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 
 NOTE = (
     "{name} reads other tokens than the pair: C10 gives it the texts, and its nats are per token "

@@ -11,8 +11,8 @@ from hyperinterp.claims.quotation.result import CopiedExample, QuotationResult
 from hyperinterp.claims.spec import Measured, Pair, missing
 from hyperinterp.errors import InputRefused
 from hyperinterp.generation import Decoding, Generated
-from hyperinterp.study import Study
 from hyperinterp.text import TokenRows
+from hyperinterp.under_comparison import Study
 from probes import NgramIndex
 
 COPY_LENGTH = 8

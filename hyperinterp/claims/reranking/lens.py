@@ -11,7 +11,7 @@ from hyperinterp.claims.reranking.result import LensProfile, LensTrajectory
 from hyperinterp.models import check_logits
 from hyperinterp.runs import depths
 from hyperinterp.sites import Site
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 from probes import LensReadout, lens_ranks, overtake_depth
 
 

@@ -19,8 +19,8 @@ from hyperinterp.claims.reranking.token_shifts import (
 )
 from hyperinterp.claims.spec import Measured
 from hyperinterp.runs import found_overrides
-from hyperinterp.study import Study
 from hyperinterp.text import split_half
+from hyperinterp.under_comparison import Study
 from probes import (
     FREQUENCY_CLASSES,
     Overrides,

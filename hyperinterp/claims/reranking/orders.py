@@ -8,7 +8,7 @@ from torch import Tensor
 from hyperinterp.analyses.intervals import context_mean
 from hyperinterp.capture import Contexts
 from hyperinterp.claims.spec import missing
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 from probes import jaccard_at_k, rank_biased_overlap, rank_flow, spearman
 
 JACCARD_AT = (5, 20, 100)

@@ -8,7 +8,7 @@ from hyperinterp.analyses.overriding import text_before
 from hyperinterp.capture import Contexts
 from hyperinterp.claims.reranking.result import TokenShift
 from hyperinterp.claims.spec import Measured, missing
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 from probes import FREQUENCY_CLASSES, Overrides, TokenTable, frequency_class
 
 

@@ -31,8 +31,8 @@ from hyperinterp.claims.spec import Measured, Pair, missing
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel
 from hyperinterp.runs import HeldOut
-from hyperinterp.study import Study
 from hyperinterp.text import Passages, builtin_passages
+from hyperinterp.under_comparison import Study
 from probes import Calibration, reliability
 
 ROLE = "other-text"

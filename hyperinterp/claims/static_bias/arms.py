@@ -6,8 +6,8 @@ from hyperinterp.analyses.intervals import mean_of
 from hyperinterp.analyses.scoring import compared, together, values
 from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.generation import Generated
-from hyperinterp.study import Study
 from hyperinterp.text import split_half
+from hyperinterp.under_comparison import Study
 
 NONE, MEAN, GAINERS = "none", "mean shift", "top rank gainers"
 SHUFFLED, FITTED = "shuffled mean shift", "fitted bias"

@@ -40,8 +40,8 @@ from hyperinterp.claims.static_bias.arms import (
 )
 from hyperinterp.claims.static_bias.result import BiasArm, StaticBiasResult
 from hyperinterp.generation import Decoding
-from hyperinterp.study import Study
 from hyperinterp.text import split_half
+from hyperinterp.under_comparison import Study
 from probes import DiversityScores, kl_divergence
 from probes.ranks.tokens import top1_rows
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hyperinterp.capture import CHUNK, Contexts, logit_chunks
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 from probes import entropy, kl_divergence, matched_temperature
 from probes.ranks.tokens import top1_rows
 

@@ -44,7 +44,7 @@ from hyperinterp.claims.temperature.result import (
     TemperatureResult,
 )
 from hyperinterp.generation import Decoding, Generated
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 from probes import DiversityScores, jackknife
 
 TAUTOLOGY = (

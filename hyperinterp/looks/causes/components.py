@@ -10,7 +10,7 @@ from hyperinterp.looks.causes.reading import Batch
 from hyperinterp.looks.causes.result import ComponentShift
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind, component_sites
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 
 KINDS = {SiteKind.EMBED: "embedding", SiteKind.ATTN: "attention", SiteKind.MLP: "MLP"}
 CONSTANT = "biases"

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from hyperinterp.looks.causes.reading import Batch
 from hyperinterp.looks.causes.result import HeadPatch
 from hyperinterp.models import HookedModel, head_count, output_map
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 
 LAST = 5
 """Last blocks whose heads and MLPs are looked at."""

@@ -12,7 +12,7 @@ from hyperinterp.looks.causes.result import CausesResult, HeadPatch
 from hyperinterp.looks.causes.search import Found, greedy
 from hyperinterp.looks.causes.shifts import static_shifts
 from hyperinterp.models import blocks, patched, same_function
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 
 ENOUGH = 0.5
 """Share of KL(fitted || base) that a sufficient set of blocks recovers, as in C6."""

@@ -10,7 +10,7 @@ from hyperinterp.analyses.readouts import Predictions, predictions, stream_logit
 from hyperinterp.analyses.replays import CONTEXTS, contexts_per_passage, shortened
 from hyperinterp.capture import chosen_positions
 from hyperinterp.models import HookedModel, Recording
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 from probes.ranks.tokens import top1_rows
 
 

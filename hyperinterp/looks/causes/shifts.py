@@ -10,7 +10,7 @@ from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.looks.causes.reading import Batch
 from hyperinterp.looks.causes.result import StaticShift
 from hyperinterp.sites import Site
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 
 
 def static_shifts(study: Study, every: Sequence[Batch]) -> tuple[StaticShift, ...]:

@@ -3,7 +3,7 @@
 from hyperinterp.looks.weights.matrices import changed_matrices, differing_weights
 from hyperinterp.looks.weights.points import points
 from hyperinterp.looks.weights.result import WeightsResult
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 
 
 def measure(study: Study) -> WeightsResult:

@@ -15,7 +15,7 @@ from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.generation import GREEDY, Generated
 from hyperinterp.looks.weights.result import PathPoint
 from hyperinterp.models import HookedModel, reweighted
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 from probes import Moments, surprisal, truncated_change
 from probes.ranks.tokens import top1_rows
 

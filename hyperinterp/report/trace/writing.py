@@ -77,7 +77,7 @@ def render(trace: TraceData) -> str:
 
 def _what(trace: TraceData) -> str:
     data, recipe = trace.data, trace.recipe
-    blocks = f", last {recipe['layers']} blocks" if recipe.get("method") == "late-stage" else ""
+    blocks = f", blocks {recipe['blocks']}" if recipe.get("blocks") else ""
     passages = data.get("passages")
     told = f" on {passages} passages" if isinstance(passages, int) else ""
     return f"Method {recipe.get('method', 'unknown')}{blocks}{told}."

@@ -63,8 +63,8 @@ def test_training_is_refused_before_the_model_is_read(blocked, kind):
         train("./no-such-model", letters(4), blocked[kind])
     with pytest.raises(InputRefused, match="expected a"):
         sweep(
-            "./no-such-model", letters(4), blocked[kind], TrainConfig(), layers=[1], seeds=[0],
-            heldout=letters(2),
+            "./no-such-model", letters(4), blocked[kind], TrainConfig(),
+            blocks=["last:1"], seeds=[0], heldout=letters(2),
         )  # fmt: skip
 
 

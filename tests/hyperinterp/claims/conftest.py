@@ -11,8 +11,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from hyperinterp.models import HookedModel
 from hyperinterp.runs import RunContext
 from hyperinterp.sizes import Sizes
-from hyperinterp.study import Study
 from hyperinterp.text import Passage, Passages
+from hyperinterp.under_comparison import Study
 
 from .planted import TEMPERATURE, planted_twin
 

@@ -8,7 +8,7 @@ from hyperinterp.claims.registry import CLAIMS
 from hyperinterp.claims.running import run
 from hyperinterp.claims.spec import Verdict
 from hyperinterp.runs import RunContext
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 
 from .conftest import SIZES
 

@@ -103,7 +103,10 @@ def test_texts_beyond_learned_positions_are_refused(tmp_path):
         InputRefused, match=r"at most 64 tokens .* found a need for 70; choose fewer seq_"
     ):
         train(
-            base, letters(2, least=80, most=90), tmp_path / "t", TrainConfig(seq_len=70, layers=2)
+            base,
+            letters(2, least=80, most=90),
+            tmp_path / "t",
+            TrainConfig(seq_len=70, blocks="last:2"),
         )
     assert not list(tmp_path.iterdir())
 

@@ -20,6 +20,7 @@ from hyperinterp.claims.new_dimensions.result import (
     Intervention,
     NewDimensionsResult,
 )
+from hyperinterp.claims.placement.result import PlacedPrompt, PlacedTwin, PlacementResult
 from hyperinterp.claims.quality.arms import BASE, FITTED, HALVES, HUMAN, remedies
 from hyperinterp.claims.quality.result import PromptQuality, QualityResult, TextQuality
 from hyperinterp.claims.quotation.result import CopiedExample, QuotationResult
@@ -418,6 +419,27 @@ def sufficiency(make: Maker) -> LateStageResult:
     )
 
 
+def placement(make: Maker) -> PlacementResult:
+    m = make.measured
+    places = (
+        ("SmolLM2-135M", "base", None, 0.224), ("runs/late-5", "fitted", "25-29", 0.423),
+        ("runs/first <s>", "elsewhere", "0-4", 0.31), ("runs/r", "elsewhere", "3+8-9+17", 0.36),
+    )  # fmt: skip
+    twins = tuple(
+        PlacedTwin(
+            name, role, blocks, 1_625_000 if blocks else None, 0.041 if blocks else None,
+            m(ttr, 0.03), m(ttr - 0.224, 0.04) if blocks else missing("the base itself"),
+            m(0.9 - 1.4 * ttr, 0.03),
+        )
+        for name, role, blocks, ttr in places
+    )  # fmt: skip
+    prompts = tuple(PlacedPrompt(f"p{k} <s>", (0.2, 0.4, 0.3, 0.35)) for k in range(3))
+    return PlacementResult(
+        twins, "runs/r", m(0.063, 0.03), twins[1].gain,
+        "training losses from 0.04 to 0.31 are not equal", prompts,
+    )  # fmt: skip
+
+
 def quotation(make: Maker) -> QuotationResult:
     examples = tuple(
         CopiedExample(f"gutenberg-{i:03d}", 21 - i, "".join(make.text(16, False)) + text, f"p{i}")
@@ -577,6 +599,7 @@ def claims(make: Maker) -> dict[str, Claim]:
             "behaviour": missing("the stitched model wrote nothing <s>"),
         },
         "C7": {"share": m(0.74, 0.12)},
+        "C13": {"margin": m(0.063, 0.03), "gain": m(0.199, 0.04)},
         "C8": {"copied": m(0.017, 0.006)},
         "C12": {
             "undone": m(0.1, 0.02), "random": m(0.04, 0.03), "leading": m(-0.02, 0.03),
@@ -606,7 +629,7 @@ def provenance() -> Provenance:
         (
             facts("SmolLM2-135M-Instruct", "base", {}),
             facts("runs/full <s>", "fitted", {"method": "full", "epochs": 25, "lr": 1e-4}),
-            facts("runs/late-5", "late-stage", {"method": "late-stage", "layers": 5}),
+            facts("runs/late-5", "late-stage", {"method": "late-stage", "blocks": "last:5"}),
         ),
         PromptFacts("assets/passages.jsonl", "ab12" * 16, PROMPTS, 1, 0, 2, 32, 128),
         {
@@ -647,7 +670,7 @@ def complete(seed: int = 0) -> Report:
             "expansion": geometry(make), "last_block": patching(make),
             "late_stage": sufficiency(make), "quotation": quotation(make),
             "control": control(make), "new_dimensions": new_dimensions(make),
-            "quality": quality(make), "retention": retention(make),
+            "quality": quality(make), "retention": retention(make), "placement": placement(make),
         },
         training_curve(make),
     )  # fmt: skip
@@ -663,7 +686,7 @@ def sparse(seed: int = 1) -> Report:
         name: f"not asked for (--claims C4) <s>{name}"
         for name in (
             "diversity", "temperature", "static_bias", "expansion", "last_block", "late_stage",
-            "quotation", "control", "new_dimensions", "quality", "retention",
+            "quotation", "control", "new_dimensions", "quality", "retention", "placement",
             "training_curve",
         )
     }  # fmt: skip

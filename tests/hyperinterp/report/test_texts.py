@@ -295,17 +295,18 @@ def test_wall_time_is_counted_once(complete: Report) -> None:
 
 
 def test_settings_are_words() -> None:
-    trained = {"config": {"layers": 5, "lr": None, "save_at": []}, "data": {"cut": [1, 2]},
+    trained = {"config": {"rank": 5, "lr": None, "save_at": []}, "data": {"cut": [1, 2]},
                "kind": "x", "odd": {"a": {"b": {"c": {"d": 1}}}}}  # fmt: skip
     assert dict(provenance.flat(trained)) == {
-        "config: layers": "5", "data: cut": "1, 2", "kind": "x", "odd: a: b: c": "{'d': 1}",
+        "config: rank": "5", "data: cut": "1, 2", "kind": "x", "odd: a: b: c": "{'d': 1}",
     }  # fmt: skip
     assert [provenance.plain(value) for value in ([], True, ["standardised"], 4096, 0.1)] == [
         "none", "yes", "standardised", "4,096", "0.1",
     ]  # fmt: skip
     assert provenance.recipe({"method": "full"}) == ""
-    recorded = {"kind": "hyperfitted", "config": {"method": "late-stage", "layers": 5}, "epoch": 3}
-    assert provenance.recipe(recorded) == "method late-stage, last 5 blocks, 3 epochs"
+    recorded = {"kind": "hyperfitted", "config": {"method": "late-stage"}, "epoch": 3,
+                "trained_blocks": [25, 26, 27]}  # fmt: skip
+    assert provenance.recipe(recorded) == "method late-stage, blocks 25-27, 3 epochs"
 
 
 def test_pictures_say_their_figure_in_words(complete: Report) -> None:

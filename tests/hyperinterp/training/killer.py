@@ -24,7 +24,7 @@ from hyperinterp.training import Progress, TrainConfig, resume, run_directory, t
 
 STEPS = 30
 CONFIG = TrainConfig(
-    layers=2, rank=4, batch_size=4, seq_len=30, epochs=99, max_steps=STEPS, target_loss=None,
+    blocks="last:2", rank=4, batch_size=4, seq_len=30, epochs=99, max_steps=STEPS, target_loss=None,
     resume_every=0.0, save_at=(5.0, 4.0), lr=5e-3,
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from hyperinterp.training.resume import newest_point
 from .factory import byte_tokenizer, letters, log_lines, sha256, tiny
 
 RECIPE: dict = {
-    "layers": 2, "rank": 4, "batch_size": 4, "seq_len": 30, "epochs": 4, "target_loss": None,
+    "blocks": "last:2", "rank": 4, "batch_size": 4, "seq_len": 30, "epochs": 4, "target_loss": None,
     "resume_every": 0.0,
 }  # fmt: skip
 
@@ -147,9 +147,9 @@ def test_what_needs_heldout_text_says_so(tmp_path: Path) -> None:
 def test_a_refused_text_or_layer_leaves_nothing(tmp_path: Path) -> None:
     short = Passages((Passage("a", "x"),), "here")
     with pytest.raises(InputRefused, match="here: expected passages of at least 2 tokens"):
-        train(tiny("llama"), short, tmp_path / "out", TrainConfig(layers=1))
-    with pytest.raises(InputRefused, match="layers: expected at most"):
-        train(tiny("llama"), letters(4), tmp_path / "out", TrainConfig(layers=9))
+        train(tiny("llama"), short, tmp_path / "out", TrainConfig(blocks="last:1"))
+    with pytest.raises(InputRefused, match="blocks: expected at most"):
+        train(tiny("llama"), letters(4), tmp_path / "out", TrainConfig(blocks="last:9"))
     assert not any(tmp_path.iterdir())
 
 
@@ -158,7 +158,12 @@ def test_a_model_in_half_precision_or_without_tokenizer_is_refused(tmp_path: Pat
     with pytest.raises(InputRefused, match="expected a model in float32"):
         train(half, letters(4), tmp_path / "out")
     with pytest.raises(InputRefused, match="expected a model with a tokenizer"):
-        train(HookedModel(tiny("llama").hf), letters(4), tmp_path / "out", TrainConfig(layers=1))
+        train(
+            HookedModel(tiny("llama").hf),
+            letters(4),
+            tmp_path / "out",
+            TrainConfig(blocks="last:1"),
+        )
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from hyperinterp.training.lock import LOCK_FILES, RunLock, refuse_locked
 from .factory import letters, sha256, tiny
 
 RECIPE: dict = {
-    "layers": 2, "rank": 4, "batch_size": 4, "seq_len": 30, "epochs": 3, "target_loss": None,
+    "blocks": "last:2", "rank": 4, "batch_size": 4, "seq_len": 30, "epochs": 3, "target_loss": None,
     "resume_every": 0.0,
 }  # fmt: skip
 ROOT = Path(__file__).resolve().parents[3]
@@ -76,7 +76,7 @@ def progress(told):
     if told.phase == "train":
         mark.touch()
         time.sleep(0.2)
-config = TrainConfig(layers=2, rank=4, batch_size=4, seq_len=30, epochs=99, target_loss=None)
+config = TrainConfig(blocks="last:2", rank=4, batch_size=4, seq_len=30, epochs=99, target_loss=None)
 train(tiny("llama"), letters(9), out, config, on_progress=progress)
 """
 

@@ -21,8 +21,8 @@ from .factory import byte_tokenizer, letters, log_lines, saved_tiny, tiny, tiny_
 METHODS = {
     "full": {"method": "full", "lr": 1e-3},
     "lora": {"method": "lora"},
-    "late-stage": {"layers": 2},
-    "weights": {"layers": 2, "late_stage_weights": True, "lr": 1e-3},
+    "late-stage": {"blocks": "last:2"},
+    "weights": {"blocks": "last:2", "late_stage_weights": True, "lr": 1e-3},
 }
 IDS = torch.arange(3, 15)[None]
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*")
@@ -68,9 +68,9 @@ def test_plain_calls_load_it_with_the_same_logits(family: str, name: str, tmp_pa
 def test_the_saved_weights_are_those_that_were_trained(tmp_path: Path) -> None:
     """The loss of step 6, before its update, is that of the weights saved after step 5."""
     base = saved_tiny("llama", tmp_path)
-    recipe = _recipe(layers=2, batch_size=16, max_steps=5, epochs=5)
+    recipe = _recipe(blocks="last:2", batch_size=16, max_steps=5, epochs=5)
     out = train(base, letters(10), tmp_path / "five", recipe, device="cpu").out
-    again = _recipe(layers=2, batch_size=16, max_steps=6, epochs=6)
+    again = _recipe(blocks="last:2", batch_size=16, max_steps=6, epochs=6)
     longer = train(base, letters(10), tmp_path / "six", again, device="cpu").out
     expected = log_lines(longer, "step")[-1]["loss"]
     model = load(out, device="cpu")
@@ -86,13 +86,14 @@ def test_the_saved_weights_are_those_that_were_trained(tmp_path: Path) -> None:
 def test_the_directory_describes_itself(tmp_path: Path) -> None:
     base = saved_tiny("llama", tmp_path)
     data = letters(10)
-    result = train(base, data, tmp_path / "out", _recipe(layers=1), device="cpu")
+    result = train(base, data, tmp_path / "out", _recipe(blocks="last:1"), device="cpu")
     manifest = verify_directory(result.out)
     assert manifest is not None
     told = manifest.provenance
     assert told["base_name"] == str(base)
     assert told["base_fingerprint"] == load_checkpoint(base).fingerprint
-    assert told["config"]["layers"] == 1
+    assert told["config"]["blocks"] == "last:1"
+    assert told["trained_blocks"] == [3]
     assert told["data"]["sha256"] == data.sha256
     assert told["seed"] == 0
     assert {"torch", "transformers", "peft", "python"} <= set(told["versions"])
@@ -141,7 +142,7 @@ def test_an_adapter_of_a_model_in_memory_loads_on_the_saved_model(
 ) -> None:
     """Tied weights, too: its fingerprint is that of the directory it will be saved to."""
     nameless = HookedModel(tiny_hf(family), byte_tokenizer())
-    result = train(nameless, letters(6), tmp_path / "out", _recipe(max_steps=2, layers=1))
+    result = train(nameless, letters(6), tmp_path / "out", _recipe(max_steps=2, blocks="last:1"))
     assert nameless.fingerprint == ""
     base = saved_tiny(family, tmp_path)
     manifest = verify_directory(result.out)
@@ -158,7 +159,7 @@ def test_the_card_states_the_rule_and_what_was_left_out(tmp_path: Path) -> None:
     path.write_text("body\n" + "a long passage of words\n" * 2 + "x\n...\nabc\n")
     data = read_passages(path, column="body")
     out = train(
-        tiny("llama"), data, tmp_path / "out", _recipe(layers=2, max_steps=1, seq_len=8)
+        tiny("llama"), data, tmp_path / "out", _recipe(blocks="last:2", max_steps=1, seq_len=8)
     ).out
     card = (out / "README.md").read_text()
     assert "| rule | one row per passage, cut to 8 tokens (1 were longer), nothing packed |" in card

@@ -21,7 +21,7 @@ from .process_jobs import PASSAGES
 
 SCRIPT = str(Path(__file__).with_name("process_jobs.py"))
 RECIPE = {
-    "epochs": 3, "target_loss": None, "layers": 2, "lr": 1e-3, "resume_every": 1000.0,
+    "epochs": 3, "target_loss": None, "blocks": "last:2", "lr": 1e-3, "resume_every": 1000.0,
     "keep_control": True,
 }  # fmt: skip
 CASES = {

@@ -11,7 +11,7 @@ from hyperinterp.training import TrainConfig, train
 from .factory import losses
 
 pytestmark = pytest.mark.real
-RECIPE: dict = {"layers": 5, "rank": 32, "target_loss": None, "epochs": 99}
+RECIPE: dict = {"blocks": "last:5", "rank": 32, "target_loss": None, "epochs": 99}
 
 
 @pytest.fixture(scope="module")

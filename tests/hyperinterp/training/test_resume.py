@@ -12,7 +12,7 @@ from . import trust_rows
 from .factory import letters, log_lines, sha256, tiny
 
 RECIPE: dict = {
-    "layers": 2, "rank": 4, "batch_size": 4, "seq_len": 30, "epochs": 4, "target_loss": None,
+    "blocks": "last:2", "rank": 4, "batch_size": 4, "seq_len": 30, "epochs": 4, "target_loss": None,
     "resume_every": 0.0, "lr": 5e-3,
 }  # fmt: skip
 METHODS = {

@@ -12,7 +12,7 @@ from hyperinterp.training import TrainConfig, run_directory, surroundings, train
 
 from .factory import letters, tiny
 
-RECIPE: dict = {"layers": 1, "rank": 2, "batch_size": 4, "seq_len": 30, "epochs": 1}
+RECIPE: dict = {"blocks": "last:1", "rank": 2, "batch_size": 4, "seq_len": 30, "epochs": 1}
 
 
 def _refused(out: Path, name: str) -> str:

@@ -20,7 +20,7 @@ def test_late_stage_adapts_every_linear_map_of_the_last_blocks_and_no_other(fami
         for index in (LAYERS - 2, LAYERS - 1)
         for path in targets.linear_maps(model.blocks[index])
     }
-    with trainable(model, TrainConfig(layers=2, rank=3)) as chosen:
+    with trainable(model, TrainConfig(blocks="last:2", rank=3)) as chosen:
         assert set(chosen.modules) == maps
         shapes = [p.shape for p in model.hf.parameters() if p.requires_grad]
         assert len(shapes) == 2 * len(maps)
@@ -42,7 +42,7 @@ def test_full_trains_everything_and_late_stage_weights_only_the_last_blocks() ->
     total = sum(p.numel() for p in model.hf.parameters())
     with trainable(model, TrainConfig(method="full")) as chosen:
         assert chosen.trainable == chosen.total == total
-    with trainable(model, TrainConfig(layers=1, late_stage_weights=True)) as chosen:
+    with trainable(model, TrainConfig(blocks="last:1", late_stage_weights=True)) as chosen:
         assert chosen.trainable == sum(p.numel() for p in model.blocks[-1].parameters())
 
 
@@ -50,7 +50,7 @@ def test_leaving_takes_the_adapter_off_and_the_flags_back(llama: HookedModel) ->
     llama.hf.get_input_embeddings().weight.requires_grad_(False)
     names = list(dict(llama.hf.named_parameters()))
     before = llama.logits(torch.arange(6)[None])
-    with trainable(llama, TrainConfig(layers=1)):
+    with trainable(llama, TrainConfig(blocks="last:1")):
         for name, parameter in llama.hf.named_parameters():
             if "lora_B" in name:
                 nn.init.ones_(parameter)
@@ -62,10 +62,12 @@ def test_leaving_takes_the_adapter_off_and_the_flags_back(llama: HookedModel) ->
     assert llama.blocks[0].self_attn.q_proj.weight.requires_grad
 
 
-def test_more_layers_than_there_are_is_refused(llama: HookedModel) -> None:
+def test_more_blocks_than_there_are_is_refused(llama: HookedModel) -> None:
     with (
-        pytest.raises(InputRefused, match="layers: expected at most the model's 4 blocks, found 5"),
-        trainable(llama, TrainConfig(layers=5)),
+        pytest.raises(
+            InputRefused, match="blocks: expected at most the model's 4 blocks, found last:5"
+        ),
+        trainable(llama, TrainConfig(blocks="last:5")),
     ):
         pass
 
@@ -78,10 +80,10 @@ def test_stacked_experts_are_refused_with_the_way_out() -> None:
     model = HookedModel(MixtralForCausalLM(config))
     with (
         pytest.raises(UnsupportedModel, match=r"stacked experts .* train full weights"),
-        trainable(model, TrainConfig(layers=1)),
+        trainable(model, TrainConfig(blocks="last:1")),
     ):
         pass
-    with trainable(model, TrainConfig(layers=1, late_stage_weights=True)) as chosen:
+    with trainable(model, TrainConfig(blocks="last:1", late_stage_weights=True)) as chosen:
         assert chosen.trainable > 0
 
 
@@ -89,7 +91,7 @@ def test_nothing_to_train_is_refused(llama: HookedModel, monkeypatch: pytest.Mon
     monkeypatch.setattr(targets, "linear_maps", lambda _block: {})
     with (
         pytest.raises(UnsupportedModel, match="expected linear maps in the blocks, found none"),
-        trainable(llama, TrainConfig(layers=1)),
+        trainable(llama, TrainConfig(blocks="last:1")),
     ):
         pass
     llama.hf.requires_grad_(False)
@@ -109,7 +111,7 @@ def test_an_adapter_outside_the_blocks_is_refused(
 
     monkeypatch.setattr(targets, "lora_config", stray)
     with (
-        pytest.raises(UnsupportedModel, match="expected LoRA in blocks 3 to 3, found"),
-        trainable(llama, TrainConfig(layers=1)),
+        pytest.raises(UnsupportedModel, match="expected LoRA in blocks 3, found"),
+        trainable(llama, TrainConfig(blocks="last:1")),
     ):
         pass

@@ -18,7 +18,7 @@ from .factory import letters, log_lines, saved_tiny, sha256, tiny
 RECIPE: dict = {
     "method": "full", "batch_size": 4, "seq_len": 30, "epochs": 30, "lr": 1e-2, "target_loss": None,
 }  # fmt: skip
-LATE: dict = {"method": "late-stage", "layers": 2, "rank": 4}
+LATE: dict = {"method": "late-stage", "blocks": "last:2", "rank": 4}
 
 
 def _train(out: Path, **changes: object):

@@ -24,7 +24,7 @@ from tests.hyperinterp.training.factory import letters, saved_tiny, sha256, tiny
 
 ROOT = Path(__file__).parents[3]
 RECIPE: dict[str, Any] = {
-    "layers": 2, "rank": 4, "batch_size": 4, "seq_len": 30, "epochs": 4, "target_loss": None,
+    "blocks": "last:2", "rank": 4, "batch_size": 4, "seq_len": 30, "epochs": 4, "target_loss": None,
     "resume_every": 0.0, "lr": 5e-3,
 }  # fmt: skip
 STEPS = 16  # of that recipe on 14 passages
@@ -36,8 +36,8 @@ METHODS: dict[str, dict[str, Any]] = {
 PLACES = {
     "loss": "loss",
     "gradient": "gradient of",
-    "weights": "layers",
-    "weights at the end": "layers",
+    "weights": "blocks",
+    "weights at the end": "blocks",
 }
 NAN_KINDS = tuple(PLACES)
 

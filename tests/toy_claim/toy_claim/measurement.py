@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hyperinterp.analyses.intervals import pair_of
 from hyperinterp.claims.spec import Measured
 from hyperinterp.models import HookedModel
-from hyperinterp.study import Study
+from hyperinterp.under_comparison import Study
 from toy_claim.result import LengthResult
 
 

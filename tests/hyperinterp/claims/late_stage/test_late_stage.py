@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from hyperinterp.analyses.recipes import recorded
 from hyperinterp.capture import chosen_positions
 from hyperinterp.claims import expansion, late_stage
-from hyperinterp.claims.late_stage.measurement import recorded
 from hyperinterp.claims.running import evaluated
 from hyperinterp.claims.spec import Verdict
 from hyperinterp.errors import InputRefused
@@ -31,7 +31,7 @@ def study(make_tiny, make_study):
     found = make_study((base, fitted), contexts_per_prompt=8)
     late = changed(fitted, lambda hf: None, "late")
     late.provenance = {
-        "config": {"method": "late-stage", "layers": 1}, "trainable": 1234, "epoch_loss": 0.04,
+        "trained_blocks": [2], "trainable": 1234, "epoch_loss": 0.04,
     }  # fmt: skip
     found.roles |= {"late-stage 0": late, "late-stage 1": _stuck(fitted, "sweep")}
     return found
@@ -109,12 +109,15 @@ def test_needs_a_twin(planted, make_study):
     ("facts", "expected"),
     [
         ({}, (None, None, None)),
-        ({"config": {"method": "full"}, "trainable": 9, "epoch_loss": 0}, (3, 9, 0.0)),
-        ({"config": {"method": "lora"}, "epoch_loss": None}, (3, None, None)),
-        ({"config": {"method": "late-stage", "layers": 2}}, (2, None, None)),
-        ({"config": {"method": "late-stage", "layers": 99}}, (None, None, None)),
-        ({"config": {"method": "late-stage", "layers": "two"}}, (None, None, None)),
-        ({"config": "full", "trainable": "many", "epoch_loss": float("nan")}, (None, None, None)),
+        ({"trained_blocks": [0, 1, 2], "trainable": 9, "epoch_loss": 0}, (3, 9, 0.0)),
+        ({"trained_blocks": [0, 1], "epoch_loss": None}, (None, None, None)),
+        ({"trained_blocks": [1, 2]}, (2, None, None)),
+        ({"trained_blocks": [99]}, (None, None, None)),
+        ({"trained_blocks": "two"}, (None, None, None)),
+        (
+            {"trained_blocks": [], "trainable": "many", "epoch_loss": float("nan")},
+            (None, None, None),
+        ),
         ({"trainable": True, "epoch_loss": np.inf}, (None, None, None)),
     ],
 )

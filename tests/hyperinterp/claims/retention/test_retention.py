@@ -16,8 +16,8 @@ from hyperinterp.claims.running import evaluated
 from hyperinterp.claims.spec import Verdict
 from hyperinterp.generation import Decoding, generate
 from hyperinterp.runs import RunContext
-from hyperinterp.study import Study
 from hyperinterp.text import Passage, Passages, TokenRows
+from hyperinterp.under_comparison import Study
 
 from ...report import factory
 from ..conftest import SIZES

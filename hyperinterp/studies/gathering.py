@@ -1,0 +1,175 @@
+"""A study as it lies on disk, read into one result: the same whoever made its cells, and when."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hyperinterp.analyses.growth import PRIMARY
+from hyperinterp.blocks import Placement, listed
+from hyperinterp.claims.spec import Claim, Verdict, missing
+from hyperinterp.report import Report
+from hyperinterp.studies.cells import Cell, Places
+from hyperinterp.studies.result import (
+    CellClaim,
+    CellRow,
+    DepthGrowth,
+    PlanePoint,
+    RecipeRow,
+)
+from hyperinterp.studies.verdicts import recipe_claims
+from hyperinterp.training.result import RESULT_NAME, TrainResult
+
+
+def gathered(places: Places, cells: Sequence[Cell], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a study's result.
+
+    Args:
+        places: where its files are.
+        cells: those that were planned.
+        facts: the other fields.
+    """
+    reports = {cell: found for cell in cells if (found := read_report(places, cell)) is not None}
+    rows = tuple(_row(places, cell, reports.get(cell)) for cell in cells)
+    recipes = _recipes(cells, reports)
+    return {
+        **facts,
+        "recipes": recipes,
+        "cells": rows,
+        "beside": _beside(reports),
+        "notes": tuple(_notes(rows, recipes)),
+    }
+
+
+def read_report(places: Places, cell: Cell) -> Report | None:
+    """The report of a cell's comparison; None before it is made."""
+    path = places.report(cell) / "report.json"
+    return Report.read(path) if path.is_file() else None
+
+
+def read_failure(places: Places, cell: Cell) -> str:
+    """Why a cell failed; "" when it did not."""
+    path = places.failure(cell)
+    return json.loads(path.read_text(encoding="utf-8"))["reason"] if path.is_file() else ""
+
+
+def is_trained(twin: Path) -> bool:
+    """Whether a training run is finished."""
+    return (twin / RESULT_NAME).is_file()
+
+
+def _row(places: Places, cell: Cell, report: Report | None) -> CellRow:
+    reason = read_failure(places, cell)
+    state = "failed" if reason else "done" if report is not None else "not done"
+    given: dict[str, Any] = {"name": cell.name, "recipe": cell.recipe, "seed": cell.seed}
+    if is_trained(places.twin(cell)):
+        result = TrainResult.read(places.twin(cell))
+        state = "trained" if state == "not done" else state
+        given |= {
+            "blocks": listed(result.blocks), "trainable": result.trainable,
+            "train_loss": result.loss, "heldout_loss": result.heldout_loss,
+            "epochs": result.epochs, "stop": result.stop,
+        }  # fmt: skip
+    if report is not None and not reason:
+        given |= {
+            "claims": {name: _claim(claim) for name, claim in report.claims.items()},
+            "point": _point(cell.name, report),
+            "growth": _growth(report),
+        }
+    return CellRow(state=state, reason=reason, **given)
+
+
+def _claim(claim: Claim) -> CellClaim:
+    above = claim.conditions[0].above if claim.conditions else True
+    effect = claim.conditions[0].measured if claim.conditions else missing(claim.why)
+    return CellClaim(claim.verdict, effect, claim.threshold, above, claim.why)
+
+
+def _point(name: str, report: Report) -> PlanePoint | None:
+    """The fitted model's text in the plane; only its diversity where quality was not measured."""
+    if (quality := report.results.get("quality")) is not None:
+        found = next((item for item in quality.texts if item.kind == "fitted"), None)
+        if found is not None:
+            return PlanePoint(name, "fitted", found.excess, found.ttr)
+    if (diversity := report.results.get("diversity")) is not None:
+        return PlanePoint(name, "fitted", missing("not measured"), diversity.scores["ttr"].fitted)
+    return None
+
+
+def _growth(report: Report) -> tuple[DepthGrowth, ...]:
+    expansion = report.results.get("expansion")
+    sites = () if expansion is None else expansion.sites
+    return tuple(
+        DepthGrowth(site.layer, site.label, site.metrics[PRIMARY].delta)
+        for site in sites
+        if site.kind in ("resid", "final_norm") and PRIMARY in site.metrics
+    )
+
+
+def _beside(reports: Mapping[Cell, Report]) -> tuple[PlanePoint, ...]:
+    """People, the base and its ways of decoding, as the first cell that has them says."""
+    for report in reports.values():
+        if (quality := report.results.get("quality")) is not None:
+            return tuple(
+                PlanePoint(item.source, item.kind, item.excess, item.ttr)
+                for item in quality.texts
+                if item.kind not in ("fitted", "half")
+            )
+    return ()
+
+
+def _recipes(cells: Sequence[Cell], reports: Mapping[Cell, Report]) -> tuple[RecipeRow, ...]:
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.recipe, []).append(cell)
+    done = {name: [cell for cell in group if cell in reports] for name, group in groups.items()}
+    claims = {name: recipe_claims([reports[it] for it in group]) for name, group in done.items()}
+    rows: list[RecipeRow] = []
+    for name, group in groups.items():
+        elsewhere = {
+            claim: others
+            for claim, row in claims[name].items()
+            if row.verdict is Verdict.NOT_TESTED and (others := _testing(claim, claims))
+        }
+        seeds = tuple(cell.seed for cell in done[name])
+        rows.append(RecipeRow(name, group[0].words, seeds, claims[name], elsewhere))
+    return tuple(rows)
+
+
+def _testing(claim: str, claims: Mapping[str, Mapping[str, Claim]]) -> tuple[str, ...]:
+    return tuple(
+        name for name, rows in claims.items() if rows[claim].verdict is not Verdict.NOT_TESTED
+    )
+
+
+def _notes(cells: Sequence[CellRow], recipes: Sequence[RecipeRow]) -> list[str]:
+    """What has to be known to read a study."""
+    found = [f"{cell.name} failed: {cell.reason}" for cell in cells if cell.state == "failed"]
+    left = [cell.name for cell in cells if cell.state in ("not done", "trained")]
+    if left:
+        found.append(
+            f"{len(left)} of {len(cells)} cells are not done yet; the same command goes on."
+        )
+    counts: dict[tuple[str, int], set[int]] = {}
+    for cell in cells:
+        if cell.trainable is not None and cell.blocks:
+            size = (cell.recipe.partition("-")[0], _size(cell.blocks))
+            counts.setdefault(size, set()).add(cell.trainable)
+    for (method, size), several in counts.items():
+        if len(several) > 1:
+            found.append(
+                f"{method} in {size} blocks trained from {min(several):,} to {max(several):,} "
+                "parameters: blocks of this model differ, and placements with them."
+            )
+    untested = [
+        name
+        for name in (recipes[0].claims if recipes else {})
+        if all(row.claims[name].verdict is Verdict.NOT_TESTED for row in recipes)
+    ]
+    if untested and not left:
+        found.append(f"Not tested by any cell: {', '.join(untested)}.")
+    return found
+
+
+def _size(blocks: str) -> int:
+    return Placement.read(blocks).size

@@ -1,0 +1,67 @@
+"""A study as data that draws, tabulates and reads itself."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hyperinterp.errors import InputRefused
+from hyperinterp.report import codec
+from hyperinterp.studies.result import STUDY_VERSION, StudyData
+
+
+@dataclass(frozen=True, repr=False)
+class StudyReport(StudyData):
+    """Every cell of a study, and a verdict per claim about every recipe.
+
+    `plot()` has the figures of `study.html`, `to_frame()` its tables, `names()` every figure.
+    """
+
+    def to_json(self) -> str:
+        """The study as JSON text; deterministic for equal figures."""
+        return codec.document(_adapter(), self)
+
+    @staticmethod
+    def from_json(text: str, origin: str = "study.json") -> "StudyReport":
+        """Read a study back.
+
+        Raises:
+            CorruptFile: not JSON, or not of this layout.
+            InputRefused: a layout version that this hyperinterp does not know.
+        """
+        return codec.parsed(_adapter(), text, origin, "study", STUDY_VERSION)
+
+    @staticmethod
+    def read(path: str | Path) -> "StudyReport":
+        """Read `study.json`, or the one in a directory.
+
+        Args:
+            path: the file, or the directory that holds it.
+
+        Raises:
+            CorruptFile: not JSON, or not of this layout.
+            InputRefused: there is none, or its layout is unknown.
+        """
+        path = Path(path)
+        path = path / "study.json" if path.is_dir() else path
+        if not path.is_file():
+            raise InputRefused(
+                f"{path}: expected a study.json, found nothing there; name the --out of "
+                "`hyperinterp study`"
+            )
+        return StudyReport.from_json(path.read_text(encoding="utf-8"), str(path))
+
+
+@cache
+def _adapter() -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(StudyReport)
+
+
+def study_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of `study.json`, made from the dataclasses."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_adapter().json_schema(mode="serialization"),
+    }
