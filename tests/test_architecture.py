@@ -188,8 +188,10 @@ OTHERS_WORDS = {
         "training",
         "cli",
         "report",
+        "studies",
     },  # a checkpoint that a run keeps
     "last_block": {"report", "cli", "analyses"},  # of a trace: the measure at the last block
+    "placement": {"training"},  # where the trained blocks lie
     "temperature": {"generation", "analyses", "models"},  # of sampling
 }
 """Slugs that are also words of another part, and the folders in which they mean that."""

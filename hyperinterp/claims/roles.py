@@ -21,6 +21,14 @@ class Kind(StrEnum):
     """Names of tasks of lm-evaluation-harness, separated by commas."""
 
 
+class Twin(StrEnum):
+    """Which twin of a study stands in a role: the study fills it, without knowing the claim."""
+
+    STOPPED = "the same run at its least held-out loss"
+    LAST = "for a twin of all blocks, those of the last blocks"
+    ELSEWHERE = "for a twin of the last blocks, those of as many other blocks"
+
+
 @dataclass(frozen=True)
 class Role:
     """A checkpoint or text beside the pair that a claim needs, or takes where it is given.
@@ -34,6 +42,7 @@ class Role:
         kind: what can stand in it.
         several: more than one may be given; the option may be repeated.
         optional: the claim can be tested without.
+        twin: which twin of a study stands in it; None where a study has none.
     """
 
     name: str
@@ -41,6 +50,7 @@ class Role:
     kind: Kind = Kind.CHECKPOINT
     several: bool = False
     optional: bool = False
+    twin: Twin | None = None
 
     @property
     def keyword(self) -> str:

@@ -40,7 +40,7 @@ def study(
     column: Annotated[str | None, typer.Option(help="Field that holds the text.")] = None,
     split: Annotated[str | None, typer.Option(help="Split of the texts.")] = None,
     chat: Annotated[str | None, typer.Option(help="auto, on or off, as in train.")] = None,
-    claims: Annotated[str | None, typer.Option(help="Only some claims, e.g. C1,C13.")] = None,
+    claims: Annotated[str | None, typer.Option(help="Only some claims, as in compare.")] = None,
     compare: Annotated[
         str | None, typer.Option(help="Preset of the comparisons: quick, default or full.")
     ] = None,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hyperinterp.blocks import Placement
+from hyperinterp.claims.roles import Twin
 from hyperinterp.errors import InputRefused
 from hyperinterp.studies.config import StudyConfig
 
@@ -62,28 +63,28 @@ def planned(config: StudyConfig) -> tuple[Cell, ...]:
     return tuple(found)
 
 
-def companions(cell: Cell, cells: tuple[Cell, ...]) -> dict[str, tuple[Cell, ...]]:
-    """Return the cells that stand beside one in its comparison, by role.
+def companions(cell: Cell, cells: tuple[Cell, ...]) -> dict[Twin, tuple[Cell, ...]]:
+    """Return the cells that stand beside one in its comparison.
 
     Args:
         cell: the one that is compared.
         cells: every cell of the study.
 
     Returns:
-        `late_stage`: for a run in all blocks, those in the last blocks, its own method first;
-        `elsewhere`: for a run in the last blocks, those in as many other blocks by its method.
+        `LAST`: for a run of all blocks, those of the last blocks, its own method first;
+        `ELSEWHERE`: for a run of the last blocks, those of as many other blocks by its method.
     """
     beside = [it for it in cells if it.seed == cell.seed and not it.shuffled and it != cell]
     if cell.shuffled:
         return {}
     if cell.blocks is None:
         late = [it for it in beside if it.last]
-        return {"late_stage": tuple(sorted(late, key=lambda it: it.method != cell.method))}
+        return {Twin.LAST: tuple(sorted(late, key=lambda it: it.method != cell.method))}
     if not cell.last:
         return {}
     size = Placement.read(cell.blocks).size
     return {
-        "elsewhere": tuple(
+        Twin.ELSEWHERE: tuple(
             it
             for it in beside
             if it.method == cell.method

@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hyperinterp.analyses.growth import PRIMARY
 from hyperinterp.blocks import Placement, listed
+from hyperinterp.claims import registry
+from hyperinterp.claims.across import PlanePoint
 from hyperinterp.claims.spec import Claim, Verdict, missing
 from hyperinterp.report import Report
+from hyperinterp.report.claims import unasked
 from hyperinterp.studies.cells import Cell, Places
 from hyperinterp.studies.result import (
     CellClaim,
     CellRow,
-    DepthGrowth,
-    PlanePoint,
     RecipeRow,
 )
 from hyperinterp.studies.verdicts import recipe_claims
@@ -73,8 +73,8 @@ def _row(places: Places, cell: Cell, report: Report | None) -> CellRow:
     if report is not None and not reason:
         given |= {
             "claims": {name: _claim(claim) for name, claim in report.claims.items()},
-            "point": _point(cell.name, report),
-            "growth": _growth(report),
+            "point": next((it for it in _across(report, "plane") if it.kind == "fitted"), None),
+            "growth": _across(report, "depth"),
         }
     return CellRow(state=state, reason=reason, **given)
 
@@ -85,36 +85,21 @@ def _claim(claim: Claim) -> CellClaim:
     return CellClaim(claim.verdict, effect, claim.threshold, above, claim.why)
 
 
-def _point(name: str, report: Report) -> PlanePoint | None:
-    """The fitted model's text in the plane; only its diversity where quality was not measured."""
-    if (quality := report.results.get("quality")) is not None:
-        found = next((item for item in quality.texts if item.kind == "fitted"), None)
-        if found is not None:
-            return PlanePoint(name, "fitted", found.excess, found.ttr)
-    if (diversity := report.results.get("diversity")) is not None:
-        return PlanePoint(name, "fitted", missing("not measured"), diversity.scores["ttr"].fitted)
-    return None
-
-
-def _growth(report: Report) -> tuple[DepthGrowth, ...]:
-    expansion = report.results.get("expansion")
-    sites = () if expansion is None else expansion.sites
-    return tuple(
-        DepthGrowth(site.layer, site.label, site.metrics[PRIMARY].delta)
-        for site in sites
-        if site.kind in ("resid", "final_norm") and PRIMARY in site.metrics
-    )
+def _across(report: Report, name: str) -> tuple[Any, ...]:
+    """What the first claim that shows something of many twins says of this one."""
+    for slug, result in report.results.items():
+        spec = next((item for item in registry.every_claim() if item.slug == slug), None)
+        shown = None if spec is None else spec.part("across", name)
+        if shown is not None:
+            return tuple(shown(result))
+    return ()
 
 
 def _beside(reports: Mapping[Cell, Report]) -> tuple[PlanePoint, ...]:
     """People, the base and its ways of decoding, as the first cell that has them says."""
     for report in reports.values():
-        if (quality := report.results.get("quality")) is not None:
-            return tuple(
-                PlanePoint(item.source, item.kind, item.excess, item.ttr)
-                for item in quality.texts
-                if item.kind not in ("fitted", "half")
-            )
+        if points := _across(report, "plane"):
+            return tuple(point for point in points if point.kind != "fitted")
     return ()
 
 
@@ -165,6 +150,7 @@ def _notes(cells: Sequence[CellRow], recipes: Sequence[RecipeRow]) -> list[str]:
         name
         for name in (recipes[0].claims if recipes else {})
         if all(row.claims[name].verdict is Verdict.NOT_TESTED for row in recipes)
+        and not unasked(recipes[0].claims[name])
     ]
     if untested and not left:
         found.append(f"Not tested by any cell: {', '.join(untested)}.")

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hyperinterp.brief import Brief
+from hyperinterp.claims.across import DepthGrowth, PlanePoint
 from hyperinterp.claims.spec import Claim, Measured, Verdict
 from hyperinterp.drawing.result import Result
 
@@ -27,38 +28,6 @@ class CellClaim(Brief):
     threshold: float | None
     above: bool
     why: str
-
-
-@dataclass(frozen=True)
-class PlanePoint(Brief):
-    """The texts of one source in the quality-diversity plane.
-
-    Attributes:
-        source: what wrote them.
-        kind: "human", "base", "fitted" or a way of decoding the base.
-        excess: fresh surprisal beside that of the human texts, nats per token.
-        ttr: type-token ratio.
-    """
-
-    source: str
-    kind: str
-    excess: Measured
-    ttr: Measured
-
-
-@dataclass(frozen=True)
-class DepthGrowth(Brief):
-    """Growth of the feature space at one place, fitted minus base.
-
-    Attributes:
-        layer: block index; None at the final norm.
-        label: in words.
-        delta: of the corrected participation ratio.
-    """
-
-    layer: int | None
-    label: str
-    delta: Measured
 
 
 @dataclass(frozen=True)

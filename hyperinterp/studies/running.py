@@ -10,6 +10,8 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.checkpoints import write_file
+from hyperinterp.claims import registry
+from hyperinterp.claims.roles import TRAINING, Role, Twin
 from hyperinterp.claims.running import told
 from hyperinterp.comparison import compare
 from hyperinterp.errors import OutOfResources, memory_ran_out
@@ -21,7 +23,7 @@ from hyperinterp.studies.gathering import is_trained, read_failure, read_report
 from hyperinterp.studies.shuffling import shuffled_words
 from hyperinterp.text import Passages
 from hyperinterp.training import Progress as TrainProgress
-from hyperinterp.training import train
+from hyperinterp.training import TrainResult, train
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,9 @@ class Runner:
             known = report.provenance.checkpoints
             if names == {item.name for item in known if item.role not in ("base", "fitted")}:
                 return
-        given: dict[str, Any] = {
-            role: list(paths) if role != "control" else paths[0] for role, paths in roles.items()
-        }
+        given: dict[str, Any] = {TRAINING.keyword: self.texts.of(cell)}
+        for role, paths in roles.items():
+            given[role.keyword] = list(paths) if role.several else paths[0]
 
         def progress(task: str, done: int, total: int) -> None:
             self.progress(f"{cell.name}: {task}", done, total)
@@ -121,22 +123,21 @@ class Runner:
             progress=progress,
             chat=self.config.chat,
             tokenizer=self.tokenizer,
-            train_data=self.texts.of(cell),
             **given,
         )
         found.save(self.places.report(cell), force=True)
 
-    def roles(self, cell: Cell) -> dict[str, tuple[Path, ...]]:
-        """The checkpoints beside a cell that are there by now."""
-        found: dict[str, tuple[Path, ...]] = {}
-        control = self.places.twin(cell) / "control"
-        if control.is_dir():
-            found["control"] = (control,)
-        for role, others in companions(cell, self.cells).items():
+    def roles(self, cell: Cell) -> dict[Role, tuple[Path, ...]]:
+        """The checkpoints beside a cell that are there by now, by the roles that claims declare."""
+        twin = self.places.twin(cell)
+        found: dict[Twin, tuple[Path, ...]] = {}
+        if (kept := TrainResult.read(twin).control) is not None:
+            found[Twin.STOPPED] = (kept,)
+        for which, others in companions(cell, self.cells).items():
             twins = tuple(self.places.twin(it) for it in others)
-            if there := tuple(twin for twin in twins if is_trained(twin)):
-                found[role] = there
-        return found
+            if there := tuple(path for path in twins if is_trained(path)):
+                found[which] = there
+        return {role: found[role.twin] for role in registry.roles() if role.twin in found}
 
     def waits_for(self, cell: Cell) -> tuple[str, ...]:
         """Names of the cells that another command still has to train before it is compared."""

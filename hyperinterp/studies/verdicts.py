@@ -93,4 +93,6 @@ def _why(spec: ClaimSpec, reports: Sequence[Report]) -> str:
     failed = [claim for claim in found if claim.verdict is Verdict.FAILED]
     if failed:
         return f"it failed in {len(failed)} of {len(reports)} cells ({failed[0].why})"
-    return "" if reports else "no cell of this recipe is done."
+    if found:
+        return found[0].why.removeprefix("Not tested: ")
+    return "no cell of this recipe is done."

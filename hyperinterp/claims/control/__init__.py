@@ -1,6 +1,6 @@
 """C9: does the fitted model gain more than the control checkpoint?"""
 
-from hyperinterp.claims.roles import Role
+from hyperinterp.claims.roles import Role, Twin
 from hyperinterp.claims.spec import ClaimSpec, Criterion, Rule
 
 CLAIM = ClaimSpec(
@@ -17,5 +17,5 @@ CLAIM = ClaimSpec(
     needs="--control CKPT, the same recipe stopped at the least validation loss",
     package=__name__,
     result="ControlResult",
-    roles=(Role("control", "Same recipe stopped at the least validation loss"),),
+    roles=(Role("control", "Same recipe stopped at the least validation loss", twin=Twin.STOPPED),),
 )

@@ -1,6 +1,6 @@
 """C7: is training the last blocks enough?"""
 
-from hyperinterp.claims.roles import Role
+from hyperinterp.claims.roles import Role, Twin
 from hyperinterp.claims.spec import ClaimSpec, Criterion, Rule
 
 CLAIM = ClaimSpec(
@@ -17,5 +17,7 @@ CLAIM = ClaimSpec(
     needs="--late-stage CKPT, a twin trained in the last blocks only",
     package=__name__,
     result="LateStageResult",
-    roles=(Role("late-stage", "Twin trained in the last blocks only", several=True),),
+    roles=(
+        Role("late-stage", "Twin trained in the last blocks only", several=True, twin=Twin.LAST),
+    ),
 )

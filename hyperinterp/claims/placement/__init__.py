@@ -1,6 +1,6 @@
 """C13: does it have to be the last blocks?"""
 
-from hyperinterp.claims.roles import Role
+from hyperinterp.claims.roles import Role, Twin
 from hyperinterp.claims.spec import ClaimSpec, Criterion, Rule
 
 LOSS_GAP = 0.05
@@ -23,5 +23,7 @@ CLAIM = ClaimSpec(
     needs="--elsewhere CKPT, a twin trained to equal loss in as many other blocks",
     package=__name__,
     result="PlacementResult",
-    roles=(Role("elsewhere", "Twin trained alike in as many other blocks", several=True),),
+    roles=(
+        Role("elsewhere", "Twin trained alike in other blocks", several=True, twin=Twin.ELSEWHERE),
+    ),
 )
