@@ -14,19 +14,20 @@ GROUPS = {
         "seq_len",
     ),
     "What is measured": (
-        "claims", "preset", "quick", "seed", "seeds",
+        "claims", "also", "preset", "quick", "seed", "seeds", "compare",
     ),
     "What is trained": (
-        "method", "layers", "blocks", "full_weights", "rank", "alpha", "target_loss", "epochs",
+        "method", "methods", "blocks", "whole", "shuffled", "full_weights", "rank", "alpha", "target_loss", "epochs",
         "max_steps", "max_seconds",
     ),
     "How it is trained": (
-        "lr", "schedule", "warmup", "weight_decay", "batch_size", "grad_accum",
-        "gradient_checkpointing", "fsdp",
+        "lr", "schedule", "warmup", "weight_decay", "grad_accum",
     ),
-    "Machine": ("device", "device_map", "dtype", "memory"),
+    "Machine": (
+        "device", "device_map", "dtype", "memory", "batch_size", "gradient_checkpointing", "fsdp",
+    ),
     "Output": (
-        "out", "json", "figures", "force", "partial", "resume", "eval_every", "save_at",
+        "out", "json", "figures", "force", "resume_dir", "resume", "cell", "dry_run", "eval_every", "save_at",
         "save_epochs", "keep_control", "report_to",
     ),
 }  # fmt: skip
@@ -41,7 +42,7 @@ EXAMPLES = {
     ),
     "train": (
         "hyperinterp train smollm2 --method late-stage --out twin",
-        "hyperinterp train smollm2 --layers 1,2,5 --seeds 0,1 --out sweep",
+        "hyperinterp train smollm2 --blocks last:1,last:5 --seeds 0,1 --out sweep",
     ),
     "trace": (
         "hyperinterp trace twin --out trace",
@@ -54,6 +55,10 @@ EXAMPLES = {
     "inspect": (
         "hyperinterp inspect smollm2",
         "hyperinterp inspect weights.pt --like owner/model --json",
+    ),
+    "study": (
+        "hyperinterp study smollm2 --dry-run",
+        "hyperinterp study smollm2 --blocks last:5,first:5 --seeds 0,1,2 --out study",
     ),
     "demo": ("hyperinterp demo", "hyperinterp demo --preset default --out larger"),
 }
