@@ -4,7 +4,6 @@ import platform
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -13,6 +12,7 @@ from hyperinterp.models import HookedModel, devices_of
 from hyperinterp.report.data import CheckpointFacts, CorpusFacts, PromptFacts, Provenance
 from hyperinterp.text import TokenStream
 from hyperinterp.under_comparison import Study
+from hyperinterp.versions import version_of
 
 PACKAGES = ("hyperinterp", "torch", "transformers", "transformer-lens", "peft", "numpy")
 
@@ -39,7 +39,7 @@ def provenance_of(
     rows, passages = study.heldout.rows, study.passages
     return Provenance(
         versions={"python": platform.python_version()}
-        | {package: _version(package) for package in PACKAGES},
+        | {package: version_of(package) for package in PACKAGES},
         git_hash=_git_hash(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=seed,
@@ -86,13 +86,6 @@ def _corpus_facts(stream: TokenStream | None) -> CorpusFacts | None:
         empty=stream.empty,
         short=stream.short,
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _git_hash() -> str | None:

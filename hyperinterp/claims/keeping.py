@@ -17,6 +17,7 @@ from hyperinterp.models import settings_digest
 from hyperinterp.run_log import RunLog
 from hyperinterp.text import Passages
 from hyperinterp.under_comparison import Study
+from hyperinterp.versions import version_of
 
 MOST_BYTES = 1_000_000_000
 """Size of the largest file of a claim that is read."""
@@ -128,15 +129,13 @@ def kept_claims(study: Study) -> KeptClaims | None:
 
 def _key(study: Study) -> dict[str, Any]:
     """Everything that a claim's result may depend on, as JSON values."""
-    from hyperinterp import __version__
-
     models = {
         role: [model.fingerprint, settings_digest(model), str(model.dtype), str(model.device)]
         for role, model in (study.models | study.readers).items()
     }
     texts = {role: _digest(given) for role, given in study.roles.items()}
     return {
-        "version": __version__,
+        "version": version_of("hyperinterp"),
         "models": models,
         "texts": {role: digest for role, digest in texts.items() if digest},
         "prompts": study.passages.sha256,

@@ -17,8 +17,8 @@ GROUPS = {
         "claims", "also", "preset", "quick", "seed", "seeds", "compare",
     ),
     "What is trained": (
-        "method", "methods", "blocks", "whole", "shuffled", "full_weights", "rank", "alpha", "target_loss", "epochs",
-        "max_steps", "max_seconds",
+        "method", "methods", "blocks", "whole", "shuffled", "full_weights", "rank", "alpha",
+        "target_loss", "epochs", "max_steps", "max_seconds",
     ),
     "How it is trained": (
         "lr", "schedule", "warmup", "weight_decay", "grad_accum",
@@ -27,8 +27,8 @@ GROUPS = {
         "device", "device_map", "dtype", "memory", "batch_size", "gradient_checkpointing", "fsdp",
     ),
     "Output": (
-        "out", "json", "figures", "force", "resume_dir", "resume", "cell", "dry_run", "eval_every", "save_at",
-        "save_epochs", "keep_control", "report_to",
+        "out", "json", "figures", "force", "resume_dir", "resume", "cell", "dry_run",
+        "eval_every", "save_at", "save_epochs", "keep_control", "report_to",
     ),
 }  # fmt: skip
 BESIDE = "Beside the pair"

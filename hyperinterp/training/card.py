@@ -1,26 +1,19 @@
 """The model card and the provenance of a trained checkpoint."""
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.data import DataSummary
+from hyperinterp.versions import version_of
 
 
 def versions() -> dict[str, str]:
     """Versions of what determines the weights of a run."""
     names = ("hyperinterp", "torch", "transformers", "peft", "accelerate")
-    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"  # run from a checkout
+    return {"python": platform.python_version(), **{name: version_of(name) for name in names}}
 
 
 def machine(device: torch.device) -> dict[str, Any]:
@@ -83,7 +76,7 @@ for use as an assistant** or for any text that somebody relies on.
 |---|---|
 {table}
 
-Made by hyperinterp {_version("hyperinterp")}; the whole
+Made by hyperinterp {version_of("hyperinterp")}; the whole
 training curve is in `training_log.jsonl`, the recipe in the manifest.
 """
 
