@@ -63,10 +63,10 @@ def orders(preset: str, tokens: int) -> list[list[Any]]:
 def work(preset: str, tokens: int, threads: int) -> None:
     """Write all of it whenever a line comes in; say how many processor seconds it took."""
     torch.set_num_threads(threads)
-    from hyperinterp import continuations
+    from hyperinterp import generations
     from hyperinterp.generation import write_all
 
-    size = continuations.TEXTS_PER_ROW * 8
+    size = generations.TEXTS_PER_ROW * 8
     asked = orders(preset, tokens)
     print(json.dumps(sum(len(writer.jobs) for item in asked for writer in item)), flush=True)
     for _ in sys.stdin:
