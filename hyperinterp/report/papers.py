@@ -47,7 +47,7 @@ PROTOCOLS = (
     ("training", "2000 passages of 256 tokens, batch 8, 20 epochs, Adam, learning rate 1e-6, no "
      "weight decay; the repository has 30 epochs and 5e-6", "2000 passages, 260 epochs"),
     ("prompts", "32 tokens, greedy", "not known"),
-    ("diversity", "type-token ratio on 96 tokens", "not known"),
+    ("what is scored", "type-token ratio on 96 tokens", "not known"),
     ("entropy", "mean over teacher-forced positions; 3.47 to 1.46", "2.083 to 0.862"),
     ("perplexity", "13 to 103 (8B)", "not known"),
     ("seeds, intervals", "one shuffle of the data changes 25 to 32 % of the top tokens",
@@ -119,6 +119,6 @@ def _ours(report: ReportData) -> Iterator[tuple[str, str]]:
     yield "prompts", f"{facts.prompts.used} of {facts.prompts.prompt_tokens} tokens, greedy"
     window = facts.sizes.get("window")
     if window:
-        yield "diversity", f"type-token ratio on the last {window} of the new tokens"
+        yield "what is scored", f"type-token ratio on the last {window} of the new tokens"
     yield "entropy", "mean over teacher-forced positions"
     yield "seeds, intervals", "one pair; intervals over prompts"
