@@ -66,9 +66,9 @@ def _loaded(manager: Any, spec: str | Mapping[str, Any]) -> dict[str, Any]:
     known = manager.all_tasks
     if isinstance(spec, str) and spec not in known:
         close = difflib.get_close_matches(spec, known, 3, 0.6)
-        way = f"did you mean {', '.join(close)}?" if close else "`lm-eval ls tasks` lists them"
+        way_out = f"did you mean {', '.join(close)}?" if close else "`lm-eval ls tasks` lists them"
         raise InputRefused(
-            f"tasks: expected a task of lm-evaluation-harness, found {spec!r}; {way}"
+            f"tasks: expected a task of lm-evaluation-harness, found {spec!r}; {way_out}"
         )
     name = spec if isinstance(spec, str) else spec.get("task", "a configuration")
     try:

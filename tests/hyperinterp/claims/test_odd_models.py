@@ -128,7 +128,9 @@ def test_a_block_that_writes_nothing_has_missing_figures_with_a_reason(make_tiny
             assert site.metrics[name].delta.value is None
             assert "nothing varies" in site.metrics[name].delta.reason
         assert (site.drift, site.cka, site.overlap, site.angles) == (None, None, None, ())
-        assert set(site.missing) == {"drift", "cosine", "cka", "overlap", "angles", "outside"}
+        assert (site.distance, site.cosine) == (None, None)
+        told = {"drift", "distance", "cosine", "cka", "overlap", "angles", "outside"}
+        assert set(site.missing) == told
     for key in ("attn.0", "mlp.2", "resid.1"):
         assert sites[key].missing == {}
         assert sites[key].metrics["pr_corrected"].delta.value is not None
