@@ -74,7 +74,7 @@ class CompareConfig(Claiming, ComparedText, PairLoading):
 
     Attributes:
         roles: further checkpoints, texts and counts, each under the name of a role that a claim
-            declares, e.g. `{"control": "checkpoints/control"}`.
+            declares, e.g. `{"corpus": "lines.jsonl"}`.
 
     Raises:
         InputRefused: a value of another kind or out of its range.

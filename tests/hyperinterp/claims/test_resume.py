@@ -29,7 +29,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def given(words):
-    return {"prompts": words(6), "sizes": replace(SIZES, prompts=6), "claims": WANTED}
+    return {"prompts": words(8), "sizes": replace(SIZES, prompts=8), "claims": WANTED}
 
 
 @pytest.fixture
