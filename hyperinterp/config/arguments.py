@@ -83,8 +83,8 @@ def settled(
         if name in known:
             known[name].check(value)
         elif name not in allowed:
+            way_out = nearest(name, allowed)
             raise InputRefused(
-                f"{name}: expected an option of {kind.__name__}, found none of that name; "
-                f"{nearest(name, allowed)}"
+                f"{name}: expected an option of {kind.__name__}, found none of that name; {way_out}"
             )
     return found | dict(options)

@@ -106,14 +106,15 @@ def _value(path: str | Path, spec: Spec, given: Any) -> Any:
     fits = wanted is None or given is None or (isinstance(given, wanted) and words)
     if not fits:
         quoted = isinstance(given, bool | int | float)
+        way_out = "put it in quotes if it is text" if quoted else f"give {spec.allowed()}"
         raise InputRefused(
-            f"{path}: {spec.name}: expected {spec.allowed()}, found {_shown(given)}; "
-            + ("put it in quotes if it is text" if quoted else f"give {spec.allowed()}")
+            f"{path}: {spec.name}: expected {spec.allowed()}, found {_shown(given)}; {way_out}"
         )
     try:
         spec.check(value)
     except InputRefused as error:
-        raise InputRefused(f"{path}: {error}") from error
+        error.args = (f"{path}: {error.args[0]}",)
+        raise
     return value
 
 
