@@ -63,9 +63,9 @@ def test_a_fixed_vector_in_the_last_block_is_a_static_shift(make_study):
 
     def change(hf):
         bias = hf.transformer.h[-1].mlp.c_proj.bias
-        bias += 3 * torch.randn(bias.shape, generator=draw)
+        bias += 12 * torch.randn(bias.shape, generator=draw)
 
-    study = make_study(twin("gpt2", change), **FEW)
+    study = make_study(twin("gpt2", change), **(FEW | {"contexts_per_prompt": 12}))
     found = static_shifts(study, list(batches(study)))
     assert [item.layer for item in found] == [0, 1, 2]
     assert found[2].recovered_kl.value == pytest.approx(1.0, abs=1e-4)
