@@ -13,6 +13,7 @@ CONVERGED = 3
 
 def beats(result: StaticBiasResult, results: Mapping[str, Any]) -> Iterator[Beaten]:
     """Yield what had to be beaten, and the fitted model's own value."""
+    yield Beaten(f"share left with {fitted_on(result)}", result.remaining)
     if result.explained_shuffled.value is not None:
         share = Measured(1 - result.explained_shuffled.value)
         yield Beaten("variance not static, with the shift shuffled", share, 1)

@@ -10,7 +10,7 @@ import pytest
 from hyperinterp.analyses.predictions import gain_share
 from hyperinterp.claims.registry import CLAIMS, by_id
 from hyperinterp.claims.spec import Measured, Verdict
-from hyperinterp.claims.static_bias.words import caveat
+from hyperinterp.claims.static_bias.words import beats, caveat
 from hyperinterp.claims.verdict import judge
 from hyperinterp.cli.show import show_claims
 from hyperinterp.drawing.words import terms
@@ -175,6 +175,7 @@ def test_the_fitted_bias_says_what_it_rests_on(complete: Report) -> None:
     assert "KL with the bias fitted on 12 prompts in 2 steps, nats" in names
     ticks = bias.plot("explained").layout.yaxis.ticktext
     assert "KL left with the bias fitted<br>on 12 prompts in 2 steps" in ticks
+    assert next(beats(bias, {})).words == "share left with the bias fitted on 12 prompts in 2 steps"
     cut = replace(bias, bias_held_loss=(0.9, 0.8, 0.7))
     claim = replace(complete.claims["C3"], verdict=Verdict.SUPPORTED)
     assert "on 12 prompts in 2 steps" in caveat(claim, cut)
