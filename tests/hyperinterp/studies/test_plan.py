@@ -85,7 +85,7 @@ def test_bad_files_and_presets_are_refused(tmp_path: Path) -> None:
         study_config(preset="huge")
     for text in ("a: [", "- 1", ""):
         (tmp_path / "study.yaml").write_text(text)
-        with pytest.raises(InputRefused, match=r"study.yaml"):
+        with pytest.raises(InputRefused, match=r"study\.yaml"):
             study_config(tmp_path / "study.yaml")
     with pytest.raises(InputRefused, match="nowhere"):
         study_config(tmp_path / "nowhere.yaml")
