@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hyperinterp.models import HookedModel as HookedModel
     from hyperinterp.models import load as load
     from hyperinterp.models import patched as patched
+    from hyperinterp.report.many import reports as reports
     from hyperinterp.report.schema import Report as Report
     from hyperinterp.sites import Site as Site
     from hyperinterp.sizes import Sizes as Sizes
@@ -70,6 +71,7 @@ _WHERE = {
     "read_frequencies": "hyperinterp.frequencies",
     "read_passages": "hyperinterp.text",
     "read_prompts": "hyperinterp.text",
+    "reports": "hyperinterp.report.many",
     "study": "hyperinterp.studies",
     "sweep": "hyperinterp.training",
     "trace": "hyperinterp.tracing",

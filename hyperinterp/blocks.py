@@ -1,4 +1,4 @@
-"""Which blocks of a model train: `last:5`, `first:5`, `middle:5`, `random:5`, `10-14`, `3+8+17`."""
+"""Blocks of a model by their place: `last:5`, `first:5`, `middle:5`, `random:5`, `10-14`, `3+8+17`."""
 
 import random
 import re
@@ -59,7 +59,7 @@ class Placement:
 
     @property
     def size(self) -> int:
-        """How many blocks it names."""
+        """The number of blocks that it names."""
         return self.count or len(self.listed)
 
     @property

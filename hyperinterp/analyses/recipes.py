@@ -1,4 +1,4 @@
-"""What a checkpoint says of its own training."""
+"""The training that a checkpoint's manifest records."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from hyperinterp.models import HookedModel
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a checkpoint's writer recorded of its training; None where it did not.
+    """The training that a checkpoint's manifest records; None where it records none.
 
     Attributes:
         blocks: indices of the blocks that were trained, ascending.

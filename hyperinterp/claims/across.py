@@ -1,4 +1,4 @@
-"""What a claim shows of many twins at once, as data: its folder fills it, a study draws it.
+"""Values that a claim shows of many twins: its folder fills them, a study draws them.
 
 A folder may have a module `across` with `plane(result)` or `depth(result)`, each an iterable of the
 following.

@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
 
 class Twin(StrEnum):
-    """Which twin of a study stands in a role: the study fills it, without knowing the claim."""
+    """The twin of a study that stands in a role: the study fills it, without knowing the claim."""
 
     STOPPED = "the same run at its least held-out loss"
     LAST = "for a twin of all blocks, those of the last blocks"

@@ -30,6 +30,7 @@ from hyperinterp.cli.options import (
     refuse_launcher,
     refuse_taken,
 )
+from hyperinterp.cli.reports_command import reports
 from hyperinterp.cli.roles import with_roles
 from hyperinterp.cli.study_command import study
 from hyperinterp.cli.trace_command import trace
@@ -151,6 +152,7 @@ def compare(
 
 app.command()(train)
 app.command()(study)
+app.command()(reports)
 app.command()(trace)
 
 

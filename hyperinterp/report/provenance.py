@@ -57,7 +57,7 @@ def recipe(trained: Mapping[str, Any]) -> str:
 
 
 def trained_blocks(trained: Mapping[str, Any]) -> str:
-    """Which blocks were trained, in words; "" when a checkpoint's files do not say so."""
+    """The trained blocks in words; "" when a checkpoint's files do not say so."""
     found = trained.get("trained_blocks")
     if not isinstance(found, list | tuple) or not found:
         return ""

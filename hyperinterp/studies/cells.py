@@ -27,7 +27,7 @@ class Cell:
 
     @property
     def recipe(self) -> str:
-        """What it has in common with its other seeds: `lora-last5`."""
+        """The name that it shares with its other seeds: `lora-last5`."""
         place = "all" if self.blocks is None else Placement.read(self.blocks).slug
         return f"{self.method}-{place}{'-shuffled' * self.shuffled}"
 
@@ -124,7 +124,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Places:
-    """Where the files of a study are.
+    """The places of a study's files.
 
     Attributes:
         out: its directory.
@@ -150,5 +150,5 @@ class Places:
         return self.folder(cell) / "report"
 
     def failure(self, cell: Cell) -> Path:
-        """Why it failed, when it did."""
+        """The reason of its failure, where it failed."""
         return self.folder(cell) / "failed.json"

@@ -1,4 +1,4 @@
-"""What a study is asked to do: recipes, blocks, seeds, controls, and how cells are compared."""
+"""The options of a study: recipes, blocks, seeds, controls, and how cells are compared."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace

@@ -48,13 +48,13 @@ def read_report(places: Places, cell: Cell) -> Report | None:
 
 
 def read_failure(places: Places, cell: Cell) -> str:
-    """Why a cell failed; "" when it did not."""
+    """The reason of a cell's failure; "" when it did not."""
     path = places.failure(cell)
     return json.loads(path.read_text(encoding="utf-8"))["reason"] if path.is_file() else ""
 
 
 def is_trained(twin: Path) -> bool:
-    """Whether a training run is finished."""
+    """Return True for the directory of a finished training run."""
     return (twin / RESULT_NAME).is_file()
 
 
@@ -86,7 +86,7 @@ def _claim(claim: Claim) -> CellClaim:
 
 
 def _across(report: Report, name: str) -> tuple[Any, ...]:
-    """What the first claim that shows something of many twins says of this one."""
+    """Return the values of the first claim that shows some of many twins."""
     for slug, result in report.results.items():
         spec = next((item for item in registry.every_claim() if item.slug == slug), None)
         shown = None if spec is None else spec.part("across", name)
@@ -128,7 +128,7 @@ def _testing(claim: str, claims: Mapping[str, Mapping[str, Claim]]) -> tuple[str
 
 
 def _notes(cells: Sequence[CellRow], recipes: Sequence[RecipeRow]) -> list[str]:
-    """What has to be known to read a study."""
+    """Return the remarks that a reader of the study needs."""
     found = [f"{cell.name} failed: {cell.reason}" for cell in cells if cell.state == "failed"]
     left = [cell.name for cell in cells if cell.state in ("not done", "trained")]
     if left:

@@ -1,4 +1,4 @@
-"""What a study found: every cell, and a verdict per claim about every recipe."""
+"""The result of a study: every cell, and a verdict per claim about every recipe."""
 
 from dataclasses import dataclass, field
 from typing import Any

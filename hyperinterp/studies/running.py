@@ -41,7 +41,7 @@ class Texts:
     prompts: Passages
 
     def of(self, cell: Cell) -> Passages:
-        """What a cell learns."""
+        """The passages that a cell learns."""
         return shuffled_words(self.learnt) if cell.shuffled else self.learnt
 
     @property

@@ -1,4 +1,4 @@
-"""What stands beside C13: the other placements, and what the verdict depends on."""
+"""Words beside C13: the other placements, and what the verdict depends on."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
