@@ -1,4 +1,4 @@
-"""Blocks of a model by their place: `last:5`, `first:5`, `middle:5`, `random:5`, `10-14`, `3+8+17`."""
+"""Blocks of a model by their place: `last:5`, `first:5`, `middle:5`, `random:5`, `10-14`, `3+8`."""
 
 import random
 import re

@@ -34,7 +34,7 @@ def read_tasks(given: str | Mapping[str, Any] | Iterable[str | Mapping[str, Any]
         InputRefused: the harness is not installed or knows no such name; a task cannot be loaded,
             or is not answered by picking from several texts.
     """
-    items = [given] if isinstance(given, str | Mapping) else list(given)
+    items: list[Any] = [given] if isinstance(given, str | Mapping) else list(given)
     specs = [part for item in items for part in _split(item)]
     if not specs:
         raise InputRefused(f"tasks: expected names of tasks, found {given!r}; name one")

@@ -93,8 +93,11 @@ def _counts(
     path: Path, header: dict[str, Any], name: str, count: int, least: int = 0
 ) -> tuple[int, ...]:
     found = header.get(name)
-    right = isinstance(found, list) and len(found) == count
-    if not right or any(type(item) is not int or not least <= item < 1 << 40 for item in found):
+    if (
+        not isinstance(found, list)
+        or len(found) != count
+        or any(type(item) is not int or not least <= item < 1 << 40 for item in found)
+    ):
         raise CorruptFile(
             f"{path}: {name}: expected {count} numbers of {least} or more, found {found!r:.80}"
         )

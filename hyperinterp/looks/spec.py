@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hyperinterp.claims.spec import Folder
+from hyperinterp.claims.folder import Folder
 
 
 @dataclass(frozen=True)

@@ -232,7 +232,9 @@ def _with_plain_cache(model: HookedModel, kwargs: dict[str, Any]) -> dict[str, A
         used = getattr(model.hf.config.get_text_config(), "use_cache", False)
     if cache is None and used:
         return kwargs | {"past_key_values": DynamicCache()}
-    if isinstance(cache, DynamicCache) and any(map(_forgets, cache.layers)):
+    if isinstance(cache, DynamicCache) and any(
+        not isinstance(layer, DynamicLayer) or layer.is_sliding for layer in cache.layers
+    ):  # some layer keeps less than every position
         if cache.get_seq_length():
             raise InputRefused(
                 "past_key_values: expected a cache that was filled with the same components "
@@ -241,11 +243,6 @@ def _with_plain_cache(model: HookedModel, kwargs: dict[str, Any]) -> dict[str, A
         cache.layers.clear()
         cache.layer_class_to_replicate = DynamicLayer
     return kwargs
-
-
-def _forgets(layer: Any) -> bool:
-    """Return whether a layer of a cache is another kind than one that keeps every position."""
-    return not isinstance(layer, DynamicLayer) or layer.is_sliding
 
 
 def _on(device: torch.device, value: Any) -> Any:
@@ -275,9 +272,7 @@ def donors_head(recipient: HookedModel, donor: HookedModel) -> Iterator[None]:
     forward = recipient.hf.forward
 
     def both(*args: Any, **kwargs: Any) -> Any:
-        kept = {}
-        if "logits_to_keep" in kwargs:
-            kept["logits_to_keep"] = kwargs["logits_to_keep"]
+        kept = {name: kwargs[name] for name in ("logits_to_keep",) if name in kwargs}
         output = _before_head(recipient, forward, args, kwargs)
         return donor.headed(lambda *_args, **_kwargs: output, **kept)
 

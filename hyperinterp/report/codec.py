@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
 
-from hyperinterp.claims.spec import Folder
+from hyperinterp.claims.folder import Folder
 from hyperinterp.errors import CorruptFile, InputRefused
 from hyperinterp.report.data import SCHEMA_VERSION, ReportData
 

@@ -1,7 +1,7 @@
 """Every folder whose result a report may hold: claims, then what has no verdict."""
 
 from hyperinterp.claims import registry
-from hyperinterp.claims.spec import Folder
+from hyperinterp.claims.folder import Folder
 from hyperinterp.looks.registry import LOOKS
 
 

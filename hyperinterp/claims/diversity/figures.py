@@ -1,5 +1,7 @@
 """C1: how diverse the greedy text of both models is."""
 
+from typing import Any
+
 from hyperinterp.claims.diversity import CLAIM
 from hyperinterp.claims.diversity.result import DiversityResult
 from hyperinterp.drawing.chart import Chart, Choice, dots
@@ -42,8 +44,8 @@ def _shown(block: DiversityResult) -> list[str]:
 def paired(block: DiversityResult, measure: str) -> Sketch | None:
     """One line per prompt from base to fitted, and the change of every prompt beside it."""
     names = (f"base_{measure}", f"fitted_{measure}")
-    values = [
-        (item.prompt_id, *(getattr(item, name) for name in names), place)
+    values: list[tuple[str, Any, Any, int]] = [
+        (item.prompt_id, getattr(item, names[0]), getattr(item, names[1]), place)
         for place, item in enumerate(block.prompts, start=1)
     ]
     known = [value for value in values if value[1] is not None and value[2] is not None]

@@ -11,6 +11,8 @@ arXiv:2403.00745.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -114,19 +116,19 @@ def _seen(model: HookedModel, first: int, keep: dict[tuple[int, bool], Tensor]) 
             tensor.retain_grad()
         keep[key] = tensor
 
+    def after(key: tuple[int, bool], _module: nn.Module, _given: Any, out: Any) -> None:
+        kept(key, out if isinstance(out, Tensor) else out[0])
+
+    def before(key: tuple[int, bool], _module: nn.Module, given: Any) -> None:
+        kept(key, given[0])
+
     for layer in range(first, model.n_layers):
         for is_mlp, module in _places(model, layer):
             key = (layer, is_mlp)
             if is_mlp:
-                hook = module.register_forward_hook(
-                    lambda _m, _g, out, key=key: kept(
-                        key, out if isinstance(out, Tensor) else out[0]
-                    )
-                )
+                hook = module.register_forward_hook(partial(after, key))
             else:
-                hook = module.register_forward_pre_hook(
-                    lambda _m, given, key=key: kept(key, given[0])
-                )
+                hook = module.register_forward_pre_hook(partial(before, key))
             handles.append(hook)
     try:
         yield

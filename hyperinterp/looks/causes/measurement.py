@@ -15,7 +15,7 @@ from hyperinterp.models import blocks, patched, same_function
 from hyperinterp.under_comparison import Study
 
 ENOUGH = 0.5
-"""Share of KL(fitted || base) that a sufficient set of blocks recovers, as in C6."""
+"""Share of KL(fitted || base) that a sufficient set of blocks recovers."""
 
 
 def measure(study: Study) -> CausesResult:
