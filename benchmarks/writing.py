@@ -33,9 +33,12 @@ def orders(preset: str, tokens: int) -> list[list[Any]]:
     base, fitted = load("smollm2"), load("smollm2")
     with torch.no_grad():  # a twin that is surer of what comes next
         fitted.final_norm.weight.mul_(1.3)  # pyright: ignore
-    passages = builtin_passages("heldout") + builtin_passages("train")
-    found = tokenise(base.tokenizer, passages, sizes.prompt_tokens).rows
-    whole = [row for row in found if len(row) == sizes.prompt_tokens][: sizes.prompts]
+    whole = [
+        row
+        for split in ("heldout", "train")
+        for row in tokenise(base.tokenizer, builtin_passages(split), sizes.prompt_tokens).rows
+        if len(row) == sizes.prompt_tokens
+    ][: sizes.prompts]
     prompts = TokenRows(tuple(whole), tuple(range(len(whole))), sizes.prompt_tokens, 0)
     rows = tuple(range(sizes.control_prompts))
     generator = torch.Generator().manual_seed(0)
