@@ -39,10 +39,7 @@ def rule(claim: str) -> str:
     spec = _spec(claim)
     found = spec.rule
     rows = [
-        [
-            item.words + ", where it is measured" * item.optional,
-            f"{'above' if item.above else 'below'} {item.threshold:g}",
-        ]
+        [item.words, f"{'above' if item.above else 'below'} {item.threshold:g}"]
         for item in found.criteria
     ]
     return "\n\n".join(
