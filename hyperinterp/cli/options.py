@@ -11,23 +11,14 @@ Device = Annotated[
     str,
     typer.Option(help="auto (cuda, else cpu), cpu, cuda, cuda:1, ...; not mps: it has no float64."),
 ]
-DeviceMap = Annotated[
-    str | None,
-    typer.Option(help="Models too large for one device: auto, balanced, sequential, ..."),
-]
 Like = Annotated[
     str | None,
     typer.Option(help="For a state dict: the checkpoint with its config and tokenizer."),
 ]
-Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16")]
 Seed = Annotated[int, typer.Option(help="Seeds splits, samples and random controls.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier output there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Figures = Annotated[str, typer.Option(help="Also write figures: png, svg or png,svg.")]
-Prompts = Annotated[
-    str | None,
-    typer.Option(help="Held-out passages: a file, a data set directory or a data set id."),
-]
 Column = Annotated[
     str | None,
     typer.Option(
@@ -48,7 +39,6 @@ Tokenizer = Annotated[
     str | None,
     typer.Option(help="Checkpoint whose tokenizer reads the text, in place of the models' own."),
 ]
-BatchRows = Annotated[int, typer.Option(help="Rows per forward pass.")]
 
 Revision = Annotated[
     str | None, typer.Option(help="Commit, branch or tag; also as NAME@REVISION in any name.")

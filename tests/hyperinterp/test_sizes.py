@@ -56,9 +56,9 @@ def test_a_seed_out_of_range_is_refused_before_anything_is_loaded(tiny, seed):
 
 
 def test_a_batch_size_below_one_is_refused_before_anything_is_loaded():
-    with pytest.raises(InputRefused, match="batch size: expected"):
+    with pytest.raises(InputRefused, match="batch_size: expected"):
         compare(NOWHERE, NOWHERE, batch_size=0)
-    with pytest.raises(InputRefused, match="batch size: expected"):
+    with pytest.raises(InputRefused, match="batch_size: expected"):
         trace(NOWHERE, batch_size=0)
 
 
