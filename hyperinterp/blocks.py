@@ -36,7 +36,9 @@ class Placement:
             InputRefused: it is none; `name` says whose value it is.
         """
         if not isinstance(text, str):
-            raise InputRefused(f"{name}: expected blocks such as {EXAMPLES}, found {text!r:.60}")
+            raise InputRefused(
+                f"{name}: expected blocks such as {EXAMPLES}, found {text!r:.60}; write a text"
+            )
         plain = text.replace(" ", "").lower()
         counted = _COUNTED.fullmatch(plain)
         if counted is not None and int(counted[2]) > 0:

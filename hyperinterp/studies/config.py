@@ -132,6 +132,8 @@ class StudyConfig:
         """
         names = [item.name for item in fields(cls)]
         found = _checked("study", given, names)
+        for name, value in found.items():
+            _check_kind(name, value)
         return replace(start or cls(), **found)
 
 
@@ -145,6 +147,26 @@ def _checked(name: str, given: Mapping[str, Any], known: list[str]) -> dict[str,
     return {
         str(key): tuple(value) if isinstance(value, list) else value for key, value in given.items()
     }
+
+
+def _check_kind(name: str, value: Any) -> None:
+    """Refuse a value of another kind than a field has, as a file may hold it."""
+    if name in ("methods", "blocks", "whole", "seeds"):
+        kind = int if name == "seeds" else str
+        words = "whole numbers" if name == "seeds" else "names"
+        if not isinstance(value, tuple) or not all(type(item) is kind for item in value):
+            raise InputRefused(
+                f"{name}: expected a list of {words}, found {_plain(value)!r:.60}; write [a, b]"
+            )
+    elif name in ("train", "sizes"):
+        of_kind(name, value, Mapping, "fields by name")
+    elif name in ("shuffled", "control"):
+        of_kind(name, value, bool, "true or false")
+    elif name in ("passages", "batch_size"):
+        if name == "batch_size" or value is not None:
+            at_least(name, value, 1)
+    elif value is not None or name in ("chat", "compare", "dtype"):
+        of_kind(name, value, str, "a text")
 
 
 def _plain(value: Any) -> Any:

@@ -137,8 +137,11 @@ class Runner:
             twins = tuple(self.places.twin(it) for it in others)
             if there := tuple(path for path in twins if is_trained(path)):
                 found[which] = there
-        known = {role: role.twin for role in registry.roles() if role.twin is not None}
-        return {role: found[twin] for role, twin in known.items() if twin in found}
+        return {
+            role: found[role.twin]
+            for role in registry.roles()
+            if role.twin is not None and role.twin in found
+        }
 
     def waits_for(self, cell: Cell) -> tuple[str, ...]:
         """Names of the cells that another command still has to train before it is compared."""

@@ -33,7 +33,7 @@ def test_without_prompts_that_differ_it_is_students_interval_of_the_seeds() -> N
     centres = np.array([0.1, 0.3, 0.2, 0.6])
     found = hierarchical_bootstrap(np.repeat(centres[:, None], 9, axis=1), n_resamples=40_000)
     wanted = stats.t.interval(0.95, 3, centres.mean(), stats.sem(centres))
-    assert (found.lo, found.hi) == pytest.approx(wanted, rel=0.02)
+    assert (found.lo, found.hi) == pytest.approx(wanted, abs=0.02)
     exact = [Estimate(float(value), float(value), float(value), 0.0, 9, "") for value in centres]
     summed = over_seeds(exact)
     assert (summed.lo, summed.hi) == pytest.approx(wanted)

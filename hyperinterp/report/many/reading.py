@@ -42,8 +42,7 @@ def _files(path: Path) -> Iterator[Path]:
         found = sorted((path / "cells").glob(f"*/report/{_FILE}"))
         if not found:
             raise InputRefused(
-                f"{path}: expected a study with finished cells, found none; continue it first with "
-                "hyperinterp study"
+                f"{path}: expected a study with finished cells, found none; run hyperinterp study first"
             )
         yield from found
     else:

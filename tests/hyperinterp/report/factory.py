@@ -599,7 +599,7 @@ def claims(make: Maker) -> dict[str, Claim]:
             "behaviour": missing("the stitched model wrote nothing <s>"),
         },
         "C7": {"share": m(0.74, 0.12)},
-        "C13": {"margin": m(0.063, 0.03), "gain": m(0.199, 0.04)},
+        "C13": {"margin": m(0.13, 0.02), "gain": m(0.199, 0.04)},
         "C8": {"copied": m(0.017, 0.006)},
         "C12": {
             "undone": m(0.1, 0.02), "random": m(0.04, 0.03), "leading": m(-0.02, 0.03),

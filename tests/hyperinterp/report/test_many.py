@@ -62,5 +62,5 @@ def test_what_is_no_report_is_refused(folders: list[Path], tmp_path: Path, name:
     with pytest.raises(InputRefused, match="name some"):
         hi.reports()
     (tmp_path / "study/cells/lora-last5-seed0/report/report.json").unlink()
-    with pytest.raises(InputRefused, match="continue it first"):
+    with pytest.raises(InputRefused, match="run hyperinterp study first"):
         hi.reports(tmp_path / "study")

@@ -69,7 +69,7 @@ def test_a_study_file_reads_back_as_the_same_study(preset: str, tmp_path: Path) 
         ({"blocks": ["last"]}, "write last:5"), ({"seeds": [0, 0]}, "expected each once"),
         ({"seeds": []}, "at least one seed"), ({"seed": [0]}, "expected some of"),
         ({"seeds": 3}, "seeds"), ({"train": {"rank": 0}}, "rank"),
-        ({"train": {"seed": 1}}, "train: expected some of"), ({"train": [1]}, "train"),
+        ({"train": {"seed": 1}}, "train: expected some of"), ({"train": [1]}, "train"), ({"data": 3}, "data"), ({"chat": None}, "chat"),
         ({"sizes": {"prompt": 1}}, "sizes: expected some of"), ({"compare": "huge"}, "compare"),
         ({"passages": 0}, "passages"), ({"control": "no"}, "true or false"),
         ({"dtype": "int8"}, "dtype"), ({"whole": "lora"}, "whole"),

@@ -20,7 +20,7 @@ from ..training.factory import letters, tiny
 
 SIZES = {
     "prompts": 3, "prompt_tokens": 8, "new_tokens": 18, "window": 18, "context_tokens": 20,
-    "contexts_per_prompt": 4, "parts": False, "variants": [], "control_prompts": 2,
+    "contexts_per_prompt": 4, "components": False, "variants": [], "control_prompts": 2,
 }  # fmt: skip
 Files = Callable[..., StudyConfig]
 

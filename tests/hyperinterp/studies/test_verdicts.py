@@ -11,12 +11,17 @@ from hyperinterp.claims.verdict import judge, not_tested
 from hyperinterp.report import Report
 from hyperinterp.studies.verdicts import combined, recipe_claim
 
+from ..report.factory import sparse
+
 SPEC = next(spec for spec in registry.CLAIMS if spec.slug == "control")
+
+
+EMPTY = sparse()
 
 
 def _report(value: float, half: float = 0.02, n: int = 24) -> Report:
     found = judge(SPEC, {"gap": Measured(value, value - half, value + half, n, "prompt", "made")})
-    return Report("2.0", {SPEC.id: found}, provenance=None)  # type: ignore[arg-type]
+    return replace(EMPTY, claims={SPEC.id: found})
 
 
 def test_seeds_that_agree_support_a_recipe() -> None:
