@@ -42,7 +42,8 @@ def _files(path: Path) -> Iterator[Path]:
         found = sorted((path / "cells").glob(f"*/report/{_FILE}"))
         if not found:
             raise InputRefused(
-                f"{path}: expected a study with finished cells, found none; run hyperinterp study first"
+                f"{path}: expected a study with finished cells, found none; run hyperinterp "
+                "study first"
             )
         yield from found
     else:

@@ -9,7 +9,8 @@ from hyperinterp.training.config import differing_fields
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("method", "late"), ("schedule", "step"), ("dtype", "float16"), ("blocks", "late:5"), ("rank", 0), ("rank", True), ("alpha", 0.0), ("lr", -1.0),
+        ("method", "late"), ("schedule", "step"), ("dtype", "float16"),
+        ("blocks", "late:5"), ("rank", 0), ("rank", True), ("alpha", 0.0), ("lr", -1.0),
         ("lr", float("nan")), ("lr", float("inf")), ("epochs", 0), ("max_steps", 0),
         ("max_seconds", 0.0), ("target_loss", 0.0), ("batch_size", 0), ("grad_accum", 0),
         ("seq_len", 1), ("seed", -1), ("seed", 2**32), ("weight_decay", -0.1), ("warmup", -1),
