@@ -40,6 +40,11 @@ REFUSED = [
     (("train", "smollm2", "--weight-decay", "-1", "--out", "x"), "weight_decay"),
     (("train", "smollm2", "--alpha", "0", "--out", "x"), "alpha"),
     (("trace", "./nowhere"), "nowhere"),
+    (("study", "./nowhere", "--blocks", "last", "--out", "x"), "write last:5"),
+    (("study", "./nowhere", "--cell", "9/2", "--out", "x"), "write 1/8"),
+    (("study", "./nowhere", "--config", "none.yaml", "--out", "x"), "none.yaml"),
+    (("study", "./nowhere", "--preset", "huge", "--out", "x"), "huge"),
+    (("reports", "./nowhere"), "nowhere"),
     (("trace", "./nowhere", "--preset", "huge"), "nowhere"),
     (("compare", "smollm2", "smollm2", "--out", "/proc/x"), "/proc/x"),
     (("compare", "smollm2", "smollm2", "--seed", "4294967296"), "seed"),
@@ -129,7 +134,13 @@ def test_an_existing_output_is_refused_before_any_work(tmp_path):
 
 
 def test_a_command_for_one_process_refuses_a_launcher(tmp_path):
-    commands = [("trace", "run"), ("export", "model", "x.pt"), ("demo",)]
+    commands = [
+        ("trace", "run"),
+        ("study", "model"),
+        ("reports", "x"),
+        ("export", "model", "x.pt"),
+        ("demo",),
+    ]
     found = all_of(tmp_path, *commands, WORLD_SIZE="2", RANK="0")
     for (command, *_), result in found.items():
         assert result["code"] == 2
@@ -168,7 +179,7 @@ def test_the_end_of_another_process_is_no_bug_of_this_one(monkeypatch, told):
 
 
 def test_help_is_there_for_every_command(tmp_path):
-    names = ("compare", "train", "trace", "export", "inspect", "demo")
+    names = ("compare", "train", "study", "reports", "trace", "export", "inspect", "demo")
     found = all_of(tmp_path, ("--help",), *((name, "--help") for name in names))
     assert all(result["code"] == 0 for result in found.values())
     assert all(name in found["--help",]["stdout"] for name in names)
