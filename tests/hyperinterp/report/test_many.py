@@ -41,7 +41,7 @@ def test_reports_and_studies_stand_side_by_side(complete: Report, folders: list[
     assert frame["C9"][0] == "not tested"
     text = found.to_markdown()
     assert text.count("a/report") == 1
-    assert "0.358 [" in text
+    assert "supported 0.358 " in text
 
 
 def test_a_forest_has_a_row_per_report_that_tested_the_claim(folders: list[Path]) -> None:
