@@ -15,6 +15,7 @@ from torch import Tensor
 from hyperinterp.generation.decoding import Decoding
 from hyperinterp.generation.rowwise import Rows, parts
 from probes import NgramIndex
+from probes.ranks.tokens import top1_rows
 
 _LIKELIEST = 1024
 """Tokens that are sorted first: mostly they hold all that top-p asks for."""
@@ -42,10 +43,10 @@ def _block(ids: Tensor, scores: Tensor, index: NgramIndex) -> Tensor:
     width, scores = index.n - 1, scores.clone()
     for row, written in enumerate(ids.tolist() if ids.shape[1] >= width else []):
         before = written[len(written) - width :]
-        best = int(scores[row].argmax())
+        best = int(top1_rows(scores[row]))
         while bool(index.contains([*before, best]).any()):
             scores[row, best] = float("-inf")
-            best = int(scores[row].argmax())
+            best = int(top1_rows(scores[row]))
     return scores
 
 
