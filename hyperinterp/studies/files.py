@@ -1,41 +1,14 @@
-"""`study.yaml`: a study's options, read and written."""
+"""Options of a study: a preset's, those of `study.yaml`, and single ones."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from hyperinterp.config import read_mapping
 from hyperinterp.errors import InputRefused
 from hyperinterp.studies.config import PRESETS, StudyConfig
 
 _NOT_OPTIONS = ("model", "found")
-
-
-def read_study_file(path: str | Path) -> dict[Any, Any]:
-    """Read a file of options as plain values.
-
-    Raises:
-        InputRefused: it cannot be read.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputRefused(f"{path}: expected a YAML file of options, found none; name one")
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        told = " ".join(str(error).split())[:200]
-        raise InputRefused(
-            f"{path}: expected YAML, found {told}; write one option a line"
-        ) from error
-    if not isinstance(found, dict):
-        raise InputRefused(f"{path}: expected options by name, found {found!r:.60}; write a: b")
-    return found
-
-
-def study_file(found: dict[str, Any]) -> str:
-    """Return plain values as the text of a file that `read_study_file` reads back."""
-    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
 
 
 def study_config(
@@ -57,7 +30,7 @@ def study_config(
         raise InputRefused(f"preset: expected one of {', '.join(PRESETS)}, found {preset!r}")
     start = PRESETS[preset or "default"]
     if path is not None:
-        options = {k: v for k, v in read_study_file(path).items() if k not in _NOT_OPTIONS}
+        options = {k: v for k, v in read_mapping(path).items() if k not in _NOT_OPTIONS}
         start = StudyConfig.of(options, start)
     chosen = {name: value for name, value in (given or {}).items() if value is not None}
     return StudyConfig.of(chosen, start)

@@ -10,13 +10,13 @@ from transformers import PreTrainedTokenizerBase
 from hyperinterp.ambient import own_settings
 from hyperinterp.arguments import check_arguments
 from hyperinterp.checkpoints import check_like, check_place, load_tokenizer, pinned, write_file
+from hyperinterp.config import as_yaml, read_mapping
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import AnyModel, HookedModel, check_given, load
 from hyperinterp.ranges import of_kind
 from hyperinterp.run_log import Progress, silent
 from hyperinterp.studies.cells import Cell, Places, Share, planned
 from hyperinterp.studies.config import StudyConfig
-from hyperinterp.studies.files import read_study_file, study_file
 from hyperinterp.studies.gathering import gathered
 from hyperinterp.studies.locks import gathering, held, held_cell
 from hyperinterp.studies.result import STUDY_VERSION
@@ -166,7 +166,7 @@ def _claimed(places: Places, base: HookedModel, config: StudyConfig, texts: Text
     }
     with gathering(places):
         if places.config.is_file():
-            stored = read_study_file(places.config)
+            stored = read_mapping(places.config)
             different = _differing(stored, json.loads(json.dumps(wanted)))
             if different:
                 raise InputRefused(
@@ -174,7 +174,7 @@ def _claimed(places: Places, base: HookedModel, config: StudyConfig, texts: Text
                     f"{'; '.join(different)}; name another --out"
                 )
             return
-        write_file(places.config, study_file(wanted).encode("utf-8", "backslashreplace"))
+        write_file(places.config, as_yaml(wanted).encode("utf-8", "backslashreplace"))
 
 
 def _differing(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

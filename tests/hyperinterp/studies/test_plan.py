@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from hyperinterp.claims.roles import Twin
+from hyperinterp.config import as_yaml, read_mapping
 from hyperinterp.errors import InputRefused
 from hyperinterp.studies import PRESETS, StudyConfig, planned, study_config
 from hyperinterp.studies.cells import Cell, Share, companions
-from hyperinterp.studies.files import read_study_file, study_file
 from hyperinterp.studies.shuffling import shuffled_words
 from hyperinterp.text import Passage, Passages
 
@@ -56,10 +56,10 @@ def test_shares_divide_the_cells() -> None:
 def test_a_study_file_reads_back_as_the_same_study(preset: str, tmp_path: Path) -> None:
     config = PRESETS[preset]
     path = tmp_path / "study.yaml"
-    path.write_text(study_file({"model": "x", **config.as_json(), "found": {"a": "b"}}))
+    path.write_text(as_yaml({"model": "x", **config.as_json(), "found": {"a": "b"}}))
     assert study_config(path) == config
     assert study_config(path, given={"seeds": (7,), "claims": None}) == replace(config, seeds=(7,))
-    assert read_study_file(path)["model"] == "x"
+    assert read_mapping(path)["model"] == "x"
 
 
 @pytest.mark.parametrize(
