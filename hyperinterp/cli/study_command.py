@@ -36,7 +36,9 @@ def study(
     heldout: Annotated[
         str | None, typer.Option(help="Passages that choose the control; built-in by default.")
     ] = None,
-    prompts: o.Prompts = None,
+    prompts: Annotated[
+        str | None, typer.Option(help="Held-out passages of the comparisons; built-in by default.")
+    ] = None,
     column: Annotated[str | None, typer.Option(help="Field that holds the text.")] = None,
     split: Annotated[str | None, typer.Option(help="Split of the texts.")] = None,
     chat: Annotated[str | None, typer.Option(help="auto, on or off, as in train.")] = None,
