@@ -96,7 +96,9 @@ def _named(given: Any) -> tuple[dict[Site, Tensor], int | None]:
             found[site] = _tensor(value, str(name))
     if not found:
         names = ", ".join(map(str, list(given)[:4])) or "none"
-        raise InputRefused(f"cache: expected names such as {EXPECTED}; found {names:.200}")
+        raise InputRefused(
+            f"cache: expected names such as {EXPECTED}, found {names:.200}; name them like that"
+        )
     return found, max((1 + site.layer for site in found if site.layer is not None), default=None)
 
 

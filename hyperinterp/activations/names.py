@@ -47,7 +47,7 @@ def site_of(name: SiteName, n_layers: int | None = None) -> Site:
     """
     found = _found(name, n_layers)
     if found is None:
-        raise InputRefused(f"site: expected {EXPECTED}, found {name!r:.80}")
+        raise InputRefused(f"site: expected {EXPECTED}, found {name!r:.80}; give one of these")
     return found
 
 
@@ -91,5 +91,7 @@ def _layer(layer: int | None, n_layers: int | None) -> int:
         counted += n_layers
     if counted < 0 or (n_layers is not None and counted >= n_layers):
         known = "0 or more" if n_layers is None else f"below {n_layers}, or -1 for the last"
-        raise InputRefused(f"site: expected a block index {known}, found {layer}")
+        raise InputRefused(
+            f"site: expected a block index {known}, found {layer}; give another block"
+        )
     return counted

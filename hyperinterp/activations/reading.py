@@ -55,7 +55,7 @@ def _header(path: Path, metadata: dict[str, str] | None) -> dict[str, Any]:
     if told is None:
         raise InputRefused(
             f"{path}: expected an activation cache, found a safetensors file without its header; "
-            "hyperinterp.as_cache takes tensors by name"
+            "give its tensors to hyperinterp.as_cache"
         )
     header = parse_json(told, f"{path} header")
     if header.get("format") != FORMAT:

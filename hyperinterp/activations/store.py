@@ -90,7 +90,7 @@ class ActivationCache(Mapping[Site, Tensor]):
         if site not in self.tensors:
             raise InputRefused(
                 f"site: {site.label} is not in this cache; it holds "
-                f"{', '.join(site.key for site in self.tensors)}"
+                f"{', '.join(site.key for site in self.tensors)}: name one of these"
             )
         return self.tensors[site]
 
@@ -272,7 +272,9 @@ def _numbers(name: str, chosen: Chosen, count: int) -> list[int]:
     wanted = [chosen] if isinstance(chosen, int) else list(chosen)
     for number in wanted:
         if not isinstance(number, int) or not -count <= number < count:
-            raise InputRefused(f"{name}: expected numbers below {count}, found {number!r}")
+            raise InputRefused(
+                f"{name}: expected numbers below {count}, found {number!r}; give smaller ones"
+            )
     return [number % count for number in wanted]
 
 

@@ -74,7 +74,7 @@ def _shared(base: ActivationCache, fitted: ActivationCache) -> list[Site]:
     marks = {base.origin.text_sha256, fitted.origin.text_sha256} - {""}
     if base.lengths != fitted.lengths or base.positions != fitted.positions or len(marks) > 1:
         raise MismatchedPair(
-            "caches: expected activations of one text, found others; collect both on the same texts"
+            "caches: expected activations of one text, found others; make both on the same texts"
         )
     counts = {base.origin.n_layers, fitted.origin.n_layers} - {None}
     if len(counts) > 1:
