@@ -15,6 +15,18 @@ class StudyReport(StudyData):
     """Every cell of a study, and a verdict per claim about every recipe.
 
     `plot()` has the figures of `study.html`, `to_frame()` its tables, `names()` every figure.
+
+    Attributes:
+        schema_version: version of this layout.
+        model: the base, as it was named.
+        fingerprint: of its weights.
+        config: the study, every field filled in.
+        texts: digests of the texts, by their use.
+        versions: of hyperinterp and what computes.
+        recipes: in the order of the study, each with its claims.
+        cells: in the order of the study, each with its own report's claims.
+        beside: people and the base in the quality-diversity plane.
+        notes: remarks that a reader needs.
     """
 
     def to_json(self) -> str:

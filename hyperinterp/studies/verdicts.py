@@ -39,8 +39,15 @@ def recipe_claim(spec: ClaimSpec, reports: Sequence[Report]) -> Claim:
         return not_tested(spec, _why(spec, reports))
     per_prompt = [_units(spec, report) for report in tested]
     found: dict[str, Measured] = {}
-    for index, criterion in enumerate(spec.rule.criteria):
-        each = [report.claims[spec.id].conditions[index].measured for report in tested]
+    for criterion in spec.rule.criteria:
+        each = [
+            item.measured
+            for report in tested
+            for item in report.claims[spec.id].conditions
+            if item.words == criterion.words
+        ]
+        if criterion.optional and len(each) < len(tested):
+            continue
         values = [units[criterion.key] for units in per_prompt if criterion.key in units]
         found[criterion.key] = combined(each, values if len(values) == len(tested) else [])
     claim = judge(spec, found)

@@ -78,3 +78,14 @@ def test_a_seed_without_a_value_leaves_it_undecided() -> None:
         "no gain (and 1 more of 3 seeds)"
     )
     assert combined([known, Measured(0.5)], []).reason == "a seed's value has no interval"
+
+
+def test_a_condition_that_holds_only_where_it_was_measured_needs_all_seeds() -> None:
+    spec = next(item for item in registry.CLAIMS if any(c.optional for c in item.rule.criteria))
+    first, *rest = spec.rule.criteria
+    value = first.threshold + (0.3 if first.above else -0.3)
+    found = {item.key: Measured(value, value - 0.01, value + 0.01, 24) for item in (first, *rest)}
+    whole = replace(EMPTY, claims={spec.id: judge(spec, found)})
+    part = replace(EMPTY, claims={spec.id: judge(spec, {first.key: found[first.key]})})
+    assert len(recipe_claim(spec, [whole] * 3).conditions) == 1 + len(rest)
+    assert len(recipe_claim(spec, [whole, whole, part]).conditions) == 1
