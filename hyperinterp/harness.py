@@ -1,6 +1,7 @@
 """Tasks of lm-evaluation-harness, found by name before any model is loaded; it is an extra."""
 
 import difflib
+import hashlib
 import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,15 @@ class Tasks:
     """
 
     loaded: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Digest of the tasks' names, versions and configurations."""
+        told = [
+            (name, str(getattr(task, "VERSION", "")), repr(getattr(task, "config", "")))
+            for name, task in self.loaded.items()
+        ]
+        return hashlib.sha256(repr(told).encode("utf-8", "replace")).hexdigest()
 
 
 def read_tasks(given: str | Mapping[str, Any] | Iterable[str | Mapping[str, Any]]) -> Tasks:

@@ -13,6 +13,7 @@ from hyperinterp.claims.spec import Claim, ClaimSpec
 from hyperinterp.distributed import Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.frequencies import Frequencies
+from hyperinterp.harness import Tasks
 from hyperinterp.models import settings_digest
 from hyperinterp.run_log import RunLog
 from hyperinterp.text import Passages
@@ -152,9 +153,11 @@ def _key(study: Study) -> dict[str, Any]:
 
 
 def _digest(given: Any) -> str:
-    """Digest of a text or table; models and the corpus have their own."""
+    """Digest of a text, table or tasks; models and the corpus have their own."""
     if isinstance(given, Passages):
         return given.sha256
+    if isinstance(given, Tasks):
+        return given.digest
     if isinstance(given, Frequencies):
         return hashlib.sha256(repr(sorted(given.counts.items())).encode()).hexdigest()
     return ""

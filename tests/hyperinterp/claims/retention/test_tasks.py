@@ -13,6 +13,7 @@ from hyperinterp import harness
 from hyperinterp.analyses.answering import Answers, answers, encoded_pairs, over_tasks
 from hyperinterp.analyses.reference import Reference
 from hyperinterp.claims import retention
+from hyperinterp.claims.keeping import _digest
 from hyperinterp.claims.running import evaluated
 from hyperinterp.claims.spec import Verdict
 from hyperinterp.errors import InputRefused
@@ -151,6 +152,14 @@ def test_names_of_tasks_are_read_before_anything_else(monkeypatch):
         read_tasks("../evil.yaml")
     with pytest.raises(InputRefused, match="expected names of tasks"):
         read_tasks(" , ")
+
+
+def test_a_kept_result_belongs_to_its_tasks():
+    one, other, later = Tasks({"a": StandIn()}), Tasks({"b": StandIn()}), Tasks({"a": StandIn()})
+    later.loaded["a"].VERSION = 3.0
+    digests = {_digest(tasks) for tasks in (one, other, later)}
+    assert len(digests) == 3
+    assert _digest(Tasks({"a": StandIn()})) == _digest(one)
 
 
 def test_tasks_that_cannot_be_used_are_refused(monkeypatch):
