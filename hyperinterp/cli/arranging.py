@@ -60,6 +60,10 @@ EXAMPLES = {
         "hyperinterp study smollm2 --dry-run",
         "hyperinterp study smollm2 --blocks last:5,first:5 --seeds 0,1,2 --out study",
     ),
+    "reports": (
+        "hyperinterp reports runs/first runs/second",
+        "hyperinterp reports study --format csv --out claims.csv",
+    ),
     "demo": ("hyperinterp demo", "hyperinterp demo --preset default --out larger"),
 }
 
