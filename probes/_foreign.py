@@ -4,7 +4,7 @@ Private to `probes`. Every public function calls one of these first, so that a w
 empty input or a NaN is refused with the name of the argument, what was expected and what was found.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,6 @@ Array = Tensor | np.ndarray
 
 Ids = Tensor | np.ndarray | Sequence[int]
 """Token ids: an integer tensor or array, or a plain sequence of ints."""
-
-_CPU_CHUNK = 1 << 19
-_DEVICE_CHUNK = 1 << 25
 
 
 def _tensor(x: Any, name: str) -> Tensor:
@@ -130,14 +127,6 @@ def check_ids(ids: Tensor, vocabulary: int, name: str) -> None:
         raise ValueError(
             f"{name}: expected token ids in [0, {vocabulary}), found {low if low < 0 else high}"
         )
-
-
-def row_slices(rows: int, width: int, device: torch.device) -> Iterator[slice]:
-    """Slices over `rows` so that a chunk of `width` columns stays small (in cache on a CPU)."""
-    budget = _CPU_CHUNK if device.type == "cpu" else _DEVICE_CHUNK
-    step = max(1, budget // max(1, width))
-    for start in range(0, rows, step):
-        yield slice(start, min(rows, start + step))
 
 
 def values(x: float | Array, name: str) -> Tensor:

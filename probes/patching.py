@@ -6,18 +6,9 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Generator, Tensor
 
-from probes._foreign import (
-    Array,
-    Ids,
-    check_finite,
-    real,
-    row_slices,
-    same_shape,
-    token_column,
-    values,
-    widen,
-)
+from probes._foreign import Array, Ids, check_finite, real, same_shape, token_column, values, widen
 from probes.ranks.tokens import top1_rows
+from probes.slices import row_slices
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 from hyperinterp.capture import logit_chunks
 from hyperinterp.models import HookedModel
 from probes.ranks.tokens import top1_rows
+from probes.slices import row_slices
 
 CHUNK = 256  # contexts read out at once
 KEPT_ENTRIES = 1 << 24  # contexts x vocabulary whose probabilities are kept per model and batch
@@ -75,8 +76,8 @@ def stream_logits(
         hidden = model.normalise(stream)
     start = 0
     for _, logits in logit_chunks(model, hidden, CHUNK, called=called):
-        budget = 1 << (19 if logits.device.type == "cpu" else 25)
-        for piece in logits.split(max(1, budget // logits.shape[-1])):
+        for rows in row_slices(*logits.shape, device=logits.device):
+            piece = logits[rows]
             yield slice(start, start + len(piece)), piece
             start += len(piece)
 

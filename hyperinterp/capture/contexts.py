@@ -52,6 +52,15 @@ class Contexts:
         """The contexts of these token rows."""
         return self.where(torch.isin(self.row, torch.tensor(list(rows))))
 
+    def evenly(self, most: int) -> "Contexts":
+        """At most `most` contexts, evenly spaced over the rows and positions."""
+        return self.where(evenly(len(self), most))
+
+
+def evenly(total: int, most: int) -> Int[Tensor, " m"]:
+    """Indices of at most `most` of `total` items, evenly spaced, the first and last among them."""
+    return torch.linspace(0, total - 1, min(most, total)).long()
+
 
 def chosen_positions(length: int, count: int | None, first: int = 1) -> list[int]:
     """Positions whose next token is predicted: `first` to length-2, at most `count`, evenly.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from hyperinterp.capture import CHUNK, Contexts, over_logits
+from hyperinterp.capture import CHUNK, Contexts, evenly, over_logits
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind, block_outputs
@@ -57,8 +57,7 @@ def evenly_followed(contexts: Contexts, found: Overrides, most: int) -> Followed
     chosen = found.overridden.nonzero().squeeze(-1)
     if len(chosen) == 0:
         return None
-    count = min(most, len(chosen))
-    chosen = chosen[torch.linspace(0, len(chosen) - 1, count).long()]
+    chosen = chosen[evenly(len(chosen), most)]
     tokens = {"base": found.base_token[chosen], "fitted": found.fitted_token[chosen]}
     return Followed(contexts.where(chosen), tokens)
 

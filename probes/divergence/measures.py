@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probes._foreign import Array, real, row_slices, same_shape, widen
+from probes._foreign import Array, real, same_shape, widen
+from probes.slices import row_slices
 
 
-def entropy_and_slope(
+def slope_rows(
     logits: Float[Tensor, "n v"], temperature: Float[Tensor, "#n"]
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
     """Entropy H of softmax(logits / T) per row, and dH / d log T.
@@ -55,6 +56,37 @@ def entropy(logits: Array) -> Float[Tensor, "*contexts"]:
         for rows in row_slices(*flat.shape, device=flat.device)
     ]
     return torch.cat(parts).reshape(x.shape[:-1])
+
+
+def entropy_and_slope(
+    logits: Array, temperature: float
+) -> tuple[Float[Tensor, "*contexts"], Float[Tensor, "*contexts"]]:
+    """Entropy H of softmax(logits / T) per context in nats, and its slope dH / d log T.
+
+    Args:
+        logits: Shape [... v], any float dtype; computed in float64, some rows at a time.
+        temperature: One T > 0 for all contexts.
+
+    Returns:
+        H and the slope, float64 of shape [...].
+
+    Raises:
+        ValueError: for T that is not above 0, an empty or non-float input, NaN or infinity.
+
+    >>> at, slope = entropy_and_slope(torch.zeros(2, 8), 0.5)
+    >>> at.exp(), slope
+    (tensor([8.0000, 8.0000], dtype=torch.float64), tensor([0., 0.], dtype=torch.float64))
+    """
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature: expected a value above 0, found {temperature}")
+    x = real(logits, "logits")
+    flat = x.reshape(-1, x.shape[-1])
+    found: list[tuple[Tensor, Tensor]] = []
+    for rows in row_slices(*flat.shape, device=flat.device):
+        wide = widen(flat[rows], "logits")
+        found.append(slope_rows(wide, wide.new_full((1,), temperature)))
+    values, slopes = zip(*found, strict=True)
+    return torch.cat(values).reshape(x.shape[:-1]), torch.cat(slopes).reshape(x.shape[:-1])
 
 
 def _kl_rows(log_p: Float[Tensor, "n v"], log_q: Float[Tensor, "n v"]) -> Float[Tensor, " n"]:

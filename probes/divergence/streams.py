@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor
 
-from probes._foreign import Array, real, row_slices, widen
+from probes._foreign import Array, real, widen
+from probes.slices import row_slices
 
 Chunks = Callable[[], Iterable[Array]]
 """A function that, each time it is called, yields the same logits in chunks [n_i v]."""

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probes._foreign import Array, values
-from probes.divergence.measures import entropy_and_slope
+from probes.divergence.measures import slope_rows
 from probes.divergence.streams import Chunks, RowStream
 
 _LOG_STEP = 3.0
@@ -68,7 +68,7 @@ def mean_entropy(
         if len(given) != 1 and int(index[-1]) >= len(given):
             raise ValueError(f"temperature: expected one per context, found only {len(given)}")
         at = (given if len(given) == 1 else given[index]).to(chunk.device)
-        total += entropy_and_slope(chunk, at)[0].sum().cpu()
+        total += slope_rows(chunk, at)[0].sum().cpu()
         count += len(index)
     if len(given) not in (1, count):
         raise ValueError(f"temperature: expected 1 or {count} values, found {len(given)}")
@@ -84,7 +84,7 @@ def _evaluate(
     index: list[Tensor] = []
     for at, chunk in rows(active):
         t = (log_t if len(log_t) == 1 else log_t[at]).exp().to(chunk.device)
-        value, slope = entropy_and_slope(chunk, t)
+        value, slope = slope_rows(chunk, t)
         found.append(value.cpu())
         slopes.append(slope.cpu())
         index.append(at)

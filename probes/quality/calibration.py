@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probes._foreign import Array, Ids, real, row_slices, token_column, values, widen
+from probes._foreign import Array, Ids, real, token_column, values, widen
 from probes.ranks.tokens import top1_rows
+from probes.slices import row_slices
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from probes._foreign import Array, Ids, id_list, real, row_slices, token_column, values, widen
+from probes._foreign import Array, Ids, id_list, real, token_column, values, widen
 from probes.diversity.repetition import repeated_spans
+from probes.slices import row_slices
 
 _LOOP = 4
 """Length of the n-grams whose return makes a token part of a loop."""

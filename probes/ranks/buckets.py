@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Int, Shaped, UInt8
 from torch import Tensor
 
-from probes._foreign import Array, Ids, check_finite, real, row_slices, same_shape
+from probes._foreign import Array, Ids, check_finite, real, same_shape
 from probes.ranks.tokens import checked_ranks, cut_at
+from probes.slices import row_slices
 
 RANK_BUCKETS: tuple[tuple[int, int | None], ...] = (
     (1, 1),

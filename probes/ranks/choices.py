@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from probes._foreign import Array, check_finite, home, real, row_slices, same_shape
+from probes._foreign import Array, check_finite, home, real, same_shape
 from probes.ranks.tokens import margin_rows, rank_rows, top1_rows
+from probes.slices import row_slices
 
 
 @dataclass(frozen=True)

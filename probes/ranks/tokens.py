@@ -8,16 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from probes._foreign import (
-    Array,
-    Ids,
-    check_finite,
-    home,
-    integers,
-    real,
-    row_slices,
-    token_column,
-)
+from probes._foreign import Array, Ids, check_finite, home, integers, real, token_column
+from probes.slices import row_slices
 
 
 def rank_rows(logits: Shaped[Tensor, "n v"], tokens: Int[Tensor, "n 1"]) -> Int[Tensor, " n"]:
@@ -74,6 +66,13 @@ def top1_rows(logits: Shaped[Tensor, "*contexts v"]) -> Int[Tensor, "*contexts"]
 def order_rows(logits: Shaped[Tensor, "*contexts v"]) -> Int[Tensor, "*contexts v"]:
     """All ids of each context from the top down, of equal logits the lowest id first."""
     return logits.argsort(dim=-1, descending=True, stable=True)
+
+
+def log_rank_rows(logits: Shaped[Tensor, "n v"]) -> Float[Tensor, "n v"]:
+    """Log of every token's rank in each row, in the dtype of the logits."""
+    order = order_rows(logits)
+    places = torch.arange(1, logits.shape[-1] + 1, device=logits.device).float().log()
+    return torch.empty_like(logits).scatter_(-1, order, places.expand_as(order))
 
 
 def margin_rows(logits: Shaped[Tensor, "n v"]) -> Float[Tensor, " n"]:

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from probes._foreign import Array, real, row_slices, same_shape, widen
+from probes._foreign import Array, real, same_shape, widen
+from probes.slices import row_slices
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from probes._foreign import Array, real, row_slices, widen
+from probes._foreign import Array, real, widen
 from probes.geometry.spectrum import spectral_participation_ratio
 from probes.similarity.subspaces import frame
+from probes.slices import row_slices
 from probes.subspaces.new_directions import covariance_of, descending
 
 

@@ -36,14 +36,14 @@ from hyperinterp.analyses import bias_fit
 from hyperinterp.claims.last_block import measurement
 from hyperinterp.claims.temperature import fit
 from probes import Moments
-part, solved, recovered = bias_fit._part, fit._solved, measurement._recovered
+loss, solved, recovered = bias_fit._loss, fit._solved, measurement._recovered
 spectrum = Moments.spectrum
 
 def up(tensor):
     return tensor.nextafter(torch.full_like(tensor, math.inf))
 
-def part_up(study, contexts):
-    found = part(study, contexts)
+def loss_up(study, contexts):
+    found = loss(study, contexts)
     return replace(found, constant=math.nextafter(found.constant, 9), wanted=up(found.wanted))
 
 def solved_up(chunks, target):
@@ -61,7 +61,7 @@ def turned(moments, *given, **named):
     return replace(found, vectors=found.vectors * signs)
 
 if os.environ.get("RANK") == "1":
-    bias_fit._part, fit._solved = part_up, solved_up
+    bias_fit._loss, fit._solved = loss_up, solved_up
     measurement._recovered, Moments.spectrum = tie_broken, turned
 """,
 }

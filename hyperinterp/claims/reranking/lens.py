@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hyperinterp.analyses.overriding import text_before
-from hyperinterp.capture import Contexts
+from hyperinterp.capture import Contexts, evenly
 from hyperinterp.claims.reranking.result import LensProfile, LensTrajectory
 from hyperinterp.models import check_logits
 from hyperinterp.runs import depths
@@ -72,7 +72,7 @@ def _trajectories(
     count: int = 12,
 ) -> tuple[LensTrajectory, ...]:
     found = []
-    for index in torch.linspace(0, len(contexts) - 1, min(count, len(contexts))).long().tolist():
+    for index in evenly(len(contexts), count).tolist():
         found.append(
             LensTrajectory(
                 prompt_id=study.heldout.prompt_id(int(contexts.row[index])),

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from hyperinterp.analyses.bias_fit import scale_and_shift
+from hyperinterp.analyses.bias_fit import logit_map
 from hyperinterp.analyses.intervals import context_mean
 from hyperinterp.analyses.on_policy import on_policy_contexts
 from hyperinterp.analyses.overriding import override_figures
@@ -82,7 +82,7 @@ def _context_ranks(
     crossed = []
     for index, half in enumerate(halves):
         other = halves[1 - index]
-        change = scale_and_shift(study, other)
+        change = logit_map(study, other)
         changed = found_overrides(study.base, study.fitted, half, change, study.run.processes)
         mine = torch.isin(contexts.row, torch.tensor(sides[index]))
         crossed.append((changed.overridden & over[mine], half.row))

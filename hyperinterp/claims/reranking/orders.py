@@ -16,8 +16,7 @@ JACCARD_AT = (5, 20, 100)
 
 def vocabulary_orders(study: Study, contexts: Contexts) -> dict[str, Any]:
     """Whole orderings of the vocabulary, on an even choice of the contexts."""
-    count = min(study.sizes.order_contexts, len(contexts))
-    chosen = contexts.where(torch.linspace(0, len(contexts) - 1, count).long())
+    chosen = contexts.evenly(study.sizes.order_contexts)
 
     def each(ours: Tensor, theirs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         ordered = _ordered(ours) & _ordered(theirs)
@@ -42,7 +41,7 @@ def vocabulary_orders(study: Study, contexts: Contexts) -> dict[str, Any]:
     means = {name: context_mean(each_one, chosen.row) for name, each_one in values.items()}
     return {
         "flow": tuple(tuple(line) for line in flow.tolist()),
-        "flow_contexts": count,
+        "flow_contexts": len(chosen),
         "spearman": context_mean(correlated[ordered], chosen.row[ordered])
         if bool(ordered.any())
         else missing("in every context one of the models gives all tokens the same logit"),

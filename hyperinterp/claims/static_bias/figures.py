@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from hyperinterp.analyses.bias_fit import PATIENCE
 from hyperinterp.claims.spec import Measured
 from hyperinterp.claims.static_bias.arms import NONE
 from hyperinterp.claims.static_bias.result import BiasArm, StaticBiasResult
@@ -18,6 +17,7 @@ from hyperinterp.drawing.sketch import Sketch
 from hyperinterp.drawing.subtitle import behind
 from hyperinterp.drawing.theme import BASE, CONTROL, DELTA, EXTRA, FITTED, MUTED, SKY, faint
 from hyperinterp.drawing.words import explained
+from probes.divergence.static import PATIENCE
 
 _SCORES = {
     "ttr": "type-token ratio",

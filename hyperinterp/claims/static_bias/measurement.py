@@ -12,14 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from hyperinterp.analyses.bias_fit import (
-    CHUNK,
-    FittedBias,
-    centred_shift,
-    fit_bias,
-    mean_shift,
-    rank_gainers,
-)
+from hyperinterp.analyses.bias_fit import CHUNK, fit_bias, mean_shift, rank_gainers
 from hyperinterp.analyses.intervals import context_mean, remaining_share
 from hyperinterp.analyses.scoring import mean_score, window_scores
 from hyperinterp.capture import Contexts
@@ -42,7 +35,7 @@ from hyperinterp.claims.static_bias.result import BiasArm, StaticBiasResult
 from hyperinterp.generation import Decoding
 from hyperinterp.text import split_half
 from hyperinterp.under_comparison import Study
-from probes import DiversityScores, kl_divergence
+from probes import DiversityScores, FittedBias, centred_shift, kl_divergence
 from probes.ranks.tokens import top1_rows
 
 MOST_GAINERS = 500

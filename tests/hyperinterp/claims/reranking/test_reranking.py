@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hyperinterp.analyses.bias_fit import scale_and_shift
+from hyperinterp.analyses.bias_fit import logit_map
 from hyperinterp.analyses.on_policy import on_policy_contexts
 from hyperinterp.claims import reranking
 from hyperinterp.claims.running import evaluated
@@ -36,7 +36,7 @@ def test_a_static_bias_is_recognised_as_static(planted, make_study):
 
 def test_a_temperature_with_a_static_bias_is_recognised_as_context_free(planted, make_study):
     study = make_study(planted("temperature and bias"))
-    scale, _ = scale_and_shift(study, study.shared.contexts)
+    scale, _ = logit_map(study, study.shared.contexts)
     assert scale == pytest.approx(1 / TEMPERATURE, rel=1e-4)
     block, claim = evaluated(reranking.CLAIM, study)
     assert block.teacher_forced.override_rate.value > 0.2
