@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-import probes._foreign as foreign
+from probes import slices
 from probes.ranks import (
     FREQUENCY_CLASSES,
     RANK_BUCKETS,
@@ -73,7 +73,7 @@ def test_ranks_in_low_precision_and_in_chunks(dtype, monkeypatch):
     token = torch.randint(0, 2000, (3, 4), generator=torch.Generator().manual_seed(1))
     expected = np.take_along_axis(stable_ranks(x.double()), token.numpy()[..., None], -1)[..., 0]
     assert token_ranks(x, token).tolist() == expected.tolist()
-    monkeypatch.setattr(foreign, "_CPU_CHUNK", 4096)
+    monkeypatch.setattr(slices, "_CPU_BYTES", 8 * 4096)
     assert token_ranks(x, token.numpy()).tolist() == expected.tolist()
     assert top_tokens(x, 1500).tolist() == stable_order(x.double())[..., :1500].tolist()
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
-import probes._foreign as foreign
+from probes import slices
 from probes.similarity import (
     CrossMoments,
     DriftAccumulator,
@@ -206,7 +206,7 @@ def test_drift_of_scale_and_rotation(monkeypatch):
     same = drift(x.half(), x.half())
     assert (same.means.relative, same.means.distance) == (0.0, 0.0)
     expected = drift(x, normal(1, 20, 4)).relative
-    monkeypatch.setattr(foreign, "_CPU_CHUNK", 9)
+    monkeypatch.setattr(slices, "_CPU_BYTES", 8 * 9)
     assert torch.equal(drift(x, normal(1, 20, 4)).relative, expected)
 
 
