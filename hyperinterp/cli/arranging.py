@@ -14,7 +14,7 @@ GROUPS = {
         "seq_len",
     ),
     "What is measured": (
-        "claims", "also", "preset", "quick", "seed", "seeds", "compare",
+        "config", "claims", "also", "preset", "quick", "seed", "seeds", "compare",
     ),
     "What is trained": (
         "method", "methods", "blocks", "whole", "shuffled", "full_weights", "rank", "alpha",

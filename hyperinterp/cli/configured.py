@@ -32,7 +32,7 @@ def with_options(kind: type[Config], **words: str) -> Callable[[Command], Comman
 
     def decorate(command: Command) -> Command:
         signature = inspect.signature(command)
-        *own, rest = signature.parameters.values()
+        own = [it for it in signature.parameters.values() if it.kind is not it.VAR_KEYWORD]
         only = inspect.Parameter.KEYWORD_ONLY
         added = [
             inspect.Parameter(
@@ -47,7 +47,7 @@ def with_options(kind: type[Config], **words: str) -> Callable[[Command], Comman
         own[0] = own[0].replace(annotation=typer.Context)  # Typer hands over one of its bases
         named = [item for item in own if item.default is item.empty]
         others = [item.replace(kind=only) for item in own if item not in named]
-        shown = [*named, *added, *others, rest]
+        shown = [*named, *added, *others]
         vars(command)["__signature__"] = signature.replace(parameters=shown)
         command.__annotations__ |= {item.name: item.annotation for item in (own[0], *added)}
         return command

@@ -25,11 +25,15 @@ READ_AT_ONCE = 4096
 
 def kept_bytes(model: HookedModel) -> int:
     """Return how many bytes the keys and values of one token take under a model."""
-    config = model.hf.config.get_text_config()
+    blocks = model.hf.config.get_text_config().per_layer_config
+    return 2 * model.dtype.itemsize * sum(_kept_numbers(blocks[it]) for it in range(model.n_layers))
+
+
+def _kept_numbers(config: Any) -> int:
+    """The length of one token's keys in a block, all heads together."""
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = config.hidden_size // config.num_attention_heads
-    width = max(width, getattr(config, "head_dim", None) or 0)
-    return 2 * model.n_layers * heads * width * model.dtype.itemsize
+    return heads * max(width, getattr(config, "head_dim", None) or 0)
 
 
 class KeptLayer(DynamicLayer):

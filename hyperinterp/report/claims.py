@@ -7,7 +7,7 @@ from hyperinterp.claims import registry
 from hyperinterp.claims.running import NOT_ASKED
 from hyperinterp.claims.spec import Claim, Condition, Verdict
 from hyperinterp.claims.verdict import p_words
-from hyperinterp.drawing.numbers import DASH, number, words
+from hyperinterp.drawing.numbers import DASH, number, short, words
 from hyperinterp.drawing.table import Table, table
 
 _REASONS = ("Not tested: ", "Failed: ")
@@ -33,13 +33,15 @@ def side(above: bool) -> str:
 
 def required(claim: Claim) -> str:
     """The declared threshold, e.g. `above 0.05`."""
-    return DASH if claim.threshold is None else f"{side(above(claim))} {claim.threshold:g}"
+    return DASH if claim.threshold is None else f"{side(above(claim))} {short(claim.threshold)}"
 
 
 def bound(claim: Claim) -> str:
     """The declared threshold as a sign and a number, e.g. `> 0.05`."""
     return (
-        DASH if claim.threshold is None else f"{'>' if above(claim) else '<'} {claim.threshold:g}"
+        DASH
+        if claim.threshold is None
+        else f"{'>' if above(claim) else '<'} {short(claim.threshold)}"
     )
 
 
@@ -58,7 +60,9 @@ def sentence(item: Condition) -> str:
         return f"{told}: no figure ({figure.reason})"
     told += ":" if told[-1].isdigit() else ""
     count = f", n\u00a0=\u00a0{figure.n}" if figure.n else ""
-    return f"{told} {words(figure)}, has to be {side(item.above)}\u00a0{item.threshold:g}{count}"
+    return (
+        f"{told} {words(figure)}, has to be {side(item.above)}\u00a0{short(item.threshold)}{count}"
+    )
 
 
 def decided(claim: Claim) -> str:
@@ -94,7 +98,7 @@ def would_change(claim: Claim) -> str:
     if near is None:
         return ""
     return (
-        f"An interval that reaches {near.threshold:g}; the nearest to it is that of "
+        f"An interval that reaches {short(near.threshold)}; the nearest to it is that of "
         f"“{near.words}”, which ends at {number(_near_end(near))}."
     )
 
@@ -102,8 +106,8 @@ def would_change(claim: Claim) -> str:
 def _missed(item: Condition) -> str:
     """Return what a condition that fails would need."""
     return (
-        f"“{item.words}” would have to lie wholly {side(item.above)} {item.threshold:g}, where its "
-        f"interval ends at {number(_near_end(item))}"
+        f"“{item.words}” would have to lie wholly {side(item.above)} {short(item.threshold)}, "
+        f"where its interval ends at {number(_near_end(item))}"
     )
 
 

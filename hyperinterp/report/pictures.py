@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from hyperinterp.claims.spec import Beaten, Claim, Condition, Measured, Verdict
 from hyperinterp.drawing.escape import visible
-from hyperinterp.drawing.numbers import DASH, number, words
+from hyperinterp.drawing.numbers import DASH, number, short, words
 from hyperinterp.report.claims import above, side
 
 _WIDTH, _HEIGHT, _AXIS = 230.0, 46.0, 27.0
@@ -93,7 +93,7 @@ def _ticks(scale: _Scale, threshold: float | None, *, above: bool) -> list[Marku
         parts.append(_tick(scale.x(0.0), "" if close else "0", "zero", 12.0))
     if threshold is not None:
         sign = ">" if above else "<"
-        parts.append(_tick(scale.x(threshold), f"{sign} {threshold:g}", "need", 10.0))
+        parts.append(_tick(scale.x(threshold), f"{sign} {short(threshold)}", "need", 10.0))
     return parts
 
 

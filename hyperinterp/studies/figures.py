@@ -7,7 +7,7 @@ from hyperinterp.drawing.axes import NORM, depth_ticks
 from hyperinterp.drawing.chart import Chart, Choice, bars, curve, dots
 from hyperinterp.drawing.escape import label
 from hyperinterp.drawing.names import metric_name
-from hyperinterp.drawing.numbers import hover
+from hyperinterp.drawing.numbers import hover, short
 from hyperinterp.drawing.sketch import Sketch
 from hyperinterp.drawing.subtitle import behind
 from hyperinterp.drawing.theme import BASE, CONTROL, DELTA, EXTRA, FITTED, INK, MUTED, SKY
@@ -51,7 +51,7 @@ def forest(study: StudyData, claim: str) -> Sketch | None:
         return None
     figure.rows(labels)
     for threshold in thresholds:
-        figure.level(threshold, f"{threshold:g}", vertical=True)
+        figure.level(threshold, short(threshold), vertical=True)
     figure.xaxis(title={"text": _unit(study, claim)})
     figure.sample = behind(shown, f"{len(study.cells)} cells")
     return figure

@@ -8,9 +8,9 @@ import pytest
 from typer.main import get_command
 
 from hyperinterp.claims import registry
-from hyperinterp.cli import main
 from hyperinterp.cli.app import app
 from hyperinterp.cli.arranging import BESIDE, EXAMPLES, GROUPS, arranged
+from hyperinterp.cli.main import _run
 from hyperinterp.cli.show import show_summary
 
 MADE = {"config": {"lr": 2e-3, "blocks": [28, 29]}, "kind": "made\u202e"}
@@ -58,7 +58,7 @@ def test_a_shell_completes_commands(
     monkeypatch.setenv("COMP_WORDS", "hyperinterp comp")
     monkeypatch.setenv("COMP_CWORD", "1")
     with pytest.raises(SystemExit):
-        main._run([])
+        _run([])
     assert capsys.readouterr().out.split() == ["compare"]
 
 

@@ -3,6 +3,7 @@
 from hyperinterp.claims.quotation import CLAIM
 from hyperinterp.claims.quotation.result import QuotationResult
 from hyperinterp.drawing.chart import Chart, Choice, dots
+from hyperinterp.drawing.numbers import short
 from hyperinterp.drawing.sketch import Sketch
 from hyperinterp.drawing.subtitle import behind
 from hyperinterp.drawing.theme import (
@@ -35,7 +36,7 @@ def copying(block: QuotationResult, quantity: str) -> Sketch:
     if quantity == "copied_share" and pair.base.value is not None:
         needed = pair.base.value + CLAIM.rule.criteria[0].threshold
         most = max(most, needed)
-        figure.level(needed, f"base + {CLAIM.rule.criteria[0].threshold:g}", vertical=True)
+        figure.level(needed, f"base + {short(CLAIM.rule.criteria[0].threshold)}", vertical=True)
     figure.rows([name for name, _, _ in rows])
     figure.xaxis(range=[-0.02 * most, 1.12 * most], zeroline=False)
     figure.sample = behind(item for _, item, _ in rows)

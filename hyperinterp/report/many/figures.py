@@ -3,6 +3,7 @@
 from hyperinterp.claims.spec import Claim, Measured
 from hyperinterp.drawing.chart import Chart, Choice, dots
 from hyperinterp.drawing.escape import label
+from hyperinterp.drawing.numbers import short
 from hyperinterp.drawing.sketch import Sketch
 from hyperinterp.drawing.subtitle import behind
 from hyperinterp.drawing.theme import FITTED
@@ -24,7 +25,7 @@ def forest(found: Reports, claim: str) -> Sketch | None:
     figure.data.append(dots(rows, effects, "effect", FITTED, labels, showlegend=False))
     figure.rows(labels)
     for threshold in {item.threshold for _, item in tested if item.threshold is not None}:
-        figure.level(threshold, f"{threshold:g}", vertical=True)
+        figure.level(threshold, short(threshold), vertical=True)
     figure.sample = behind(effects, f"{len(tested)} reports")
     return figure
 

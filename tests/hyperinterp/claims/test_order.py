@@ -27,7 +27,7 @@ def found(tiny_pair, make_tiny, words):
     def of(specs):
         roles = {
             "control": make_tiny(3), "late-stage 0": make_tiny(4), "late-stage 1": base,
-            "train-data": words(4, seed=5),
+            "train-data": words(4, seed=5), "elsewhere 0": make_tiny(5),
         }  # fmt: skip
         study = Study(
             base, fitted, words(8), sizes=FEW, roles=roles, run=RunContext(batch_size=3),

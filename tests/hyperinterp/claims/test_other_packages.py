@@ -29,7 +29,7 @@ SEEN = """
 import json, os, sys
 import jsonschema
 import hyperinterp as hi
-from hyperinterp.cli.app import app
+from hyperinterp.cli.main import _run
 from hyperinterp.report.schema import json_schema
 from tests.hyperinterp.claims.conftest import SIZES, hooked, tiny_llama
 from tests.hyperinterp.claims.planted import planted_twin
@@ -37,9 +37,9 @@ from tests.hyperinterp.claims.test_other_packages import FEW
 
 out = sys.argv[1]
 try:
-    app(["compare", "--help"])
-except SystemExit:
-    pass
+    _run(["compare", "--help"])
+except BaseException as end:
+    assert type(end).__name__ in ("Exit", "SystemExit"), end
 base = hooked(tiny_llama(0), "base")
 texts = [" ".join(f"w{(7 * n + 3 * i) % 151}" for i in range(24)) for n in range(3)]
 report = hi.compare(base, planted_twin(base, "last block", 1), prompts=texts, claims="length",
@@ -76,7 +76,7 @@ def test_an_installed_claim_is_seen_everywhere(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     told = " ".join(done.stdout.split())
-    assert "T1 (length)" in told
+    assert "T1 length: " in told
     assert "--judge READER Model whose tokens are counted (T1)." in told
     assert json.loads(done.stdout.rpartition("SEEN ")[2]) == {
         "roles": ["base", "fitted", "judge"],
