@@ -111,7 +111,8 @@ def test_the_final_figures_are_those_of_a_comparison(run: Path, traced: Trace, p
     for site in last.sites:
         for name, figure in site.figures.items():
             pair = sites[site.key].metrics[name]
-            assert figure.value == pytest.approx(pair.fitted.value, rel=1e-9)
+            # Rows that a comparison reads first are batched otherwise: float32 rounds otherwise.
+            assert figure.value == pytest.approx(pair.fitted.value, rel=1e-6)
             change = site.changes[name]
             assert (change.value, change.lo, change.hi) == pytest.approx(
                 (pair.delta.value, pair.delta.lo, pair.delta.hi), rel=1e-6, abs=1e-9

@@ -76,7 +76,7 @@ def real_file(smollm2: Any, twin: Path, tmp_path_factory: pytest.TempPathFactory
 
     fitted = load(twin, base="smollm2", device="cpu")
     report = compare(
-        smollm2, fitted, control=smollm2, late_stage=[fitted], sizes=SMALL,
+        smollm2, fitted, control=smollm2, late_stage=[fitted], elsewhere=[fitted], sizes=SMALL,
         prompts=builtin_passages("heldout").head(8),
     )  # fmt: skip
     assert not report.absent

@@ -159,7 +159,7 @@ def test_the_claims_are_seen_first(chromium: Any, any_file: Path) -> None:
     watched = Watched(chromium, any_file, 1440)
     top = watched.page.evaluate("document.querySelector('.claims').getBoundingClientRect().top")
     watched.context.close()
-    assert top < 450
+    assert top < 800  # the first claim is on the first screen, under what the page is about
 
 
 def test_first_paint_is_quick_and_figures_wait(chromium: Any, any_file: Path) -> None:
