@@ -79,7 +79,8 @@ def count_operations(model: HookedModel, config: TrainConfig) -> Operations:
     adapter = 2.0 * sum(rank * (a + b) for a, b in maps)
     readout = 2.0 * hf.vocab_size * width
     unneeded = 2.0 * sum(a * b for a, b in maps[:3])
-    layers, trained = hf.num_hidden_layers, config.layers
+    layers = hf.num_hidden_layers
+    trained = layers if config.placement is None else config.placement.size
     suffix = trained * (2 * block + 3 * attention + 3 * adapter) - unneeded + 2 * readout
     ordinary = (layers - trained) * (block + attention) + suffix
     full = layers * (3 * block + 3 * attention) + 3 * readout

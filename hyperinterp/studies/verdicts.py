@@ -16,6 +16,7 @@ LEAST_SEEDS = 3
 """With fewer seeds a verdict about a recipe is "inconclusive"; declared before measuring."""
 
 _LEAST_SHARED = 2  # prompts that all seeds have a value of
+_SEED = 0  # of resampling: the training seeds are what is resampled
 
 
 def recipe_claims(reports: Sequence[Report]) -> dict[str, Claim]:
@@ -75,7 +76,7 @@ def combined(each: Sequence[Measured], units: Sequence[Mapping[str, float]]) -> 
     shared = sorted(set.intersection(*(set(item) for item in units))) if units else []
     if len(shared) >= _LEAST_SHARED:
         table = np.array([[item[name] for name in shared] for item in units], dtype=np.float64)
-        return measured(hierarchical_bootstrap(table))
+        return measured(hierarchical_bootstrap(table, seed=_SEED))
     known = [estimate for item in each if (estimate := _estimate(item)) is not None]
     if len(known) < len(each):
         return missing("a seed's value has no interval")

@@ -248,7 +248,7 @@ def fitted_bias(
 
     >>> base = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
     >>> loss = BiasLoss.of([(base, base + torch.tensor([0.5, -0.5]))])
-    >>> fitted_bias(loss, loss, torch.tensor([0.5, -0.5]), 5).losses[0]
+    >>> round(fitted_bias(loss, loss, torch.tensor([0.5, -0.5]), 5).losses[0], 6)
     0.0
     """
     shift = shift.to(fit.wanted)

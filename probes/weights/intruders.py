@@ -50,6 +50,7 @@ def intruder_directions(
     Source: Shuttleworth et al. 2024, "LoRA vs full fine-tuning: an illusion of equivalence",
     arXiv:2410.21228, intruder dimensions.
 
+    >>> import torch
     >>> old = torch.tensor([[3.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
     >>> new = torch.tensor([[0.0, 0.0], [0.0, 2.0], [5.0, 0.0]])
     >>> intruder_directions(old, new).intruders.tolist()

@@ -153,9 +153,9 @@ def test_a_failed_claim_is_seen_in_every_form(given, tiny_pair, measures, tmp_pa
 
 @pytest.fixture
 def handlers(monkeypatch):
-    """What signals do is put back after the test."""
+    """Signals do what they do in a new process, and after the test what they did before it."""
     monkeypatch.setattr(ends, "_received", [])
-    before = {number: signal.getsignal(number) for number in ends.SIGNALS}
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in ends.SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -36,8 +36,8 @@ METHODS: dict[str, dict[str, Any]] = {
 PLACES = {
     "loss": "loss",
     "gradient": "gradient of",
-    "weights": "blocks",
-    "weights at the end": "blocks",
+    "weights": "layers",
+    "weights at the end": "layers",
 }
 NAN_KINDS = tuple(PLACES)
 
