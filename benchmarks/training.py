@@ -163,7 +163,7 @@ def speed(rounds: int, steps: int, make: Callable[[], HookedModel] = real_model)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         plain = plain_trainer(make(), rows, steps, folder, watches["plain"])
         began = time.perf_counter()
-        start = model.n_layers - CONFIG.layers
+        start = model.n_layers - CONFIG.placement.size
         cache = _cache(model, rows, start, folder)
         prefix_seconds = time.perf_counter() - began
         torch.manual_seed(CONFIG.seed)
@@ -211,7 +211,7 @@ def agreement(steps: int) -> dict[str, Any]:
         plain.state.logging_steps = 1
         plain.train()
         expected = [line["loss"] for line in plain.state.log_history if "loss" in line]
-        start = model.n_layers - CONFIG.layers
+        start = model.n_layers - CONFIG.placement.size
         cache = _cache(model, rows, start, folder)
         torch.manual_seed(CONFIG.seed)
         stack.enter_context(trainable(model, CONFIG))

@@ -95,7 +95,7 @@ def test_a_trace_of_a_run(base: Path, data: Path, tmp_path: Path) -> None:
     told = invoke("trace", out, "--prompts", prompts, "--preset", "quick", "--device", "cpu")
     assert "epoch-1" in told
     assert {path.name for path in (tmp_path / "out-trace").iterdir()} == {
-        "trace.json", "trace.csv", "trace.html",
+        "config.yaml", "trace.json", "trace.csv", "trace.html",
     }  # fmt: skip
     text = invoke(
         "trace", out, "--prompts", prompts, "--count", 2, "--out", tmp_path / "t", "--json",
