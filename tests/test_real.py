@@ -182,6 +182,7 @@ def test_base_ranks_equal_argsort_exactly(smollm2, twin, prompts_file, three_way
     assert report.reranking.teacher_forced.override_rate.value == pytest.approx(rate, abs=0.01)
 
 
+@pytest.mark.full
 def test_a_model_beside_itself(smollm2, prompts_file, tmp_path):
     report = compare(
         smollm2,
@@ -209,6 +210,7 @@ def test_json_on_stdout_is_one_document(prompts_file, twin):
     assert "\x1b[" not in found.stderr
 
 
+@pytest.mark.full
 def test_the_same_seed_gives_the_same_figures(smollm2, twin, prompts_file):
     fitted = load(twin, base="smollm2", device="cpu")
     found = [
