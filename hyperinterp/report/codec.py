@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from hyperinterp.claims.folder import Folder
@@ -15,6 +16,27 @@ def document(adapter: Any, item: object) -> str:
     """A frozen dataclass as JSON text without NaN; deterministic for equal figures."""
     data = adapter.dump_python(item, mode="json")
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def stored(path: str | Path, name: str, command: str) -> tuple[str, str]:
+    """Return the text of a document that a command wrote, and its path.
+
+    Args:
+        path: the file, or the directory that holds it.
+        name: of the file in such a directory.
+        command: what writes it.
+
+    Raises:
+        InputRefused: there is none.
+    """
+    path = Path(path)
+    path = path / name if path.is_dir() else path
+    if not path.is_file():
+        raise InputRefused(
+            f"{path}: expected a {name}, found nothing there; name the --out of "
+            f"`hyperinterp {command}`"
+        )
+    return path.read_text(encoding="utf-8"), str(path)
 
 
 def parsed(adapter: Any, text: str, origin: str, what: str, known: str) -> Any:

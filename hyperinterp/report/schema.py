@@ -66,14 +66,7 @@ class Report(ReportData):
             CorruptFile: not JSON, or not of this layout.
             InputRefused: there is none, or its layout is unknown.
         """
-        path = Path(path)
-        path = path / "report.json" if path.is_dir() else path
-        if not path.is_file():
-            raise InputRefused(
-                f"{path}: expected a report.json, found nothing there; name the --out of "
-                "`hyperinterp compare`"
-            )
-        return Report.from_json(path.read_text(encoding="utf-8"), str(path))
+        return Report.from_json(*codec.stored(path, "report.json", "compare"))
 
     def save(
         self, out: str | Path, *, figures: tuple[str, ...] = (), force: bool = False

@@ -5,7 +5,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hyperinterp.errors import InputRefused
 from hyperinterp.report import codec
 from hyperinterp.studies.result import STUDY_VERSION, StudyData
 
@@ -54,14 +53,7 @@ class StudyReport(StudyData):
             CorruptFile: not JSON, or not of this layout.
             InputRefused: there is none, or its layout is unknown.
         """
-        path = Path(path)
-        path = path / "study.json" if path.is_dir() else path
-        if not path.is_file():
-            raise InputRefused(
-                f"{path}: expected a study.json, found nothing there; name the --out of "
-                "`hyperinterp study`"
-            )
-        return StudyReport.from_json(path.read_text(encoding="utf-8"), str(path))
+        return StudyReport.from_json(*codec.stored(path, "study.json", "study"))
 
 
 @cache

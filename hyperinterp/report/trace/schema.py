@@ -5,7 +5,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hyperinterp.errors import InputRefused
 from hyperinterp.report import codec
 from hyperinterp.report.trace import writing
 from hyperinterp.report.trace.data import TRACE_VERSION, TraceData
@@ -44,14 +43,7 @@ class Trace(TraceData):
             CorruptFile: not JSON, or not of this layout.
             InputRefused: there is none, or its layout is unknown.
         """
-        path = Path(path)
-        path = path / "trace.json" if path.is_dir() else path
-        if not path.is_file():
-            raise InputRefused(
-                f"{path}: expected a trace.json, found nothing there; name the --out of "
-                "`hyperinterp trace`"
-            )
-        return Trace.from_json(path.read_text(encoding="utf-8"), str(path))
+        return Trace.from_json(*codec.stored(path, "trace.json", "trace"))
 
     def save(
         self, out: str | Path, *, figures: tuple[str, ...] = (), force: bool = False
