@@ -138,7 +138,7 @@ def unpack(packed: Path) -> list[Path]:
 
 def main() -> None:
     """Pack, and say what is left to do."""
-    from hyperinterp.checkpoints.builtin import packaged_gguf
+    from hyperinterp.checkpoints.builtin import BUILTINS
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -150,10 +150,10 @@ def main() -> None:
     wanted = {name: version for name, version in used().items() if name not in there}
     for impure in carry_packages(wanted, given.folder / PACKAGES, given.python):
         print(f"no pure-Python wheel, left out: {impure}")
-    gguf = packaged_gguf()
-    if gguf is None:
-        parser.error("expected the package of the built-in model, found none")
-    carry_model(gguf, given.folder, given.part_mib << 20)
+    model = BUILTINS["smollm2"]
+    if not (files := model.paths()):
+        parser.error(str(model.refuse_missing()))
+    carry_model(files[0], given.folder, given.part_mib << 20)
     for file in sorted(path for path in given.folder.rglob("*") if path.is_file()):
         print(f"{file.stat().st_size / 2**20:7.1f} MiB  {file.relative_to(given.folder)}")
 

@@ -195,20 +195,21 @@ def one_line(error: BaseException, limit: int = 300) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def _without_how(config: Mapping[str, Any], what: str, notes: list[str]) -> dict[str, Any]:
+def _without_how(config: Mapping[Any, Any], what: str, notes: list[str]) -> dict[Any, Any]:
     """A configuration at all its levels, without keys that say how to run rather than what."""
-    kept: dict[str, Any] = {}
+    kept: dict[Any, Any] = {}
     for key, value in config.items():
-        if "kernel" in key and _names_repository(value):
+        name = str(key)  # transformers' own id2label maps numbers to names
+        if "kernel" in name and _names_repository(value):
             raise UnsafeFile(
-                f"{what}: {key!r} names a kernel to fetch, which is never loaded; remove the key"
+                f"{what}: {name!r} names a kernel to fetch, which is never loaded; remove the key"
             )
-        if "attn_implementation" in key or key.endswith("_implementation"):
-            _check_implementation(key, value, what)
-            if key == "cache_implementation" and value == "quantized":
+        if "attn_implementation" in name or name.endswith("_implementation"):
+            _check_implementation(name, value, what)
+            if name == "cache_implementation" and value == "quantized":
                 notes.append(f"{what}: asks for a quantised cache; a plain one was used.")
-        elif key in _CODE_KEYS or key in _UNUSED_KEYS:
-            if key == "custom_generate" and value not in _EMPTY:
+        elif name in _CODE_KEYS or name in _UNUSED_KEYS:
+            if name == "custom_generate" and value not in _EMPTY:
                 notes.append(f"{what}: names generation code of its own, which is never loaded.")
         elif isinstance(value, Mapping):
             kept[key] = _without_how(value, what, notes)

@@ -41,7 +41,7 @@ class Starting(Config):
 class Loading(Starting):
     """Loading of models by name."""
 
-    dtype: Annotated[str, Option("float32, bfloat16 or float16.")] = "float32"
+    dtype: Annotated[str, Option("float32, bfloat16, float16 or float64.")] = "float32"
 
 
 @dataclass(frozen=True)

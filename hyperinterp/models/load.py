@@ -16,12 +16,17 @@ from hyperinterp.models.placement import check_spread, check_wide, spread
 from hyperinterp.models.views import settle
 from hyperinterp.models.wrapping import AnyModel, as_hooked, check_given, check_tokenizer
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float64": torch.float64,
+}
 _SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 def parse_dtype(name: str | torch.dtype) -> torch.dtype:
-    """A torch dtype from `float32`, `bfloat16`, `float16` or their short forms.
+    """A torch dtype from `float32`, `bfloat16`, `float16`, `float64` or their short forms.
 
     Raises:
         InputRefused: another name.

@@ -182,7 +182,7 @@ def test_a_part_that_hangs_or_fails_costs_that_part_only(tmp_path, monkeypatch, 
     monkeypatch.setattr(gpu, "COMMAND", [sys.executable, str(stub)])
     out = tmp_path / "results" / "gpu.json"
     monkeypatch.setattr(
-        sys, "argv", ["gpu", "--out", str(out), "--parts", "a,c,d", "--minutes", "0.3"]
+        sys, "argv", ["gpu", "--out", str(out), "--parts", "a,c,d", "--minutes", "0.45"]
     )
     monkeypatch.setenv("PYTHONPATH", "")
     assert gpu.main() == 1

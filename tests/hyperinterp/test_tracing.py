@@ -68,7 +68,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def traced(run: Path, prompts) -> Trace:
-    return trace(run, prompts=prompts, sizes=SIZES, device="cpu")
+    # Rows that a comparison reads first are batched otherwise: float32 would round otherwise.
+    return trace(run, prompts=prompts, sizes=SIZES, device="cpu", dtype="float64")
 
 
 def test_points_are_the_base_and_every_checkpoint_in_order(run: Path, traced: Trace) -> None:
@@ -90,8 +91,9 @@ def test_points_are_the_base_and_every_checkpoint_in_order(run: Path, traced: Tr
 
 def test_the_final_figures_are_those_of_a_comparison(run: Path, traced: Trace, prompts) -> None:
     report = compare(
-        run.parent / "llama", run, prompts=prompts, claims="C1,C4,C5", sizes=SIZES, device="cpu"
-    )
+        run.parent / "llama", run, prompts=prompts, claims="C1,C4,C5", sizes=SIZES, device="cpu",
+        dtype="float64",
+    )  # fmt: skip
     last = traced.points[-1].observed
     assert report.diversity is not None
     assert report.reranking is not None
@@ -111,11 +113,10 @@ def test_the_final_figures_are_those_of_a_comparison(run: Path, traced: Trace, p
     for site in last.sites:
         for name, figure in site.figures.items():
             pair = sites[site.key].metrics[name]
-            # Rows that a comparison reads first are batched otherwise: float32 rounds otherwise.
-            assert figure.value == pytest.approx(pair.fitted.value, rel=1e-6)
+            assert figure.value == pytest.approx(pair.fitted.value, rel=1e-10)
             change = site.changes[name]
             assert (change.value, change.lo, change.hi) == pytest.approx(
-                (pair.delta.value, pair.delta.lo, pair.delta.hi), rel=1e-4, abs=1e-6
+                (pair.delta.value, pair.delta.lo, pair.delta.hi), rel=1e-9, abs=1e-10
             )
     assert last.growth is not None
     assert last.growth.last_block.value == pytest.approx(report.expansion.last_delta.value)

@@ -274,8 +274,7 @@ def test_two_real_conversions_at_once_and_the_gguf_itself(tmp_path):
         for _ in range(2)
     ]
     prints = [child.communicate()[0].strip() for child in children]
-    packaged = builtin.packaged_gguf()
-    assert packaged is not None
+    (packaged,) = builtin.BUILTINS["smollm2"].paths()
     assert prints == [load_checkpoint(packaged).fingerprint] * 2
 
 
