@@ -9,10 +9,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from hyperinterp.capture.few import FewRows
 from hyperinterp.errors import NumericalFault
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site
 from probes import CrossMoments, DriftAccumulator, Moments, norm_outliers
+
+FEW = ("first", "outliers")
+"""How the names end of rows of which there are few."""
 
 
 def below(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
@@ -26,16 +30,18 @@ class SiteAccumulators:
     """Additive sums of one site, over positions 1 and later unless said otherwise.
 
     Attributes:
-        moments: per name, moments of rows: "base" and "fitted" (the same positions); on the
-            stream also "base first" and "fitted first" (position 0), "base outliers" and
-            "fitted outliers" (rows whose norm is an outlier in either model), and, if asked
-            for, "base unit" and "fitted unit" (rows scaled to length 1).
+        moments: per name, moments of rows: "base" and "fitted" (the same positions) and, if asked
+            for on the stream, "base unit" and "fitted unit" (rows scaled to length 1).
+        few: on the stream, rows of which there are few: "base first" and "fitted first"
+            (position 0), "base outliers" and "fitted outliers" (rows whose norm is an outlier in
+            either model).
         cross: second moments across the two models.
         drift: distances and cosines of paired rows.
         outliers: rows counted as outliers, per model.
     """
 
     moments: dict[str, Moments]
+    few: dict[str, FewRows]
     cross: CrossMoments
     drift: DriftAccumulator
     outliers: dict[str, int]
@@ -43,33 +49,43 @@ class SiteAccumulators:
     @staticmethod
     def empty(d_model: int) -> "SiteAccumulators":
         """Sums of nothing."""
-        return SiteAccumulators(
-            {}, CrossMoments(d_model, d_model), DriftAccumulator(), {"base": 0, "fitted": 0}
-        )
+        cross = CrossMoments(d_model, d_model)
+        return SiteAccumulators({}, {}, cross, DriftAccumulator(), {"base": 0, "fitted": 0})
 
-    def add(self, name: str, rows: Float[Tensor, "n d"], like: str = "") -> None:
-        """Add a batch to the moments called `name`, about the reference of those called `like`.
+    def add(self, name: str, rows: Float[Tensor, "n d"]) -> None:
+        """Add a batch to the moments called `name`.
 
         No row meets one of another batch in float32: batches add up to the same sums, to float64
         rounding, however they are dealt out.
         """
         if name not in self.moments:
             self.moments[name] = Moments(rows.shape[-1], device=rows.device)
-            known = self.moments[like].reference if like else None
-            if known is not None:
-                self.moments[name].rebase(known)
         self.moments[name].add(rows)
         self.moments[name].flush()
+
+    def keep(self, name: str, rows: Float[Tensor, "n d"], like: str = "") -> None:
+        """Add a batch to the few rows called `name`, about the reference of moments `like`."""
+        if name not in self.few:
+            self.few[name] = FewRows(rows.shape[-1])
+            known = self.moments[like].reference if like else None
+            if known is not None:
+                self.few[name].refer(known)
+        self.few[name].add(rows)
 
     def references(self) -> dict[str, Tensor]:
         """The references of all moments, on the CPU."""
         found = {name: moments.reference for name, moments in self.moments.items()}
+        found |= {name: rows.moments().reference for name, rows in self.few.items()}
         return {name: shift.cpu() for name, shift in found.items() if shift is not None}
 
     def refer(self, references: Mapping[str, Tensor], device: torch.device) -> None:
         """Begin with these references, so that sums of several processes add up exactly."""
         for name, shift in references.items():
-            if name not in self.moments:
+            if name.endswith(FEW):
+                if name not in self.few:
+                    self.few[name] = FewRows(len(shift))
+                    self.few[name].refer(shift.to(device))
+            elif name not in self.moments:
                 self.moments[name] = Moments(len(shift), device=device).rebase(shift)
 
     def merge(self, other: "SiteAccumulators") -> None:
@@ -79,6 +95,11 @@ class SiteAccumulators:
                 self.moments[name].merge(moments)
             else:
                 self.moments[name] = moments
+        for name, rows in other.few.items():
+            if name in self.few:
+                self.few[name].merge(rows)
+            else:
+                self.few[name] = rows
         self.cross.merge(other.cross)
         self.drift.merge(other.drift)
         for role, count in other.outliers.items():
@@ -87,6 +108,7 @@ class SiteAccumulators:
     def state(self) -> dict[str, Tensor]:
         """Everything as plain tensors on the CPU, named `moments/NAME/...`, `cross/...`, ..."""
         parts = {f"moments/{name}": moments.state() for name, moments in self.moments.items()}
+        parts |= {f"few/{name}": rows.state() for name, rows in self.few.items()}
         parts |= {"cross": self.cross.state(), "drift": self.drift.state()}
         parts["outliers"] = {role: torch.tensor(n) for role, n in self.outliers.items()}
         return {
@@ -101,10 +123,15 @@ class SiteAccumulators:
     ) -> "SiteAccumulators":
         """The sums that `state()` came from, for rows on `device`; by default where they lie."""
         state = {name: tensor.to(device) for name, tensor in state.items()}
-        names = dict.fromkeys(key.rpartition("/")[0] for key in below(state, "moments"))
+        names, few = (
+            dict.fromkeys(key.rpartition("/")[0] for key in below(state, part))
+            for part in ("moments", "few")
+        )
+        cross = CrossMoments.from_state(below(state, "cross"))
         return SiteAccumulators(
             {name: Moments.from_state(below(state, f"moments/{name}")) for name in names},
-            CrossMoments.from_state(below(state, "cross")),
+            {name: FewRows.from_state(below(state, f"few/{name}"), cross.d1) for name in few},
+            cross,
             DriftAccumulator.from_state(below(state, "drift")),
             {role: int(count) for role, count in below(state, "outliers").items()},
         )
@@ -133,7 +160,7 @@ def feed(
     """Add one batch `[batch, position, d]` of "base" and "fitted" to those of a site."""
     if stream:
         for role, tensor in rows.items():
-            accumulators.add(f"{role} first", tensor[:, 0])
+            accumulators.keep(f"{role} first", tensor[:, 0].clone())
     rows = {role: tensor[:, 1:] for role, tensor in rows.items()}
     joined = {role: flat(tensor) for role, tensor in rows.items()}
     if len(joined["base"]) == 0:
@@ -150,4 +177,4 @@ def feed(
     for role, tensor in rows.items():
         accumulators.outliers[role] += int(outliers[role].sum())
         if stream and bool(either.any()):
-            accumulators.add(f"{role} outliers", tensor[either], like=role)
+            accumulators.keep(f"{role} outliers", tensor[either], like=role)

@@ -137,7 +137,7 @@ def variants_of(
     """
     moments = accumulators.moments[role]
     yield Variant("", moments)
-    if f"{role} first" not in accumulators.moments:
+    if f"{role} first" not in accumulators.few:
         return
     if "standardised" in variants:
         deviations = accumulators.moments["base"].covariance().diagonal().clamp_min(0).sqrt()

@@ -85,7 +85,8 @@ class CrossMoments:
         self._settled = device is not None
         self._sum_x = torch.zeros(d1, dtype=torch.float64, device=device)
         self._sum_y = torch.zeros(d2, dtype=torch.float64, device=device)
-        self._cross = torch.zeros(d1, d2, dtype=torch.float64, device=device)
+        # [d1 d2] is allocated when there are rows: on their device, and nowhere before.
+        self._cross: Tensor | None = None
 
     def add(self, x: Array, y: Array) -> None:
         """Take in paired rows [... d1] and [... d2].
@@ -102,7 +103,8 @@ class CrossMoments:
             )
         a, b = a.reshape(-1, self.d1), b.reshape(-1, self.d2)
         self._settle(torch.device("cpu") if a.device.type == "mps" else a.device)
-        sums = [torch.zeros_like(s) for s in (self._sum_x, self._sum_y, self._cross)]
+        cross = self._allocated()
+        sums = [torch.zeros_like(s) for s in (self._sum_x, self._sum_y, cross)]
         for p, q in zip(a.split(_CHUNK), b.split(_CHUNK), strict=True):
             p, q = widen(p, "x"), widen(q, "y")
             parts = (p.sum(0), q.sum(0), p.mT @ q.to(p.device))
@@ -110,8 +112,15 @@ class CrossMoments:
                 total += part.to(total.device)
         self._sum_x += sums[0]
         self._sum_y += sums[1]
-        self._cross += sums[2]
+        cross += sums[2]
         self.n += len(a)
+
+    @torch.inference_mode(False)
+    def _allocated(self) -> Float[Tensor, "d1 d2"]:
+        """The sum of x y^T, zero before the first rows."""
+        if self._cross is None:
+            self._cross = self._sum_x.new_zeros(self.d1, self.d2)
+        return self._cross
 
     @torch.inference_mode(False)
     def _settle(self, device: torch.device) -> None:
@@ -120,7 +129,6 @@ class CrossMoments:
             return
         self._settled = True
         self._sum_x, self._sum_y = self._sum_x.to(device), self._sum_y.to(device)
-        self._cross = self._cross.to(device)
 
     def merge(self, other: "CrossMoments") -> "CrossMoments":
         """Take in the rows behind `other`, in place; returns self. `other` is not changed."""
@@ -128,17 +136,19 @@ class CrossMoments:
             raise ValueError(
                 f"other: expected widths {self.d1} and {self.d2}, found {other.d1} and {other.d2}"
             )
-        if other.n:
-            self._settle(other._cross.device)
+        if other._cross is None:
+            return self
+        self._settle(other._cross.device)
         self._sum_x += other._sum_x.to(self._sum_x.device)
         self._sum_y += other._sum_y.to(self._sum_y.device)
-        self._cross += other._cross.to(self._cross.device)
+        cross = self._allocated()
+        cross += other._cross.to(cross.device)
         self.n += other.n
         return self
 
     def cross_covariance(self) -> Float[Tensor, "d1 d2"]:
         """Population cross-covariance [d1 d2] (divided by n)."""
-        if self.n < 1:
+        if self.n < 1 or self._cross is None:
             raise ValueError("CrossMoments: expected at least one row, found none")
         return self._cross / self.n - torch.outer(self._sum_x, self._sum_y) / self.n**2
 
@@ -166,7 +176,7 @@ class CrossMoments:
             "n": torch.tensor(self.n, dtype=torch.int64),
             "sum_x": self._sum_x.clone(),
             "sum_y": self._sum_y.clone(),
-            "cross": self._cross.clone(),
+            "cross": self._allocated().clone(),
         }
 
     @classmethod

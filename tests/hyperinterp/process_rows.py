@@ -90,7 +90,13 @@ prompts = hi.read_prompts(folder + "/prompts.jsonl")
 rows, layers = tokenise(base.tokenizer, prompts, 16), base.n_layers
 run = run_pair(base, fitted, rows, sites=(*stream_sites(layers), *component_sites(layers)),
                unit_norm=True, batch_size=4, processes=processes)
-torch.save({s.key: found.state() for s, found in run.sites.items()}, f"{out}.sums.{processes.rank}")
+
+def told(found):  # few rows are kept as they are by one process, and as one group for each of two
+    summed = {name: rows.moments().state() for name, rows in found.few.items()}
+    few = {f"few/{name}/{key}": t for name, state in summed.items() for key, t in state.items()}
+    return {name: t for name, t in found.state().items() if not name.startswith("few/")} | few
+
+torch.save({s.key: told(found) for s, found in run.sites.items()}, f"{out}.sums.{processes.rank}")
 if whole == "report":
     report = compare(base, fitted, prompts=prompts, control=fitted, late_stage=[base], sizes=sizes,
                      batch_size=4, processes=processes)

@@ -14,10 +14,11 @@ from hyperinterp.capture import (
     run_pair,
 )
 from hyperinterp.capture.accumulators import SiteAccumulators, feed
+from hyperinterp.capture.few import FewRows
 from hyperinterp.errors import NumericalFault
 from hyperinterp.sites import Site, SiteKind, component_sites, stream_sites
 from hyperinterp.text import TokenRows
-from probes import norm_outliers
+from probes import Moments, norm_outliers
 
 SITES = (*stream_sites(3), *component_sites(3))
 
@@ -194,4 +195,36 @@ def test_outliers_of_a_site_are_those_of_the_probe():
     }
     assert accumulators.outliers == {role: int(mask.sum()) for role, mask in wanted.items()}
     assert accumulators.outliers == {"base": 1, "fitted": 2}
-    assert accumulators.moments["base outliers"].n == int((wanted["base"] | wanted["fitted"]).sum())
+    assert accumulators.few["base outliers"].n == int((wanted["base"] | wanted["fitted"]).sum())
+
+
+@pytest.mark.parametrize("count", [2, 40])
+def test_few_rows_have_the_moments_of_their_batches_to_the_bit(count):
+    """As rows while they are smaller than their sums, as sums afterwards, also through a file."""
+    draw = torch.Generator().manual_seed(1)
+    batches = [torch.randn(3, 16, generator=draw) + 5 for _ in range(count)]
+    shift = batches[0].mean(0).double()
+    expected = Moments(16).rebase(shift)
+    kept = FewRows(16)
+    kept.refer(shift)
+    for batch in batches:
+        expected.add(batch)
+        expected.flush()
+        kept.add(batch)
+    again = FewRows.from_state(kept.state(), 16)
+    assert ("rows" in kept.state()) is (count == 2)
+    assert kept.n == again.n == 3 * count
+    for found in (kept, again):
+        for name, tensor in found.moments().state().items():
+            assert torch.equal(tensor, expected.state()[name]), name
+    kept.merge(again)
+    twice = Moments.from_state(expected.state()).merge(expected)
+    assert torch.allclose(kept.moments().covariance(), twice.covariance(), atol=1e-12)
+
+
+def test_no_square_matrix_is_allocated_before_there_are_rows():
+    accumulators = SiteAccumulators.empty(16)
+    assert accumulators.cross._cross is None
+    rows = {role: torch.randn(2, 5, 16) for role in ("base", "fitted")}
+    feed(accumulators, rows, stream=True, unit_norm=True)
+    assert set(accumulators.moments) == {"base", "fitted", "base unit", "fitted unit"}

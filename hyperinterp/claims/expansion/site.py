@@ -138,15 +138,15 @@ def _integer_pair(base: Spectrum, fitted: Spectrum, fraction: float) -> Pair:
 
 def _alternatives(accumulators: SiteAccumulators) -> dict[str, Pair]:
     """Naive participation ratio with position 0 added, and with norm outliers left out."""
-    if "base first" not in accumulators.moments:
+    if "base first" not in accumulators.few:
         return {}
     added, inside = [], []
     for role in ("base", "fitted"):
         moments = accumulators.moments[role]
         copy = Moments.from_state(moments.state())
-        added.append(_ratio(copy.merge(accumulators.moments[f"{role} first"])))
-        outside = accumulators.moments.get(f"{role} outliers")
-        kept = moments if outside is None else moments - outside
+        added.append(_ratio(copy.merge(accumulators.few[f"{role} first"].moments())))
+        outside = accumulators.few.get(f"{role} outliers")
+        kept = moments if outside is None else moments - outside.moments()
         inside.append(_ratio(kept))
     return {"pr@with_first": _plain(*added), "pr@without_outliers": _plain(*inside)}
 
