@@ -16,12 +16,14 @@ from hyperinterp.claims.registry import CLAIMS
 from hyperinterp.comparison import compare
 from hyperinterp.generation import Decoding, generate
 from hyperinterp.report.schema import Report
-from hyperinterp.sizes import PRESETS, Sizes
+from hyperinterp.sizes import PRESETS
 from hyperinterp.text import Passage, Passages, TokenRows, builtin_passages, tokenise
 from hyperinterp.training import TrainConfig, train
 
 FLOOR = 1e-3
 """Differences of figures below this size are taken relative to it."""
+NEAR = 1e-6
+"""Figures that are apart by more, relatively, are listed one by one."""
 
 BEGUN = 4
 """Tokens of a built-in passage that a text written for part e goes on from."""
@@ -82,15 +84,14 @@ def apart(one: float, other: float) -> float:
 def side_by_side(job: Job, cpu: Report, card: Report) -> dict[str, Any]:
     """Verdicts, and by claim the largest relative difference; every figure in a file beside."""
     claims: dict[str, Any] = {}
-    figures: dict[str, dict[str, list[float | None]]] = {}
+    figures: dict[str, dict[str, tuple[float | None, float | None]]] = {}
     for claim, block in ((spec.id, spec.slug) for spec in CLAIMS):
         sides = [
             dict(numbers({"claim": report.claims[claim], "block": getattr(report, block)}))
             for report in (cpu, card)
         ]
-        paths = list(dict.fromkeys([*sides[0], *sides[1]]))
-        figures[claim] = {path: [_short(side.get(path)) for side in sides] for path in paths}
-        both = [path for path in paths if all(path in side for side in sides)]
+        figures[claim] = unequal(*sides)
+        both = [path for path in sides[0] if path in sides[1]]
         gaps = {path: apart(sides[0][path], sides[1][path]) for path in both}
         worst = max(gaps, key=lambda path: gaps[path], default=None)
         found = [report.claims[claim] for report in (cpu, card)]
@@ -102,18 +103,28 @@ def side_by_side(job: Job, cpu: Report, card: Report) -> dict[str, Any]:
             "within_1e-4": sum(gap <= 1e-4 for gap in gaps.values()),
             "largest_relative_difference": None if worst is None else gaps[worst],
             "there": worst,
-            "in_one_only": len(paths) - len(both),
+            "in_one_only": len(sides[0]) + len(sides[1]) - 2 * len(both),
         }
     return {
         "claims": claims,
         "same_verdicts": all(found["same_verdict"] for found in claims.values()),
-        "every_figure": job.beside("figures", {"order": ["cpu", "card"], "figures": figures}),
+        "unequal_figures": job.beside(
+            "figures", {"order": ["cpu", "card"], "apart_by_more_than": NEAR, "figures": figures}
+        ),
         "floor": FLOOR,
     }
 
 
-def _short(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.7g}")
+def unequal(
+    cpu: dict[str, float], card: dict[str, float]
+) -> dict[str, tuple[float | None, float | None]]:
+    """Figures of both sides that are not near each other, or that one side alone has."""
+    found = {path: (cpu.get(path), card.get(path)) for path in [*cpu, *card]}
+    return {
+        path: (one, other)
+        for path, (one, other) in found.items()
+        if one is None or other is None or apart(one, other) > NEAR
+    }
 
 
 def _training(made: Any) -> dict[str, Any]:
@@ -134,7 +145,7 @@ def _compared(report: Report, spent: float) -> dict[str, Any]:
 
 
 def paper(job: Job) -> None:
-    """Part e: 2000 passages of 256 tokens, learnt late-stage and in full, then compared."""
+    """Part e: 2000 passages of 256 tokens, learnt late-stage, then in full; each compared."""
     count, length = (8, 32) if job.small else (2000, 256)
     passages, told = written_passages(job, count, length, job.seconds / 3)
     job.tell(passages=told)
@@ -143,28 +154,30 @@ def paper(job: Job) -> None:
         "epochs": 1 if job.small else 20, "resume_every": 600.0,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        for method, share in (("late-stage", 0.3), ("full", 0.45)):
-            most = max(1.0, share * (job.left - 10))
+        spent = 0.0
+        for method, share in (("late-stage", 0.6), ("full", 1.0)):
+            most = share * (job.left - spent)
+            if most < 5:
+                job.tell(**{f"left_out_{method}": "no time left"})
+                return
             config = TrainConfig(method=method, max_seconds=most, **shared)
-            twin = Path(folder) / method
-            made = train(job.model, passages, twin, config, device=str(job.device))
+            made = train(job.model, passages, Path(folder) / method, config, device=str(job.device))
             epoch = made.seconds / made.epochs if made.epochs else None
             job.tell(**{method: _training(made) | {"seconds_per_whole_epoch": epoch}})
-        sizes = FEWEST if job.small else PRESETS["quick"]
-        _judged(job, Path(folder), passages, sizes)
+            spent = _judged(job, Path(folder), method, passages)
 
 
-def _judged(job: Job, folder: Path, passages: Passages, sizes: Sizes) -> None:
-    for method, twins in (("full", [folder / "late-stage"]), ("late-stage", [])):
-        before = job.left
-        report = compare(
-            job.model, folder / method, late_stage=twins, train_data=passages, sizes=sizes,
-            device=str(job.device),
-        )  # fmt: skip
-        spent = before - job.left
-        job.tell(**{f"compare_{method}": _compared(report, spent)})
-        if job.small or job.left < spent:
-            return
+def _judged(job: Job, folder: Path, method: str, passages: Passages) -> float:
+    """Compare one twin, the full one beside the late-stage one; returns the seconds it took."""
+    twins = [folder / "late-stage"] if method == "full" else []
+    before = job.left
+    report = compare(
+        job.model, folder / method, late_stage=twins, train_data=passages,
+        sizes=FEWEST if job.small else PRESETS["quick"], device=str(job.device),
+    )  # fmt: skip
+    spent = before - job.left
+    job.tell(**{f"compare_{method}": _compared(report, spent)})
+    return spent
 
 
 def written_passages(

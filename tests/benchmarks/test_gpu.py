@@ -60,8 +60,9 @@ def test_a_pair_is_compared_on_both_devices_figure_by_figure(rehearsed, tmp_path
         item["largest_relative_difference"] in (0, None) for item in found["claims"].values()
     )
     assert found["claims"]["C5"]["figures"] > 500
-    beside = json.loads((tmp_path / found["every_figure"]).read_text(encoding="utf-8"))
-    assert beside["figures"]["C4"]["/block/teacher_forced/n_contexts"][0] > 0
+    beside = json.loads((tmp_path / found["unequal_figures"]).read_text(encoding="utf-8"))
+    assert set(beside["figures"]) == set(found["claims"])
+    assert not any(beside["figures"].values())
     assert "| C5 |" in page
 
 
@@ -74,11 +75,17 @@ def test_figures_are_apart_relative_to_their_size():
     }
 
 
+def test_figures_that_are_not_near_are_listed():
+    cpu, card = {"a": 1.0, "b": 2.0, "c": 3.0}, {"a": 1.0 + 1e-8, "b": 2.1, "d": 4.0}
+    assert gpu_pair.unequal(cpu, card) == {"b": (2.0, 2.1), "c": (3.0, None), "d": (None, 4.0)}
+
+
 def test_decoding_is_timed_beside_generate(rehearsed, model):
     found, page = rehearsed("c", gpu_decode.decoding)
     one = found["decoding"]["float32"]["4"]
     assert one["hyperinterp"]["tokens_per_second"] > 0
-    assert one["transformers"]["per_step"]["operators"] > 10
+    counted = found["decoding"]["bfloat16"]["4"]
+    assert counted["transformers"]["per_step"]["operators"] > 10
     hf = AutoModelForCausalLM.from_pretrained(model)
     cache = 2 * 6 * 2 * 8 * 4 * 4 * (32 + 3)  # both, blocks, heads, width, bytes, rows, tokens
     assert one["bytes_per_step"] == sum(w.nbytes for w in hf.parameters()) + cache - (
