@@ -1,9 +1,9 @@
-"""Penalties and cuts of the vocabulary, each on its own rows.
+"""Penalties and cuts of the vocabulary, each on its own rows: transformers' own, and blocking.
 
-None waits for the device, but for the one that blocks copying: its n-grams lie on the CPU.
+The one that blocks copying waits for the device: its n-grams lie on the CPU. So does transformers'
+ban of repeated n-grams.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,79 +11,48 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from transformers import (
+    MinPLogitsWarper,
+    NoRepeatNGramLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+    TopPLogitsWarper,
+)
 
 from hyperinterp.generation.decoding import Decoding
 from hyperinterp.generation.rowwise import Rows, parts
 from probes import NgramIndex
 from probes.ranks.tokens import top1_rows
 
-_LIKELIEST = 1024
-"""Tokens that are sorted first: mostly they hold all that top-p asks for."""
+Filter = Callable[[Any, Any], Tensor]
+"""From the ids so far, `[row position]`, and logits, `[row vocab]`, to logits."""
 
 
-def _penalise(ids: Tensor, scores: Tensor, penalty: float) -> Tensor:
-    """Divide positive logits of tokens that occurred, multiply negative ones."""
-    seen = scores.gather(1, ids)
-    return scores.scatter(1, ids, torch.where(seen < 0, seen * penalty, seen / penalty))
-
-
-def _ban_repeats(ids: Tensor, scores: Tensor, length: int) -> Tensor:
-    """Rule out every token that would end an n-gram of this length a second time."""
-    if ids.shape[1] < length:
-        return scores
-    grams = ids.unfold(1, length, 1)
-    repeated = (grams[..., :-1] == ids[:, None, ids.shape[1] - length + 1 :]).all(-1)
-    ends = grams[..., -1]
-    left = scores.gather(1, ends).masked_fill(repeated, float("-inf"))
-    return scores.scatter_reduce(1, ends, left, "amin")
-
-
-def _block(ids: Tensor, scores: Tensor, index: NgramIndex) -> Tensor:
+def _blocking(index: NgramIndex) -> Filter:
     """Rule out the likeliest token for as long as it would complete one of some n-grams."""
-    width, scores = index.n - 1, scores.clone()
-    for row, written in enumerate(ids.tolist() if ids.shape[1] >= width else []):
-        before = written[len(written) - width :]
-        best = int(top1_rows(scores[row]))
-        while bool(index.contains([*before, best]).any()):
-            scores[row, best] = float("-inf")
+
+    def block(ids: Tensor, scores: Tensor) -> Tensor:
+        width, scores = index.n - 1, scores.clone()
+        for row, written in enumerate(ids.tolist() if ids.shape[1] >= width else []):
+            before = written[len(written) - width :]
             best = int(top1_rows(scores[row]))
-    return scores
+            while bool(index.contains([*before, best]).any()):
+                scores[row, best] = float("-inf")
+                best = int(top1_rows(scores[row]))
+        return scores
 
-
-def _cut_to_nucleus(logits: Tensor, share: float) -> Tensor:
-    """Mark the tokens outside the likeliest ones that together have this share."""
-    weights = (logits - logits.amax(-1, keepdim=True)).exp()
-    wanted = share * weights.sum(-1, keepdim=True, dtype=torch.float64)
-    count = weights.shape[-1]
-    if weights.device.type == "cpu" and count > _LIKELIEST:
-        likeliest = weights.topk(_LIKELIEST).values
-        if bool((likeliest.sum(-1, keepdim=True, dtype=torch.float64) >= wanted).all()):
-            return weights < _least_kept(likeliest, wanted)
-    return weights < _least_kept(weights.sort(descending=True).values, wanted)
-
-
-def _least_kept(falling: Float[Tensor, "row n"], wanted: Float[Tensor, "row 1"]) -> Tensor:
-    """The weight at which the sum of the largest ones reaches what is wanted."""
-    largest = falling.double().cumsum(-1)
-    last = torch.searchsorted(largest, wanted).clamp_max(falling.shape[-1] - 1)
-    return falling.gather(1, last)
-
-
-def _cut_unlikely(logits: Tensor, share: float) -> Tensor:
-    """Mark the tokens with less than this share of the largest probability."""
-    return logits < logits.amax(-1, keepdim=True) + math.log(share)
+    return block
 
 
 # In the order of transformers' `generate`: these change logits, then the temperature divides ...
-_PENALTIES: dict[str, Callable[[Tensor, Tensor, Any], Tensor]] = {
-    "repetition_penalty": _penalise,
-    "no_repeat": _ban_repeats,
-    "blocked": _block,
+_PENALTIES: dict[str, Callable[[Any], Filter]] = {
+    "repetition_penalty": RepetitionPenaltyLogitsProcessor,
+    "no_repeat": NoRepeatNGramLogitsProcessor,
+    "blocked": _blocking,
 }
 # ... and these rule tokens out by the probabilities at that temperature.
-_CUTS: dict[str, Callable[[Tensor, float], Tensor]] = {
-    "top_p": _cut_to_nucleus,
-    "min_p": _cut_unlikely,
+_CUTS: dict[str, Callable[[Any], Filter]] = {
+    "top_p": TopPLogitsWarper,
+    "min_p": MinPLogitsWarper,
 }
 
 
@@ -101,7 +70,7 @@ class Filters:
             for row, arm in enumerate(decodings):
                 if getattr(arm, name) is not None:
                     self._rows[name, getattr(arm, name)].append(row)
-        self._placed: list[tuple[str, Any, Rows]] | None = None
+        self._placed: list[tuple[bool, Filter, Rows]] | None = None
 
     def apply(self, ids: Int[Tensor, "row position"], scores: Float[Tensor, "row vocab"]) -> None:
         """Change the scores in place; a token that is ruled out has minus infinity.
@@ -113,13 +82,13 @@ class Filters:
         if self._placed is None:
             self._temperatures = self._temperatures.to(scores)
             self._placed = [
-                (name, value, part)
+                (name in _CUTS, (_PENALTIES | _CUTS)[name](value), part)
                 for (name, value), rows in self._rows.items()
                 for part, _ in parts(rows, scores)
             ]
-        for name, value, rows in self._placed:
-            if name in _PENALTIES:
-                scores[rows] = _PENALTIES[name](ids[rows], scores[rows], value)
+        for cuts, change, rows in self._placed:
+            if cuts:  # what is left keeps its logits: the temperature comes later
+                left = change(ids[rows], scores[rows] / self._temperatures[rows, None])
+                scores[rows] = scores[rows].masked_fill(left.isneginf(), float("-inf"))
             else:
-                cut = _CUTS[name](scores[rows] / self._temperatures[rows, None], value)
-                scores[rows] = scores[rows].masked_fill(cut, float("-inf"))
+                scores[rows] = change(ids[rows], scores[rows])
