@@ -32,7 +32,7 @@ def only_one(
         yield
         return
     path = _lock_of(Path(target).absolute())
-    lock = FileLock(path, timeout=0, thread_local=False)
+    lock = lock_file(path)
 
     def take() -> None:
         check_place(target)
@@ -53,6 +53,20 @@ def only_one(
             with suppress(OSError):  # Windows does not remove what is open
                 path.unlink()
             lock.release()
+
+
+def lock_file(path: Path) -> FileLock:
+    """Return a lock that is not waited for unless asked; the folder above it is made.
+
+    `acquire` raises `Timeout` where another process has it.
+
+    Raises:
+        InputRefused: the folder cannot be made.
+        OutOfResources: the disk is full.
+    """
+    with translate_io_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path, timeout=0, thread_local=False)
 
 
 def _lock_of(target: Path) -> Path:

@@ -2,11 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from hyperinterp.checkpoints.files import translate_io_errors
+from hyperinterp.checkpoints.locks import Timeout, lock_file
 from hyperinterp.errors import InputRefused
 from hyperinterp.studies.cells import Cell, Places, Share
 
@@ -19,7 +16,7 @@ def held(places: Places, share: Share | None) -> Iterator[None]:
         InputRefused: another command holds it.
     """
     name = "whole" if share is None else f"{share.number}-of-{share.of}"
-    lock = _lock(places.out / "locks" / name)
+    lock = lock_file(places.out / "locks" / name)
     try:
         lock.acquire()
     except Timeout as error:
@@ -37,7 +34,7 @@ def held(places: Places, share: Share | None) -> Iterator[None]:
 @contextmanager
 def held_cell(places: Places, cell: Cell) -> Iterator[bool]:
     """Hold one cell; False where another command has it."""
-    lock = _lock(places.out / "locks" / cell.name)
+    lock = lock_file(places.out / "locks" / cell.name)
     try:
         lock.acquire()
     except Timeout:
@@ -52,12 +49,6 @@ def held_cell(places: Places, cell: Cell) -> Iterator[bool]:
 @contextmanager
 def gathering(places: Places) -> Iterator[None]:
     """Wait for other commands that write the study's own files, and hold them."""
-    lock = _lock(places.out / "locks" / "gathering")
+    lock = lock_file(places.out / "locks" / "gathering")
     with lock.acquire(timeout=-1):
         yield
-
-
-def _lock(path: Path) -> FileLock:
-    with translate_io_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path, timeout=0, thread_local=False)
