@@ -84,8 +84,7 @@ def test_decoding_is_timed_beside_generate(rehearsed, model):
     found, page = rehearsed("c", gpu_decode.decoding)
     one = found["decoding"]["float32"]["4"]
     assert one["hyperinterp"]["tokens_per_second"] > 0
-    counted = found["decoding"]["bfloat16"]["4"]
-    assert counted["transformers"]["per_step"]["operators"] > 10
+    assert one["transformers"]["per_step"]["operators"] > 10
     hf = AutoModelForCausalLM.from_pretrained(model)
     cache = 2 * 6 * 2 * 8 * 4 * 4 * (32 + 3)  # both, blocks, heads, width, bytes, rows, tokens
     assert one["bytes_per_step"] == sum(w.nbytes for w in hf.parameters()) + cache - (
@@ -189,18 +188,19 @@ def test_a_part_that_hangs_or_fails_costs_that_part_only(tmp_path, monkeypatch, 
     monkeypatch.setattr(gpu, "COMMAND", [sys.executable, str(stub)])
     out = tmp_path / "results" / "gpu.json"
     monkeypatch.setattr(
-        sys, "argv", ["gpu", "--out", str(out), "--parts", "a,c,d", "--minutes", "0.45"]
+        sys, "argv", ["gpu", "--out", str(out), "--parts", "a,c,d", "--minutes", "0.5"]
     )
+    limit = f"stopped at its limit of {0.5 * gpu.PARTS['c'].seconds / gpu.MINUTES:.0f} s"
     monkeypatch.setenv("PYTHONPATH", "")
     assert gpu.main() == 1
     parts = json.loads(out.read_text(encoding="utf-8"))["parts"]
     assert list(parts) == ["a", "c", "d"]
     assert parts["a"]["ended"] == "failed with exit code 3"
     assert parts["a"]["said"] == "this is a\n"
-    assert parts["c"]["ended"] == "stopped at its limit of 3 s"
+    assert parts["c"]["ended"] == limit
     assert parts["d"]["ended"] == "finished"
     assert "said" not in parts["d"]
-    assert "stopped at its limit of 3 s after" in capsys.readouterr().out
+    assert f"{limit} after" in capsys.readouterr().out
     assert [path.name for path in out.parent.iterdir() if path.name.startswith(".")] == []
 
 
