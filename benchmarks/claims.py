@@ -1,4 +1,4 @@
-"""C1 to C9 on a real model, for late-stage LoRA and for full fine-tuning, beside the paper.
+"""Every claim on a real model, for late-stage LoRA and for full fine-tuning, beside the paper.
 
 Trains the twins (each with its control, stopped at the least validation loss), compares each with
 its base, and writes benchmarks/results/claims.json and the table in README.md. What is there
@@ -7,13 +7,14 @@ passages that the twins never see; the held-out prompts stay untouched until `co
 
 Usage (from the project's root):
     python -m benchmarks.claims [--seeds 0,1] [--passages 32] [--preset default] [--prompts 64]
+    python -m benchmarks.claims --of-card    (the table, from part f of benchmarks/results/gpu.json)
 """
 
 import argparse
 import json
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ from hyperinterp.sizes import PRESETS
 from hyperinterp.text import Passages
 from hyperinterp.training import Progress
 
+MODEL = "smollm2"
 METHODS = ("late-stage", "full")
 LEVELS = (3.0, 2.0, 1.0, 0.5, 0.2, 0.1)
+ROLES = ("base", "fitted")
 VALIDATION = 16  # the last built-in training passages
 PAPER = {
     "C1": "TTR +.284",
@@ -39,6 +42,10 @@ PAPER = {
     "C7": ".469 against .508; .591 against .575",
     "C8": "not tested",
     "C9": "not tested",
+    "C10": "not tested",
+    "C11": "not tested",
+    "C12": "claimed; not tested by removal",
+    "C13": "k = 5, last blocks only",
 }
 """Li et al., arXiv:2605.22579 (1.1B to 1.5B models, 2000 passages); the README says so."""
 
@@ -55,44 +62,67 @@ def told(progress: Progress) -> None:
         print(f"step {progress.step}/{progress.total_steps} {progress.loss:.3f}", file=sys.stderr)
 
 
-def trained(folder: Path, method: str, seed: int, passages: int) -> Path:
+def trained(
+    folder: Path, method: str, seed: int, passages: int, *, model: str = MODEL,
+    device: str = "auto", epochs: int = 40,
+) -> Path:  # fmt: skip
     """The twin of one method and seed, trained now unless it is there."""
     out = folder / f"{method}-seed{seed}"
     if out.exists():
         return out
     hi.train(
-        "smollm2",
+        model,
         hi.builtin_passages("train").head(passages),
         out,
-        hi.TrainConfig(method=method, seed=seed, eval_every=1, keep_control=True, save_at=LEVELS),
+        hi.TrainConfig(
+            method=method,
+            seed=seed,
+            epochs=epochs,
+            eval_every=1,
+            keep_control=True,
+            save_at=LEVELS,
+        ),
         heldout=validation(),
         resume=(folder / f"{out.name}.run").exists(),
         on_progress=told,
+        device=device,
     )
     return out
 
 
-def compared(folder: Path, method: str, seed: int, preset: str, prompts: int) -> dict[str, Any]:
-    """The report of one twin, made now unless it is there, as JSON."""
+def sizes_of(preset: str, prompts: int) -> hi.Sizes:
+    """A preset with so many prompts, and texts that are long enough to loop."""
+    longer = {"new_tokens": 96, "window": 96, "context_tokens": 128}
+    return replace(PRESETS[preset], prompts=prompts, **longer)
+
+
+def of_twin(
+    folder: Path, method: str, seed: int, sizes: hi.Sizes, *, model: str = MODEL,
+    device: str = "auto",
+) -> hi.Report:  # fmt: skip
+    """A twin's comparison with its base, its control and, for the full one, the late-stage one."""
+    twin = folder / f"{method}-seed{seed}"
+    late = folder / f"late-stage-seed{seed}"
+    return hi.compare(
+        model,
+        twin,
+        control=twin / "control",
+        late_stage=[late] if method != "late-stage" else (),
+        sizes=sizes,
+        seed=seed,
+        device=device,
+        progress=lambda task, done, total: (
+            print(task, done, total, file=sys.stderr) if done == total else None
+        ),
+    )
+
+
+def compared(folder: Path, method: str, seed: int, preset: str, prompts: int) -> hi.Report:
+    """The report of one twin, made now unless it is there."""
     out = folder / f"report-{method}-seed{seed}-{preset}-{prompts}"
     if not out.exists():
-        twin = folder / f"{method}-seed{seed}"
-        late = folder / f"late-stage-seed{seed}"
-        report = hi.compare(
-            "smollm2",
-            twin,
-            control=twin / "control",
-            late_stage=[late] if method != "late-stage" else (),
-            sizes=replace(
-                PRESETS[preset], prompts=prompts, new_tokens=96, window=96, context_tokens=128
-            ),
-            seed=seed,
-            progress=lambda task, done, total: (
-                print(task, done, total, file=sys.stderr) if done == total else None
-            ),
-        )
-        save(report, out)
-    return json.loads((out / "report.json").read_text(encoding="utf-8"))
+        save(of_twin(folder, method, seed, sizes_of(preset, prompts)), out)
+    return hi.Report.read(out)
 
 
 def training_facts(twin: Path) -> dict[str, Any]:
@@ -104,16 +134,18 @@ def training_facts(twin: Path) -> dict[str, Any]:
     }
 
 
-def short(report: dict[str, Any]) -> dict[str, Any]:
+def short(report: hi.Report) -> dict[str, Any]:
     """The claims and diversity of a report, without the per-prompt figures."""
     kept = ("verdict", "effect", "interval", "unit", "n", "threshold", "why")
+    scores = report.diversity.scores
     return {
         "claims": {
-            name: {key: claim[key] for key in kept} for name, claim in report["claims"].items()
+            name: {key: getattr(claim, key) for key in kept}
+            for name, claim in report.claims.items()
         },
-        "diversity": {name: report["diversity"]["scores"][name] for name in ("ttr", "rep_4")},
-        "sizes": report["provenance"]["sizes"],
-        "wall_seconds": report["provenance"]["wall_seconds"],
+        "diversity": {name: asdict(scores[name]) for name in ("ttr", "rep_4")},
+        "sizes": report.provenance.sizes,
+        "wall_seconds": report.provenance.wall_seconds,
     }
 
 
@@ -134,7 +166,11 @@ def cell(reports: list[dict[str, Any]], claim: str) -> str:
 def before_and_after(reports: list[dict[str, Any]], score: str) -> str:
     """A diversity score of base and fitted model, for every seed."""
     found = [report["diversity"][score] for report in reports]
-    return "<br>".join(f"{s['base']['value']:.3f} → {s['fitted']['value']:.3f}" for s in found)
+    return "<br>".join(" → ".join(_short(s[role]["value"]) for role in ROLES) for s in found)
+
+
+def _short(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
 
 
 def readme_table(runs: dict[str, list[dict[str, Any]]]) -> str:
@@ -166,7 +202,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--train-only", action="store_true")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--of-card", action="store_true", help="from what benchmarks.gpu measured")
     given = parser.parse_args()
+    if given.of_card:
+        on_card = json.loads((record.RESULTS / "gpu.json").read_text(encoding="utf-8"))
+        table = readme_table({m: [run] for m, run in on_card["parts"]["f"]["runs"].items()})
+        pages.rewrite_block(pages.README, "claims", table)
+        return
     torch.set_num_threads(given.threads)
     start = time.perf_counter()
     seeds = {"late-stage": given.seeds, "full": given.full_seeds}

@@ -1,11 +1,11 @@
-"""What the toolkit does on a card: five parts, each in a process of its own with its own limit.
+"""What the toolkit does on a card: six parts, each in a process of its own with its own limit.
 
 For a machine with a card and no package index: `--packed` takes what `benchmarks.gpu_pack` made.
 Every figure is written as soon as it is there, so that a hang or a crash costs one part only.
 Writes benchmarks/results/gpu.json, a table beside it, and every figure of part a in
 gpu.figures.json. Without a card all parts run on the CPU, which is for rehearsals with `--small`.
 
-Usage: python -m benchmarks.gpu [--out FILE] [--parts a,c,e,b,d] [--minutes 9.8] [--packed DIR]
+Usage: python -m benchmarks.gpu [--out FILE] [--parts a,c,e,f,b,d] [--minutes 13] [--packed DIR]
        [--small] [--model smollm2]
 """
 
@@ -53,6 +53,7 @@ PARTS = {
     "a": Part("figures and verdicts on the card and on the CPU", "gpu_pair:agreement", 210),
     "c": Part("decoding against transformers' generate", "gpu_decode:decoding", 50),
     "e": Part("hyperfit at the paper's size", "gpu_pair:paper", 165),
+    "f": Part("the claims on pairs of the real model", "gpu_claims:real_pairs", 200),
     "b": Part("an 8B pair of random weights", "gpu_eight:eight", 105),
     "d": Part("capture, patching and training, as ratios", "gpu_ratios:ratios", 60),
 }

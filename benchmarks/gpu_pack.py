@@ -25,7 +25,8 @@ MODEL, PACKAGES = "model.json", "packages"
 USED = """
 import importlib.metadata, json, sys
 from transformers import LlamaConfig, LlamaForCausalLM
-import benchmarks.gpu_decode, benchmarks.gpu_eight, benchmarks.gpu_pair, benchmarks.gpu_ratios
+import benchmarks.gpu_claims, benchmarks.gpu_decode, benchmarks.gpu_eight
+import benchmarks.gpu_pair, benchmarks.gpu_ratios
 import hyperinterp.comparison
 from hyperinterp.claims.registry import CLAIMS
 from hyperinterp.models import HookedModel

@@ -11,7 +11,16 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from benchmarks import gpu, gpu_decode, gpu_eight, gpu_pack, gpu_pair, gpu_ratios
+from benchmarks import (
+    claims,
+    gpu,
+    gpu_claims,
+    gpu_decode,
+    gpu_eight,
+    gpu_pack,
+    gpu_pair,
+    gpu_ratios,
+)
 from benchmarks.device import bandwidth, launches, peak_bytes, seconds
 from benchmarks.gpu_job import Job
 from benchmarks.gpu_table import markdown
@@ -105,6 +114,16 @@ def test_a_hyperfit_on_its_own_text(rehearsed):
     assert found["late-stage"]["epochs"] == found["full"]["epochs"] == 1
     assert found["compare_full"]["verdicts"]["C8"] != "not tested"
     assert found["compare_full"]["verdicts"]["C7"] != "not tested"
+
+
+def test_the_claims_of_real_pairs(rehearsed, monkeypatch):
+    monkeypatch.setattr(claims, "METHODS", ("late-stage",))
+    found, page = rehearsed("f", gpu_claims.real_pairs)
+    run = found["runs"]["late-stage"]
+    assert set(run["claims"]) == set(claims.PAPER) == {spec.id for spec in CLAIMS}
+    assert run["claims"]["C9"]["verdict"] != "not tested"
+    assert run["training"]["steps"] > 0
+    assert "| C12 |" in page
 
 
 def test_a_random_pair_is_asked_claim_by_claim(rehearsed, monkeypatch):
@@ -208,7 +227,7 @@ def test_unknown_parts_are_refused(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["gpu", "--parts", "a,z"])
     with pytest.raises(SystemExit):
         gpu.main()
-    assert "expected some of a,c,e,b,d, found z" in capsys.readouterr().err
+    assert "expected some of a,c,e,f,b,d, found z" in capsys.readouterr().err
 
 
 def test_results_of_other_parts_stay(tmp_path):

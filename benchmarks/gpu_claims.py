@@ -1,0 +1,31 @@
+"""Part f: the twins of `benchmarks.claims`, trained and compared on the card."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks import claims
+from benchmarks.gpu_job import Job
+from benchmarks.gpu_pair import FEWEST
+
+PASSAGES, PROMPTS, EPOCHS, SEED = 32, 48, 40, 0
+
+
+def real_pairs(job: Job) -> None:
+    """Late-stage LoRA, then full fine-tuning, each compared with everything that it is held to."""
+    passages, prompts, epochs = (8, FEWEST.prompts, 1) if job.small else (PASSAGES, PROMPTS, EPOCHS)
+    sizes = FEWEST if job.small else claims.sizes_of("quick", prompts)
+    where = {"model": job.model, "device": str(job.device)}
+    found: dict[str, Any] = {}
+    job.tell(passages=passages, prompts=prompts)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for method in claims.METHODS:
+            twin = claims.trained(folder, method, SEED, passages, **where, epochs=epochs)
+            found[method] = {"seed": SEED, "training": claims.training_facts(twin)}
+            job.tell(runs=found)
+            report = claims.of_twin(folder, method, SEED, sizes, **where)
+            found[method] |= claims.short(report)
+            job.tell(runs=found)
+            job.beside(method, json.loads(report.to_json()))
