@@ -116,6 +116,7 @@ def test_a_hyperfit_on_its_own_text(rehearsed):
     assert found["compare_full"]["verdicts"]["C7"] != "not tested"
 
 
+@pytest.mark.full
 def test_the_claims_of_real_pairs(rehearsed, monkeypatch):
     monkeypatch.setattr(claims, "METHODS", ("late-stage",))
     found, page = rehearsed("f", gpu_claims.real_pairs)
