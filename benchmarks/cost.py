@@ -107,7 +107,7 @@ def shared_study(base: HookedModel, fitted: HookedModel, texts: Passages, sizes:
     study = Study(base, fitted, texts, sizes=sizes, wanted=wanted)
     study.shared.texts.order_greedy("base", "fitted")
     study.shared.texts.greedy("base")
-    assert study.shared.half
+    assert study.shared.geometry.half
     return study
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from hyperinterp.models import HookedModel as HookedModel
     from hyperinterp.models import load as load
     from hyperinterp.models import patched as patched
+    from hyperinterp.planning import Plan as Plan
+    from hyperinterp.planning import plan as plan
     from hyperinterp.report.many import reports as reports
     from hyperinterp.report.schema import Report as Report
     from hyperinterp.sites import Site as Site
@@ -49,6 +51,7 @@ _WHERE = {
     "Corpus": "hyperinterp.text",
     "Frequencies": "hyperinterp.frequencies",
     "HookedModel": "hyperinterp.models",
+    "Plan": "hyperinterp.planning",
     "Report": "hyperinterp.report.schema",
     "Site": "hyperinterp.sites",
     "Sizes": "hyperinterp.sizes",
@@ -68,6 +71,7 @@ _WHERE = {
     "load": "hyperinterp.models",
     "patched": "hyperinterp.models",
     "read_cache": "hyperinterp.activations",
+    "plan": "hyperinterp.planning",
     "read_frequencies": "hyperinterp.frequencies",
     "read_passages": "hyperinterp.text",
     "read_prompts": "hyperinterp.text",

@@ -22,7 +22,9 @@ from hyperinterp.errors import InputRefused
 from hyperinterp.looks.registry import chosen_looks
 from hyperinterp.looks.running import run_looks
 from hyperinterp.looks.spec import LookSpec
+from hyperinterp.memory import available, parse_memory
 from hyperinterp.models import AnyModel, HookedModel, check_given, differing_settings, taken
+from hyperinterp.planning import planned, refuse_if_too_large
 from hyperinterp.provenance import facts_of, provenance_of, rounded
 from hyperinterp.report.data import SCHEMA_VERSION, Provenance
 from hyperinterp.report.schema import Report
@@ -37,6 +39,8 @@ from hyperinterp.roles import (
 )
 from hyperinterp.run_log import Progress, RunLog, silent
 from hyperinterp.runs import RunContext
+from hyperinterp.runs.room import weight_bytes
+from hyperinterp.runs.shape import Shape
 from hyperinterp.sizes import sizes_of
 from hyperinterp.text import Texts, builtin_passages
 from hyperinterp.training_curve.result import read_curve
@@ -95,6 +99,7 @@ def compare(
     wanted, looks = registry.chosen(asked.claims), chosen_looks(asked.also)
     given = given_roles(registry.roles(), asked.roles)
     check_arguments(progress=progress, processes=processes, resume_dir=resume_dir)
+    limit = parse_memory(asked.memory)
     chosen = asked.sizes or sizes_of(asked.preset)
     texts = Texts.of(asked.column, asked.split, "prompts", *text_roles(registry.roles()))
     held_out = texts.read("prompts", asked.prompts, chosen.prompts)
@@ -131,18 +136,47 @@ def compare(
                 log=RunLog(progress),
                 processes=processes,
                 resume_dir=None if resume_dir is None else Path(resume_dir),
+                memory=limit,
             ),
             roles=models | with_known_training(stood, second),
             readers={role: loaded[role] for role in readers},
             chat=asked.chat,
             wanted=frozenset(name for spec in wanted for name in spec.runs),
         )
+        _check_memory(study, wanted)
         if dropped:
             study.run.log.warnings.append(
                 "The corpus was not read: no claim that is measured on it was asked for."
             )
         preset = "custom" if asked.sizes else asked.preset
         return _reported(study, wanted, looks, preset, start, load_seconds)
+
+
+def _check_memory(study: Study, wanted: Sequence[ClaimSpec]) -> None:
+    """Refuse a comparison that cannot fit into the memory that was stated, or that a card has.
+
+    What is free in the machine's memory changes by the minute, and says little about what a
+    process may take: there the geometry takes its sites one by one, and no more is promised.
+    """
+    device = study.base.device
+    on_host = device.type == "cpu"
+    if study.run.memory is None and on_host:
+        return
+    weights = weight_bytes(study.models.values())
+    memory = study.run.memory or weights + available(str(device))
+    shapes = [Shape.of(model.hf) for model in study.models.values()]
+    found = planned(
+        shapes,
+        study.sizes,
+        wanted,
+        memory,
+        study.run.batch_size,
+        weights=weights,
+        prompts=len(study.passages),
+        corpus=study.corpus is not None,
+        on_host=on_host,
+    )
+    refuse_if_too_large(found)
 
 
 def _reported(

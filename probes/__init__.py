@@ -3,6 +3,7 @@
 Nothing here knows of a model: tensors, arrays and token ids in; numbers and frozen results out.
 """
 
+from .counter import CounterNormal
 from .divergence import (
     BestTemperature,
     BiasLoss,
@@ -151,6 +152,7 @@ __all__ = [
     "BiasLoss",
     "Calibration",
     "CopiedSpan",
+    "CounterNormal",
     "CrossMoments",
     "DiversityScores",
     "Drift",

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Generator, Tensor
 
 from probes._foreign import Array, Ids, check_finite, real, same_shape, token_column, values, widen
+from probes.counter import CounterNormal
 from probes.ranks.tokens import top1_rows
 from probes.slices import row_slices
 
@@ -131,16 +132,24 @@ def top1_agreement(a_logits: Array, b_logits: Array) -> Bool[Tensor, "*contexts"
     return torch.cat(parts).reshape(lead)
 
 
-def _gaussian(shape: torch.Size | tuple[int, ...], generator: Generator) -> Tensor:
+def _gaussian(
+    shape: torch.Size | tuple[int, ...], generator: Generator | CounterNormal, device: torch.device
+) -> Tensor:
+    """Standard normals: float32 on `device` from a counter, else float64 on the CPU."""
+    if isinstance(generator, CounterNormal):
+        return generator.draw(shape, device)
     draw = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float64)
     return draw.cpu()
 
 
-def norm_matched_noise(delta: Array, generator: Generator) -> Shaped[Tensor, "*shape"]:
+def norm_matched_noise(
+    delta: Array, generator: Generator | CounterNormal
+) -> Shaped[Tensor, "*shape"]:
     """A Gaussian of the Frobenius norm of `delta`: the null of "any change of this size".
 
-    Drawn in float64 on the generator's device, so one seed gives one noise whatever the device of
-    `delta`. The norm is equal up to the rounding of delta's dtype; zero for a zero `delta`.
+    One seed gives one noise whatever the device of `delta`: a counter draws in float32 where
+    `delta` is, a generator of torch in float64 on its own device. The norm is equal up to the
+    rounding of delta's dtype; zero for a zero `delta`.
 
     Args:
         delta: A change of weights or activations, any shape and float dtype.
@@ -159,18 +168,23 @@ def norm_matched_noise(delta: Array, generator: Generator) -> Shaped[Tensor, "*s
     3.0
     """
     x = real(delta, "delta", axes="[...]")
-    size = torch.linalg.vector_norm(widen(x, "delta")).cpu()
-    noise = _gaussian(x.shape, generator)
-    return (noise * (size / torch.linalg.vector_norm(noise))).to(x.device, x.dtype)
+    noise = _gaussian(x.shape, generator, x.device)
+    size = torch.linalg.vector_norm(widen(x, "delta")).to(noise.device)
+    drawn = torch.linalg.vector_norm(noise, dtype=torch.float64)
+    return (noise * (size / drawn).to(noise.dtype)).to(x.device, x.dtype)
 
 
-def _random_frame(rows: int, columns: int, generator: Generator) -> Float[Tensor, "rows columns"]:
+def _random_frame(
+    rows: int, columns: int, generator: Generator | CounterNormal
+) -> Float[Tensor, "rows columns"]:
     """Orthonormal columns, uniform over all such frames (Haar; Mezzadri 2007)."""
-    q, r = torch.linalg.qr(_gaussian((rows, columns), generator))
+    q, r = torch.linalg.qr(_gaussian((rows, columns), generator, torch.device("cpu")).double())
     return q * torch.where(r.diagonal() < 0, -1.0, 1.0)
 
 
-def spectrum_matched_noise(delta: Array, generator: Generator) -> Shaped[Tensor, "*shape"]:
+def spectrum_matched_noise(
+    delta: Array, generator: Generator | CounterNormal
+) -> Shaped[Tensor, "*shape"]:
     """A matrix with the singular values of `delta` and random singular vectors.
 
     A stricter null than `norm_matched_noise`: a low-rank change stays low-rank. A vector has one

@@ -37,7 +37,7 @@ PLACES: dict[str, list[str]] = {
     ],
     "compare": [
         "hyperinterp.comparison:taken:2",
-        "hyperinterp.runs.shared:run_pair:1",
+        "hyperinterp.runs.looks:run_pair:1",
         "hyperinterp.generations:write_all:1",
         "hyperinterp.report.writing:write_bytes:1",
         "hyperinterp.report.writing:write_bytes:4",

@@ -179,7 +179,7 @@ def test_the_end_of_another_process_is_no_bug_of_this_one(monkeypatch, told):
 
 
 def test_help_is_there_for_every_command(tmp_path):
-    names = ("compare", "train", "study", "reports", "trace", "export", "inspect", "demo")
+    names = ("compare", "plan", "train", "study", "reports", "trace", "export", "inspect", "demo")
     found = all_of(tmp_path, ("--help",), *((name, "--help") for name in names))
     assert all(result["code"] == 0 for result in found.values())
     assert all(name in found["--help",]["stdout"] for name in names)

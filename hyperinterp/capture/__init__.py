@@ -1,7 +1,8 @@
-"""Run two models side by side once and feed accumulators; activations are never piled.
+"""Run two models side by side once and feed accumulators.
 
 Memory is O(sites x d_model^2) for the moments, O(prompts x d_model) for the intervals, and one
-batch of activations of the base model, whatever the number of tokens.
+batch of activations of the base model, whatever the number of tokens. Where a text is short for
+the width, a `Spool` keeps its activations instead, which are then smaller.
 """
 
 from hyperinterp.capture.accumulators import SiteAccumulators
@@ -15,16 +16,18 @@ from hyperinterp.capture.contexts import (
     over_logits,
     paired_logits,
 )
-from hyperinterp.capture.pair import PairRun, run_pair
+from hyperinterp.capture.pair import PairRun, run_pair, sums_from
 from hyperinterp.capture.prompts import (
     ContextRows,
     PromptAccumulator,
+    feed_prompts,
     leave_one_out,
     rows_of_prompts,
     spectra_of,
 )
 from hyperinterp.capture.resume import ResumeDirectory
 from hyperinterp.capture.single import ModelRun, run_one
+from hyperinterp.capture.spool import Spool
 
 __all__ = [
     "CHUNK",
@@ -36,8 +39,10 @@ __all__ = [
     "PromptAccumulator",
     "ResumeDirectory",
     "SiteAccumulators",
+    "Spool",
     "chosen_positions",
     "evenly",
+    "feed_prompts",
     "leave_one_out",
     "logit_chunks",
     "over_logits",
@@ -46,4 +51,5 @@ __all__ = [
     "run_one",
     "run_pair",
     "spectra_of",
+    "sums_from",
 ]

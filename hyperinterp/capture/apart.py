@@ -29,6 +29,23 @@ Batch = tuple[bool, list[int], Tensor]
 """Whether its rows are of the half that is read first, their numbers, and their ids."""
 
 
+def ordered(
+    rows: TokenRows | TokenStream, size: int, early: Sequence[int] | None
+) -> Iterator[Batch]:
+    """The batches of some rows: the early ones first, and none of them with other rows.
+
+    Args:
+        rows: the rows.
+        size: most rows of a batch.
+        early: numbers of the rows that are read first; None for no order. A stream has none.
+    """
+    if early is None or not isinstance(rows, TokenRows):
+        return ((False, numbers, ids) for numbers, ids in rows.batches(size))
+    first = set(early)
+    parts = {True: sorted(first), False: [n for n in range(len(rows)) if n not in first]}
+    return ((key, *it) for key, part in parts.items() for it in rows.batches(size, part))
+
+
 class Apart:
     """Keeps the moments of the rows that are read first."""
 
@@ -39,14 +56,6 @@ class Apart:
         self._accumulators = accumulators
         self._processes = processes
         self._kept: dict[Site, dict[str, Tensor]] | None = None
-
-    def ordered(self, rows: TokenRows | TokenStream, size: int) -> Iterator[Batch]:
-        """The batches: those of the half first, and none of them with other rows."""
-        if self._half is None or not isinstance(rows, TokenRows):
-            return ((False, numbers, ids) for numbers, ids in rows.batches(size))
-        early = set(self._half.numbers)
-        parts = {True: sorted(early), False: [n for n in range(len(rows)) if n not in early]}
-        return ((key, *it) for key, part in parts.items() for it in rows.batches(size, part))
 
     def keep(self) -> None:
         """Copy what has been added up by now; the first time only."""

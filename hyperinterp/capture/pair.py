@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from hyperinterp.capture.accumulators import SiteAccumulators, below, check_finite, feed
-from hyperinterp.capture.apart import Apart, Half
+from hyperinterp.capture.apart import Apart, Half, ordered
 from hyperinterp.capture.contexts import Contexts, chosen_positions, contexts_of, joined
 from hyperinterp.capture.resume import ResumeDirectory
+from hyperinterp.capture.spool import Spool
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind
@@ -38,6 +39,14 @@ class PairRun:
     half: dict[Site, dict[str, Moments]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class SiteSums:
+    """The sums of one site over all rows, and by role those of the rows that were read first."""
+
+    every: SiteAccumulators
+    half: dict[str, Moments]
+
+
 def run_pair(
     base: HookedModel,
     fitted: HookedModel,
@@ -52,6 +61,8 @@ def run_pair(
     processes: Processes = ALONE,
     resume: ResumeDirectory | None = None,
     half: Half | None = None,
+    part: str = "",
+    spool: Spool | None = None,
 ) -> PairRun:
     """Run both models over the same rows once.
 
@@ -70,19 +81,23 @@ def run_pair(
             contexts are not kept there, so `positions` has to choose none.
         half: rows that are read first, in batches of their own; not beside `resume`. The same
             rows alone add up to the same moments, to the bit.
+        part: what its file there is called beside other runs over the same text.
+        spool: keeps the activations at the sites, in place of their sums; `half` names no site.
 
     Raises:
         NumericalFault: an activation is not finite; names model and site.
     """
-    accumulators = {site: SiteAccumulators.empty(base.d_model) for site in sites}
-    done = 0 if resume is None else _restore(resume, accumulators, base.device)
+    here = sites if spool is None else ()
+    accumulators = {site: SiteAccumulators.empty(base.d_model) for site in here}
+    named = f"{FIRST}{part}"
+    done = 0 if resume is None else _restore(resume, named, accumulators, base.device)
     kept: list[Contexts] = []
     intake = _Intake(processes, accumulators, unit_norm=unit_norm)
     if done:
         intake.agree()
     choose = positions or (lambda _number, length: chosen_positions(length, contexts_per_row))
     apart = Apart(half, accumulators, processes)
-    batches = apart.ordered(rows, batch_size)
+    batches = ordered(rows, batch_size, None if half is None else half.numbers)
     for index, (first, numbers, ids) in enumerate(processes.share(batches)):
         if not first:
             apart.keep()
@@ -93,9 +108,17 @@ def run_pair(
         ours = _run_finite(base, ids, sites)
         base_final = ours.pop(None)
 
-        def read(site: Site, theirs: Tensor, ours: dict[Site | None, Tensor] = ours) -> None:
+        def read(
+            site: Site,
+            theirs: Tensor,
+            ours: dict[Site | None, Tensor] = ours,
+            numbers: list[int] = numbers,
+        ) -> None:
             check_finite(fitted, site, theirs)
-            intake.add(site, ours.pop(site), theirs)
+            if spool is None:
+                intake.add(site, ours.pop(site), theirs)
+            else:
+                spool.add(site, numbers, ours.pop(site), _own(site, theirs))
 
         fitted_final = fitted.run(ids, sites, read)
         check_finite(fitted, Site(SiteKind.FINAL_NORM), fitted_final)
@@ -105,15 +128,48 @@ def run_pair(
         intake.agree()
         if resume is not None:
             done = index + 1
-            resume.save(FIRST, done, _state_of(accumulators))
+            resume.save(named, done, _state_of(accumulators))
     intake.agree()
     apart.keep()
     if resume is not None:
-        resume.save(FIRST, done, _state_of(accumulators), now=True)
+        resume.save(named, done, _state_of(accumulators), now=True)
     mine = joined(kept, base.d_model)
     contexts = joined([part for part in processes.everywhere(mine) if len(part)], base.d_model)
     every = {site: merged(processes, found) for site, found in accumulators.items()}
     return PairRun(every, contexts, rows, apart.everywhere())
+
+
+def sums_from(
+    spool: Spool,
+    site: Site,
+    d_model: int,
+    *,
+    unit_norm: bool = False,
+    processes: Processes = ALONE,
+    half: Half | None = None,
+) -> SiteSums:
+    """The sums of one site from what a run kept of it, as that run would have made them.
+
+    Args:
+        spool: what each process kept of its own batches.
+        site: where.
+        d_model: width of the rows.
+        unit_norm: also take moments of rows scaled to length 1.
+        processes: the processes that share the batches; all of them get the sums.
+        half: the rows that were read first, and this site where their moments are wanted.
+    """
+    sums = {site: SiteAccumulators.empty(d_model)}
+    intake = _Intake(processes, sums, unit_norm=unit_norm)
+    apart = Apart(half, sums, processes)
+    early = set(() if half is None else half.numbers)
+    for numbers, mine, theirs in spool.batches(site):
+        if numbers[0] not in early:
+            apart.keep()
+        intake.add(site, mine, theirs)
+        intake.agree()
+    intake.agree()
+    apart.keep()
+    return SiteSums(merged(processes, sums[site]), apart.everywhere().get(site, {}))
 
 
 class _Intake:
@@ -188,13 +244,16 @@ def _state_of(accumulators: Mapping[Site, SiteAccumulators]) -> Callable[[], dic
 
 
 def _restore(
-    resume: ResumeDirectory, accumulators: dict[Site, SiteAccumulators], device: torch.device
+    resume: ResumeDirectory,
+    named: str,
+    accumulators: dict[Site, SiteAccumulators],
+    device: torch.device,
 ) -> int:
     """Put back the sums of a run that was cut short; returns how many batches they hold.
 
     They lie where a run that was not cut short has them: what is solved there comes out the same.
     """
-    done, tensors = resume.restored(FIRST)
+    done, tensors = resume.restored(named)
     if done:
         for site in accumulators:
             accumulators[site] = SiteAccumulators.from_state(below(tensors, site.key), device)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hyperinterp.capture.accumulators import below
+from hyperinterp.capture.apart import ordered
 from hyperinterp.capture.contexts import Contexts
 from hyperinterp.capture.pair import Tick
 from hyperinterp.capture.resume import ResumeDirectory
@@ -23,6 +24,7 @@ def spectra_of(
     moments: Sequence[Moments],
     processes: Processes = ALONE,
     device: torch.device | str = "cpu",
+    changes: Sequence[Callable[[Moments], Moments] | None] | None = None,
 ) -> list[Spectrum]:
     """The spectra of several moments, with eigenvectors, the same in all processes.
 
@@ -30,19 +32,22 @@ def spectra_of(
         moments: sums of rows.
         processes: who shares the work.
         device: where it is done.
+        changes: for each, what makes other moments of the same rows from it, one at a time.
 
     Returns:
         One spectrum for each, where its sums lie.
     """
 
-    def solved(item: Moments) -> Spectrum:
-        return _moved(item.spectrum(vectors=True, device=device), item.mean.device)
+    def solved(number: int) -> Spectrum:
+        item, change = moments[number], changes[number] if changes else None
+        given = item if change is None else change(item)
+        return _moved(given.spectrum(vectors=True, device=device), item.mean.device)
 
     if processes.size == 1:
-        return [solved(item) for item in moments]
+        return [solved(number) for number in range(len(moments))]
     mine: dict[str, Tensor] = {}
     for number in processes.share(range(len(moments))):
-        found = _tensors(solved(moments[number]))
+        found = _tensors(solved(number))
         mine |= {f"{number}/{name}": tensor for name, tensor in found.items()}
     every: dict[str, Tensor] = {}
     for part in processes.tensors_everywhere(mine):
@@ -170,6 +175,7 @@ def rows_of_prompts(
     processes: Processes = ALONE,
     resume: tuple[ResumeDirectory, str] | None = None,
     keepers: Mapping[Site, ContextRows] | None = None,
+    early: Sequence[int] | None = None,
 ) -> None:
     """Second run of one model: feed each site's rows (position 1 on), prompt by prompt.
 
@@ -185,28 +191,50 @@ def rows_of_prompts(
             cut short, as long as they rest on the very same spectra.
         keepers: per site, what keeps rows of some contexts on the way; not with `resume`, which
             has no place for them.
+        early: numbers of the rows that are read first, in batches of their own, as in the first
+            run; see `Half`.
     """
     kept = keepers or {}
     mark = "" if resume is None else _mark(accumulators)
     done = 0 if resume is None else _restore(*resume, mark, accumulators)
-    for index, (numbers, ids) in enumerate(processes.share(rows.batches(batch_size))):
+    batches = ((numbers, ids) for _, numbers, ids in ordered(rows, batch_size, early))
+    for index, (numbers, ids) in enumerate(processes.share(batches)):
         if tick is not None:
             tick(len(numbers) * processes.size)
         if index < done:
             continue
 
         def read(site: Site, tensor: Tensor, numbers: list[int] = numbers) -> None:
-            for accumulator in accumulators.get(
-                site, ()
-            ):  # one after the other: its eigenvectors stay cached
-                for place, number in enumerate(numbers):
-                    accumulator.add(tensor[place, 1:], number)
-            for place, number in enumerate(numbers) if site in kept else ():
-                kept[site].add(tensor[place], number)
+            feed_prompts(tensor, numbers, accumulators.get(site, ()), kept.get(site))
 
         model.run(ids, sites, read)
         if resume is not None:
-            resume[0].save(resume[1], index + 1, _state_of(accumulators), mark=mark)
+            done = index + 1
+            resume[0].save(resume[1], done, _state_of(accumulators), mark=mark)
+    if resume is not None:
+        resume[0].save(resume[1], done, _state_of(accumulators), mark=mark, now=True)
+
+
+def feed_prompts(
+    tensor: Float[Tensor, "batch position d"],
+    numbers: Sequence[int],
+    accumulators: Sequence[PromptAccumulator],
+    keeper: ContextRows | None = None,
+) -> None:
+    """Give one batch of one site to its accumulators (position 1 on) and to what keeps rows of it.
+
+    Args:
+        tensor: the activations.
+        numbers: prompt of each row of the batch.
+        accumulators: those of the site.
+        keeper: keeps rows of some contexts.
+    """
+    for accumulator in accumulators:  # one after the other: its eigenvectors stay cached
+        for place, number in enumerate(numbers):
+            accumulator.add(tensor[place, 1:], number)
+    if keeper is not None:
+        for place, number in enumerate(numbers):
+            keeper.add(tensor[place], number)
 
 
 def _state_of(

@@ -13,6 +13,7 @@ from hyperinterp.checkpoints.fingerprints import (
 from hyperinterp.checkpoints.loading import Checkpoint, load_checkpoint
 from hyperinterp.checkpoints.locks import only_one
 from hyperinterp.checkpoints.manifest import FileEntry, Manifest, verify_directory, write_directory
+from hyperinterp.checkpoints.outline import outline_of
 from hyperinterp.checkpoints.saving import save_adapter, save_checkpoint
 from hyperinterp.checkpoints.source import Source, check_like, pinned, resolve
 from hyperinterp.checkpoints.summary import CheckpointSummary, inspect_checkpoint
@@ -37,6 +38,7 @@ __all__ = [
     "load_tokenizer",
     "nearby_tokenizer",
     "only_one",
+    "outline_of",
     "pinned",
     "read_bundle",
     "resolve",

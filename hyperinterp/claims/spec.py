@@ -247,7 +247,8 @@ class ClaimSpec(Folder):
         roles: checkpoints and texts beside the pair that it needs or takes; measured on the corpus
             where a role is one and it is given.
         least_prompts: fewest held-out prompts that it can be tested on.
-        runs: shared runs that are made, or made wider, for it: "moments", "followed" or "half".
+        runs: shared runs that are made, or made wider, for it: "moments", "followed" or "half";
+            "patches" (replays of both models) is told to a plan.
         sections: further sections on the page.
         first: the further sections stand before the claim's own.
     """

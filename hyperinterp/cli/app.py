@@ -30,6 +30,7 @@ from hyperinterp.cli.options import (
     refuse_launcher,
     refuse_taken,
 )
+from hyperinterp.cli.plan_command import plan
 from hyperinterp.cli.reports_command import reports
 from hyperinterp.cli.roles import with_roles
 from hyperinterp.cli.study_command import study
@@ -150,6 +151,7 @@ def compare(
         raise typer.Exit(4)
 
 
+app.command()(plan)
 app.command()(train)
 app.command()(study)
 app.command()(reports)

@@ -15,6 +15,7 @@ from rich.text import Text
 from hyperinterp.claims.spec import Claim, Verdict
 from hyperinterp.drawing.escape import visible
 from hyperinterp.drawing.numbers import compact, file_size, number, words
+from hyperinterp.planning import Plan, size_words
 from hyperinterp.report import Report
 from hyperinterp.report.beside import caveat
 from hyperinterp.report.claims import asked, bound, decided, effect_words, left_out
@@ -196,3 +197,27 @@ def _show(item: Any, as_json: bool) -> None:
         _pairs("", values)
         for note in notes:
             _line(_console(), "note", visible(note))
+
+
+def show_plan(plan: Plan, *, as_json: bool) -> None:
+    """The needs of a comparison, as lines or as one JSON document."""
+    if as_json:
+        facts = dataclasses.asdict(plan)
+        facts |= {"peak_bytes": plan.peak_bytes, "fits": plan.fits, "advice": plan.advice()}
+        sys.stdout.write(json.dumps(facts, indent=2) + "\n")
+        return
+    console = _console()
+    for phase in plan.phases:
+        _line(console, f"memory, {phase.name}", size_words(phase.peak_bytes))
+    _line(console, "memory there is", size_words(plan.memory))
+    _line(console, "memory needed at least", size_words(plan.least))
+    if plan.host:
+        _line(console, "memory of the machine beside", size_words(plan.host))
+    kept = ", activations kept" if plan.kept else ""
+    _line(console, "groups of sites", f"{plan.groups}{kept}")
+    _line(console, "passes of each model", f"{plan.passes} over {plan.tokens} tokens")
+    _line(console, "greedy texts", f"{plan.generated} tokens at most")
+    size = f"{plan.decompositions} of {plan.width} x {plan.width}"
+    _line(console, "eigen-decompositions", size)
+    for name, seconds in plan.seconds.items():
+        _line(console, f"{name}, about", f"{seconds:.0f} s")

@@ -52,6 +52,14 @@ class PairLoading(Loading):
         str | Mapping[str, Any] | None,
         Option("Models too large for one device: auto, balanced, sequential, ...", kind=Kind.TABLE),
     ] = None
+    memory: Annotated[
+        int | str | None,
+        Option(
+            "Memory that it may take on the device, weights included, e.g. 80GB; 4/5 of what is "
+            "free by default.",
+            kind=Kind.TEXT,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

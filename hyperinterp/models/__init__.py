@@ -17,7 +17,7 @@ from hyperinterp.models.settings import (
     same_tensor,
     settings_digest,
 )
-from hyperinterp.models.surgery import edited, patched, perturbed
+from hyperinterp.models.surgery import edited, patched, perturbation, perturbed
 from hyperinterp.models.twins import recorded_together, shared_start
 from hyperinterp.models.wrapping import AnyModel, as_hooked, check_given, check_tokenizer
 
@@ -44,6 +44,7 @@ __all__ = [
     "output_map",
     "patched",
     "paths_of",
+    "perturbation",
     "perturbed",
     "recorded_together",
     "reweighted",

@@ -1,6 +1,6 @@
 """Exchange components between two models of one architecture, for the time of a context."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -99,17 +99,16 @@ def edited(
         handle.remove()
 
 
-@contextmanager
-def perturbed(
+def perturbation(
     recipient: HookedModel,
     donor: HookedModel,
     component: Component,
     noise: Callable[[Tensor], Tensor],
-) -> Iterator[HookedModel]:
-    """The recipient with a random weight change at one component: the null of a patch.
+) -> dict[str, nn.Module]:
+    """Return copies of the modules of one part with a random weight change: the null of a patch.
 
     Args:
-        recipient: model to change for the time of the context.
+        recipient: model whose modules are copied; it stays as it is.
         donor: model whose difference to the recipient sets the size of the change.
         component: where.
         noise: maps the true difference of one parameter (float32) to a random one; another at
@@ -120,18 +119,35 @@ def perturbed(
     is lost or gained, the entries of the true difference go to random places with random signs
     instead: the same norm, as far as rounding at the new places lets it be.
 
-    The recipient keeps its own settings (positions, masks, scales): only weights are changed.
+    The recipient's own settings (positions, masks, scales) stay: only weights are changed.
+    """
+    found: dict[str, nn.Module] = {}
+    for path in paths_of(recipient, component):
+        changed = own_copy(recipient.hf.get_submodule(path))
+        theirs = weights_of(donor.hf.get_submodule(path))
+        with torch.no_grad():
+            for name, parameter in changed.named_parameters():
+                difference = theirs[name].to(parameter.device).float() - parameter.float()
+                parameter.copy_(_moved(parameter, difference, noise))
+        found[path] = changed
+    return found
+
+
+@contextmanager
+def perturbed(model: HookedModel, modules: Mapping[str, nn.Module]) -> Iterator[HookedModel]:
+    """The model with other modules at some paths, as `perturbation` makes them.
+
+    Args:
+        model: model to change for the time of the context.
+        modules: by path.
+
+    Yields:
+        The model.
     """
     with ExitStack() as stack:
-        for path in paths_of(recipient, component):
-            changed = own_copy(recipient.hf.get_submodule(path))
-            theirs = weights_of(donor.hf.get_submodule(path))
-            with torch.no_grad():
-                for name, parameter in changed.named_parameters():
-                    difference = theirs[name].to(parameter.device).float() - parameter.float()
-                    parameter.copy_(_moved(parameter, difference, noise))
-            stack.enter_context(replaced(recipient, path, changed))
-        yield recipient
+        for path, module in modules.items():
+            stack.enter_context(replaced(model, path, module))
+        yield model
 
 
 def _moved(parameter: Tensor, difference: Tensor, noise: Callable[[Tensor], Tensor]) -> Tensor:

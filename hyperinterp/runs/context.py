@@ -18,6 +18,7 @@ class RunContext:
         processes: the processes that share the work; each holds all results.
         resume_dir: directory that a run can go on from: claims that are done, and the sums of a
             corpus on the way.
+        memory: bytes that the comparison may take on its device; None for what is free there.
     """
 
     seed: int = 0
@@ -25,3 +26,4 @@ class RunContext:
     log: RunLog = field(default_factory=RunLog)
     processes: Processes = ALONE
     resume_dir: Path | None = None
+    memory: int | None = None

@@ -16,25 +16,26 @@ from hyperinterp.capture import (
     CHUNK,
     ContextRows,
     Contexts,
-    PairRun,
+    Half,
     ResumeDirectory,
     over_logits,
     rows_of_prompts,
-    run_pair,
-    spectra_of,
 )
 from hyperinterp.generations import Generations
 from hyperinterp.models import HookedModel, settings_digest
 from hyperinterp.runs.context import RunContext
+from hyperinterp.runs.geometry import ROLES, Geometry
 from hyperinterp.runs.half import half_moments, half_of
 from hyperinterp.runs.heldout import HeldOut
-from hyperinterp.runs.left_out import LeftOut, left_out
 from hyperinterp.runs.overrides import Followed, depths, evenly_followed, found_overrides
+from hyperinterp.runs.passes import FirstPass, Text, add_figures, first_pass
+from hyperinterp.runs.room import divided
 from hyperinterp.runs.visibility import Views, readout_views
+from hyperinterp.runs.waves import Waves
 from hyperinterp.sites import Site, component_sites, stream_sites
 from hyperinterp.sizes import Sizes
 from hyperinterp.text import TokenStream
-from probes import Moments, Overrides, Spectrum
+from probes import LeaveOneOut, Moments, Overrides
 
 T = TypeVar("T")
 
@@ -58,8 +59,8 @@ class SharedRuns:
     run: RunContext
     stream: TokenStream | None = None
     wanted: frozenset[str] = frozenset()
-    _left_out: dict[str, LeftOut] = field(default_factory=dict)
-    _spectra: dict[str, dict[Site, Spectrum]] = field(default_factory=dict)
+    _contexts: Contexts | None = None
+    _first: FirstPass | None = None
     _streams: dict[str, dict[Site, Tensor]] = field(default_factory=dict)
 
     @property
@@ -86,8 +87,19 @@ class SharedRuns:
 
     @property
     def contexts(self) -> Contexts:
-        """Teacher-forced next-token decisions of both models. Cost: that of `passages`."""
-        return self.passages.contexts
+        """Teacher-forced next-token decisions of both models.
+
+        Cost: each model once over the passages; the first pass of the geometry is the same where
+        that is wanted.
+        """
+        if self._contexts is None:
+            if self._together and self._divided[1]:
+                sites, kept = self.waves.groups[0], self.waves.kept
+                self._first = self._read_both(self._passages, sites, kept=kept)
+            else:
+                self._read_both(self._passages, ())
+        assert self._contexts is not None
+        return self._contexts
 
     def map_logits(
         self, contexts: Contexts, each: Callable[[Tensor, Tensor], T], size: int = CHUNK
@@ -98,90 +110,107 @@ class SharedRuns:
         """
         return over_logits(self.base, self.fitted, contexts, each, size, self.run.processes)
 
-    # -- moments ---------------------------------------------------------------------------
+    # -- geometry --------------------------------------------------------------------------
 
     @property
     def sites(self) -> tuple[Site, ...]:
-        """Return the sites at which moments are taken."""
+        """Return the sites at which the geometry is measured."""
         layers = self.base.n_layers
         return stream_sites(layers) + (component_sites(layers) if self.sizes.components else ())
 
     @property
     def _together(self) -> bool:
-        """Moments come from the pass that finds the decisions."""
+        """The first pass of the geometry is the one that finds the decisions."""
         return "moments" in self.wanted and self.stream is None
 
+    @property
+    def waves(self) -> Waves:
+        """The sites of the geometry in groups that fit into memory, the same in all processes."""
+        return self._divided[0]
+
     @cached_property
-    def passages(self) -> PairRun:
-        """Both models over the passages. Cost: each model once; with moments where wanted."""
-        with self.run.log.timed("shared run over the passages"):
-            return self._over_passages(self.sites if self._together else ())
+    def _divided(self) -> tuple[Waves, bool]:
+        return divided(self.sites, self._text, self.sizes)
 
-    def over_passages(self, sites: Sequence[Site]) -> PairRun:
-        """Return decisions and moments at some sites. Cost: none, or each model once."""
-        if self._together and set(sites) <= set(self.sites):
-            return self.passages
-        return self._over_passages(sites)
+    @property
+    def _text(self) -> Text:
+        """The text that the geometry is measured on."""
+        if self.stream is None:
+            return self._passages
+        resume, variants = self.resume_directory, self.sizes.variants
+        return Text(self.models, self.stream, "corpus", self.run, variants, resume)
 
-    def _over_passages(self, sites: Sequence[Site]) -> PairRun:
+    @property
+    def _passages(self) -> Text:
+        """The passages, whatever the geometry is measured on."""
         # Every other passage comes first, wanted or not, so that batches are always the same.
-        rows = self.heldout.rows
-        half = half_of(len(rows), self.base.n_layers, self.sizes.dimension_blocks)
-        kept = half.sites if "half" in self.wanted and set(half.sites) <= set(sites) else ()
-        found = run_pair(
-            self.base,
-            self.fitted,
-            rows,
-            sites=sites,
-            unit_norm="unit_norm" in self.sizes.variants,
-            contexts_per_row=self.sizes.contexts_per_prompt,
-            batch_size=self.run.batch_size,
-            tick=self.run.log.ticker("both models read the passages", len(rows)),
-            processes=self.run.processes,
-            half=replace(half, sites=kept),
-        )
-        for role in ("base", "fitted"):
-            self.run.log.forwards[f"{role} over the passages"] += 1
+        half = self._half
+        if not (self._together and "half" in self.wanted):
+            half = replace(half, sites=())
+        rows, variants = self.heldout.rows, self.sizes.variants
+        return Text(self.models, rows, "passages", self.run, variants, half=half)
+
+    @property
+    def _half(self) -> Half:
+        layers, others = self.base.n_layers, self.sizes.dimension_blocks
+        return half_of(len(self.heldout.rows), layers, others)
+
+    def _read_both(self, text: Text, sites: Sequence[Site], *, kept: bool = False) -> FirstPass:
+        """Both models over the passages: decisions, and a first pass at some sites."""
+        with self.run.log.timed("shared run over the passages"):
+            most = self.sizes.contexts_per_prompt
+            first = first_pass(text, sites, kept=kept, contexts_per_row=most)
+        if self._contexts is None:
+            self._contexts = first.found.contexts
+        return first
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """Dimension of both models at every site, over the corpus if there is one, else passages.
+
+        Cost: each model twice over the text, for every group of `waves`; once where activations
+        are kept; and the first of these comes with `contexts` where that is wanted.
+        """
+        streams = {role: self._keepers() if self._along else {} for role in ROLES}
+        found = Geometry(streams=streams)
+        _ = self.contexts if self._together else None
+        for sites in self.waves.groups:
+            first, self._first = self._first or self._alone(sites), None
+            with self.run.log.timed("geometry"):
+                add_figures(found, self._text, first, self.views, found.streams)
         return found
+
+    def _alone(self, sites: Sequence[Site]) -> FirstPass:
+        """A first pass at a group of sites that no other run is to come with."""
+        with self.run.log.timed(f"shared run over the {self._text.name}"):
+            return first_pass(
+                self._text, sites, kept=self.waves.kept, positions=lambda _number, _length: ()
+            )
+
+    def at_site(self, site: Site) -> tuple[LeaveOneOut, LeaveOneOut]:
+        """Return the figures of base and fitted model at one site, over the passages.
+
+        Cost: that of `geometry` where it comes from them and is wanted, else each model twice.
+        """
+        if self._together and site in self.sites:
+            found = self.geometry
+        else:
+            found, text = Geometry(), replace(self._passages, variants=())
+            add_figures(found, text, self._read_both(text, [site]), {}, {})
+        ours, theirs = (found.left_out[role][site, ""] for role in ROLES)
+        return ours, theirs
 
     @cached_property
     def half(self) -> dict[Site, dict[str, Moments]]:
         """Moments of every other passage, by site and role.
 
-        Cost: none beside `passages` with moments where wanted, else each model once over these.
+        Cost: none after `geometry` where both are wanted, else each model once over these, for
+        every group of sites that fits into memory.
         """
-        if self._together and "half" in self.wanted:
-            return self.passages.half
-        rows, others = self.heldout.rows, self.sizes.dimension_blocks
-        return half_moments(self.base, self.fitted, rows, others, self.run)
-
-    @cached_property
-    def moments(self) -> PairRun:
-        """Moments at every site, over the corpus where there is one, else over the passages.
-
-        Cost: none beside `passages` where wanted, else each model once over the text.
-        """
-        if self._together:
-            return self.passages
-        if self.stream is None:
-            with self.run.log.timed("shared run over the passages"):
-                return self._over_passages(self.sites)
-        with self.run.log.timed("shared run over the corpus"):
-            found = run_pair(
-                self.base,
-                self.fitted,
-                self.stream,
-                sites=self.sites,
-                unit_norm="unit_norm" in self.sizes.variants,
-                positions=lambda _number, _length: (),
-                batch_size=self.run.batch_size,
-                tick=self.run.log.ticker("both models read the corpus", len(self.stream)),
-                processes=self.run.processes,
-                resume=self.resume_directory,
-            )
-        for role in ("base", "fitted"):
-            self.run.log.forwards[f"{role} over the corpus"] += 1
-        return found
+        known: Geometry | None = vars(self).get("geometry")
+        if known is not None and known.half:
+            return known.half
+        return half_moments(replace(self._passages, half=self._half), self.sizes)
 
     @cached_property
     def resume_directory(self) -> ResumeDirectory | None:
@@ -199,26 +228,6 @@ class SharedRuns:
         }
         return ResumeDirectory(self.run.resume_dir, key, self.run.processes)
 
-    def left_out(self, role: str) -> LeftOut:
-        """Return figures at every site with each prompt left out.
-
-        Cost: `moments`, and the model in this role, "base" or "fitted", once over the same text.
-        """
-        if role not in self._left_out:
-            self._left_out[role], self._spectra[role] = left_out(
-                self.models[role],
-                role,
-                self.moments,
-                self.sizes.variants,
-                self.run,
-                self.resume_directory,
-                self._keepers() if self._along else {},
-                self.views.get(role),
-            )
-            text = "passages" if self.stream is None else "corpus"
-            self.run.log.forwards[f"{role} over the {text}"] += 1
-        return self._left_out[role]
-
     @cached_property
     def views(self) -> dict[str, Views]:
         """Return each model's map from rows to logits, by role; none unless a variant asks for it.
@@ -228,18 +237,6 @@ class SharedRuns:
         if "visible" not in self.sizes.variants:
             return {}
         return readout_views(self.models, self.run.log)
-
-    def spectra(self, role: str) -> dict[Site, Spectrum]:
-        """Return the spectra of one model's rows, with eigenvectors, which are not kept.
-
-        Cost: none the first time after `left_out`, else an eigendecomposition per site.
-        """
-        found = self._spectra.pop(role, None)
-        if found is not None:
-            return found
-        sums = [item.moments[role] for item in self.moments.sites.values()]
-        spectra = spectra_of(sums, self.run.processes, self.models[role].device)
-        return dict(zip(self.moments.sites, spectra, strict=True))
 
     # -- followed decisions ----------------------------------------------------------------
 
@@ -261,11 +258,11 @@ class SharedRuns:
     def streams(self, role: str) -> dict[Site, Tensor]:
         """Return the residual stream at the followed decisions, per site `[n, d_model]`.
 
-        Cost: that of `left_out` where both are wanted, else the model in this role once over the
+        Cost: that of `geometry` where both are wanted, else the model in this role once over the
         passages that hold such decisions.
         """
         if role not in self._streams:
-            kept = self.left_out(role).streams if self._along else self._read(role)
+            kept = self.geometry.streams[role] if self._along else self._read(role)
             self._streams[role] = {
                 site: item.everywhere(self.run.processes) for site, item in kept.items()
             }

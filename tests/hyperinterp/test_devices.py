@@ -19,6 +19,7 @@ from hyperinterp.models import (
     devices_of,
     load,
     patched,
+    perturbation,
     perturbed,
     self_check,
     weights_of,
@@ -218,8 +219,8 @@ def test_waiting_weights_are_reached_and_the_model_passes_its_checks(offloaded):
 def test_a_random_change_of_waiting_weights_leaves_them_as_they_were(offloaded):
     plain, waiting = offloaded
     before = plain.logits(IDS)
-    component = Component(ComponentKind.BLOCK, plain.n_layers - 1)
-    with perturbed(waiting, plain, component, lambda difference: torch.ones_like(difference)):
+    part = Component(ComponentKind.BLOCK, plain.n_layers - 1)
+    with perturbed(waiting, perturbation(waiting, plain, part, torch.ones_like)):
         changed = waiting.logits(IDS)
     assert not torch.allclose(changed, before, atol=1e-2)
     assert torch.equal(waiting.logits(IDS), before)

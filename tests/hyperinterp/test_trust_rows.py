@@ -36,9 +36,7 @@ def test_figures_agree_across_batch_sizes(dtype):
 def test_control_a_figure_that_depends_on_the_batch_is_seen(monkeypatch):
     honest = SiteAccumulators.add
     monkeypatch.setattr(
-        SiteAccumulators,
-        "add",
-        lambda self, name, rows: honest(self, name, rows[:12]),
+        SiteAccumulators, "add", lambda self, name, rows: honest(self, name, rows[:12])
     )  # drops what more than one row of at most 11 tokens has
     row = trust_rows.agreement_row(
         make_tiny("llama", 0), make_tiny("llama", 1), trust_rows.some_rows()

@@ -13,7 +13,8 @@ from hyperinterp.claims.expansion.result import ExpansionResult
 from hyperinterp.claims.expansion.site import site_geometry
 from hyperinterp.errors import InputRefused, MismatchedPair, NumericalFault
 from hyperinterp.ranges import check_seed
-from hyperinterp.runs.left_out import variants_of
+from hyperinterp.runs.geometry import variants_of
+from hyperinterp.runs.site_figures import site_figures
 from hyperinterp.sites import Site, SiteKind
 from probes import Spectrum
 
@@ -43,10 +44,11 @@ def geometry(base: ActivationCache, fitted: ActivationCache, *, seed: int = 0) -
     for site in sites:
         sums = _sums(base, fitted, site)
         profile = defaultdict[str, list](list)
-        spectra: list[Spectrum] = []
+        spectra: dict[str, Spectrum] = {}
         for role, cache in (("base", base), ("fitted", fitted)):
             variants = list(variants_of(sums, role, VARIANTS))
-            found = spectra_of([variant.moments for variant in variants])
+            changes = [variant.change for variant in variants]
+            found = spectra_of([variant.moments for variant in variants], changes=changes)
             kept = [
                 PromptAccumulator(spectrum, scale=item.scale, unit_norm=item.unit_norm)
                 for item, spectrum in zip(variants, found, strict=True)
@@ -56,9 +58,9 @@ def geometry(base: ActivationCache, fitted: ActivationCache, *, seed: int = 0) -
                     one.add(cache[site][number, 1:length], number)
             for item, left in zip(variants, leave_one_out(kept), strict=True):
                 profile[item.name].append(left)
-            spectra.append(found[0])
+            spectra[role] = found[0]
         profiles[site] = {name: (ours, theirs) for name, (ours, theirs) in profile.items()}
-        figures.append(site_geometry(site, sums, (spectra[0], spectra[1]), profiles[site]))
+        figures.append(site_geometry(site, site_figures(sums, spectra), profiles[site]))
     blocks = base.origin.n_layers or fitted.origin.n_layers or 1
     width = base[sites[0]].shape[-1]
     return summarised(tuple(figures), profiles, blocks, VARIANTS, width, seed)

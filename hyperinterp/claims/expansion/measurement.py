@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 
 from hyperinterp.analyses.growth import PRIMARY, Profile, growth_contrast
-from hyperinterp.capture import (
-    PairRun,
-)
 from hyperinterp.claims.expansion.result import ExpansionResult, SiteGeometry
 from hyperinterp.claims.expansion.site import site_geometry
 from hyperinterp.claims.spec import Measured, missing
+from hyperinterp.runs import Geometry
 from hyperinterp.sites import Site, SiteKind, block_outputs
 from hyperinterp.under_comparison import Study
 from probes.geometry.outliers import OUTLIER_FACTOR
@@ -16,18 +14,10 @@ from probes.geometry.outliers import OUTLIER_FACTOR
 
 def measure(study: Study) -> ExpansionResult:
     """Measure the dimension of both models at every site, with paired intervals."""
-    run = study.shared.moments
-    with study.run.log.timed("geometry"):
-        profiles = _profiles(study, run)
-        ours, theirs = (study.shared.spectra(role) for role in ("base", "fitted"))
-
-        def measured_at(site: Site) -> SiteGeometry:
-            sides = ours[site], theirs[site]
-            return site_geometry(site, run.sites[site], sides, profiles[site])
-
-        sites = tuple(study.run.processes.mapped(measured_at, run.sites))
+    geometry = study.shared.geometry
+    profiles = _profiles(geometry)
     return summarised(
-        sites,
+        tuple(site_geometry(site, it, profiles[site]) for site, it in geometry.sites.items()),
         profiles,
         study.base.n_layers,
         study.sizes.variants,
@@ -97,10 +87,10 @@ def quantities(result: ExpansionResult) -> dict[str, Measured]:
     return {"contrast": result.contrast, "growth": result.last_delta}
 
 
-def _profiles(study: Study, run: PairRun) -> dict[Site, Profile]:
+def _profiles(geometry: Geometry) -> dict[Site, Profile]:
     """Leave-one-prompt-out figures of both models, by site and variant of the rows."""
-    ours, theirs = (study.shared.left_out(role).figures for role in ("base", "fitted"))
-    profiles: dict[Site, Profile] = {site: {} for site in run.sites}
+    ours, theirs = (geometry.left_out[role] for role in ("base", "fitted"))
+    profiles: dict[Site, Profile] = {site: {} for site in geometry.sites}
     for site, name in ours:
         profiles[site][name] = ours[site, name], theirs[site, name]
     return profiles

@@ -21,4 +21,5 @@ CLAIM = ClaimSpec(
     needs="two checkpoints and held-out prompts",
     package=__name__,
     result="LastBlockResult",
+    runs=("patches",),
 )

@@ -5,14 +5,14 @@ recorded stream that enters the first block it changes, and only its chosen cont
 vocabulary.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Generator, Tensor
+from torch import Tensor, nn
 
 from hyperinterp.analyses.readouts import KEPT_ENTRIES, predictions, stream_logits
 from hyperinterp.analyses.replays import contexts_per_passage
@@ -31,9 +31,10 @@ from hyperinterp.claims.last_block.patches import (
     reweighted,
     together,
 )
+from hyperinterp.claims.last_block.random_changes import Null, drawn, grouped
 from hyperinterp.models import Component, ComponentKind, HookedModel, Recording, patched, perturbed
 from hyperinterp.under_comparison import Study
-from probes import logit_difference, norm_matched_noise
+from probes import logit_difference
 from probes.ranks.tokens import top1_rows
 
 
@@ -75,6 +76,11 @@ class Outcome:
     donor: Effects
     stitched: dict[Key, Effects]
     nulls: dict[int, tuple[Effects, ...]]
+
+    def add(self, nulls: Mapping[Null, Effects]) -> None:
+        """Take in random changes, of each block in the order of its draws."""
+        for (layer, _), found in nulls.items():
+            self.nulls[layer] = (*self.nulls.get(layer, ()), found)
 
     @staticmethod
     def joined(parts: Sequence["Outcome"]) -> "Outcome":
@@ -147,20 +153,25 @@ def patched_everywhere(study: Study) -> Patching:
     (size,) = study.run.processes.rows_per_batch(size, [len(rows)])
     parts: dict[str, list[Outcome]] = {INTO_BASE: [], INTO_FITTED: []}
     row: list[Tensor] = []
+    groups = grouped([(layer, draw) for layer in nulls for draw in range(sizes.null_draws)], study)
     with _counted(base, fitted) as count:
-        for numbers, ids in study.run.processes.share(rows.batches(size)):
-            count.rows = len(numbers)
-            where = torch.tensor(chosen_positions(ids.shape[1], per_passage))
-            row.append(torch.tensor(numbers).repeat_interleave(len(where)))
-            sides = [_Side(model, model.record(ids), where) for model in (base, fitted)]
-            for direction, (recipient, donor) in zip(parts, (sides, sides[::-1]), strict=True):
-                pair = _Pair(
-                    recipient, donor, partial(tick, len(numbers) * study.run.processes.size)
-                )
-                draws = nulls if direction == INTO_BASE else ()
-                parts[direction].append(pair.outcome(plan, draws, sizes.null_draws, study.run.seed))
+        for number, chosen in enumerate(groups):
+            changed_at = drawn(base, fitted, chosen, study.run.seed)
+            batches = study.run.processes.share(rows.batches(size))
+            for index, (numbers, ids) in enumerate(batches):
+                count.rows = len(numbers)
+                where = torch.tensor(chosen_positions(ids.shape[1], per_passage))
+                sides = [_Side(model, model.record(ids), where) for model in (base, fitted)]
+                done = partial(tick, len(numbers) * study.run.processes.size)
+                both = (sides, sides[::-1])
+                if number == 0:
+                    row.append(torch.tensor(numbers).repeat_interleave(len(where)))
+                    for direction, (recipient, donor) in zip(parts, both, strict=True):
+                        parts[direction].append(_Pair(recipient, donor, done).outcome(plan))
+                into_base = _Pair(sides[0], sides[1], done)
+                parts[INTO_BASE][index].add(into_base.nulls(changed_at))
     for role in ("base", "fitted"):
-        study.run.log.forwards[f"{role} over the passages of the patches"] += 1
+        study.run.log.forwards[f"{role} over the passages of the patches"] += len(groups)
     shared = study.run.processes
     executed = int(shared.summed(torch.tensor(count.executed)))
     row = shared.gathered(row)
@@ -221,18 +232,25 @@ class _Pair:
         self._donor = donor
         self._tick = tick
 
-    def outcome(self, plan: dict[Key, str], nulls: Sequence[int], draws: int, seed: int) -> Outcome:
-        """Every stitched model, every random change, and the two unchanged models."""
+    def outcome(self, plan: dict[Key, str]) -> Outcome:
+        """Every stitched model, and the two unchanged models."""
         recipient, donor = self._recipient, self._donor
         return Outcome(
             recipient=self._effects(recipient.model, recipient.end),
             donor=self._effects(donor.model, donor.end),
             stitched=dict(self._stitched(plan)),
-            nulls={
-                layer: tuple(self._null(layer, seed * 1009 + draw) for draw in range(draws))
-                for layer in nulls
-            },
+            nulls={},
         )
+
+    def nulls(self, changed: Mapping[Null, Mapping[str, nn.Module]]) -> dict[Null, Effects]:
+        """The recipient with each random change of one block, of the same norm per weight."""
+        model, found = self._recipient.model, {}
+        for null, modules in changed.items():
+            with perturbed(model, modules):
+                stream = model.replay(self._recipient.recording, null[0])
+                found[null] = self._effects(model, stream)
+            self._tick()
+        return found
 
     def _stitched(self, plan: dict[Key, str]) -> Iterator[tuple[Key, Effects]]:
         """Suffix replay; the first k blocks go on from where fewer blocks ended."""
@@ -250,18 +268,6 @@ class _Pair:
                     start, stream = reached = (stop, stream)
                 yield key, self._effects(model, model.replay(recording, start, stream))
             self._tick()
-
-    def _null(self, layer: int, seed: int) -> Effects:
-        """The recipient with a random change of one block, of the same norm per weight."""
-        model = self._recipient.model
-        draw = Generator().manual_seed(seed * 1_000_003 + layer)
-        component = Component(ComponentKind.BLOCK, layer)
-        with perturbed(
-            model, self._donor.model, component, lambda change: norm_matched_noise(change, draw)
-        ):
-            found = self._effects(model, model.replay(self._recipient.recording, layer))
-        self._tick()
-        return found
 
     def _effects(self, model: HookedModel, stream: Float[Tensor, "row position d"]) -> Effects:
         """Hold a stitched model's last stream against both models at the contexts."""

