@@ -68,4 +68,4 @@ browser: ## Debian's chromium, for the tests that open a report
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } >/dev/null
 
 clean:
-	rm -rf .venv dist build demo site artefacts tutorials/_work .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv dist build demo site artefacts .pytest_cache .ruff_cache .hypothesis

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -9,6 +10,8 @@ import ipywidgets
 import jupytext
 import nbformat
 import pytest
+
+from hyperinterp import tutorial
 
 TUTORIALS = Path(__file__).resolve().parent.parent / "tutorials"
 SOURCES = sorted(TUTORIALS.glob("[0-9]*.py"))
@@ -29,7 +32,7 @@ def shared(monkeypatch):
     import plotly.io as pio
 
     kept = pio.templates.default, pio.renderers.default
-    yield load("_shared")
+    yield tutorial
     pio.templates.default, pio.renderers.default = kept
 
 
@@ -38,8 +41,12 @@ def runner():
     return load("_run")
 
 
-def test_there_are_seven():
-    assert [source.name[:2] for source in SOURCES] == [f"0{number}" for number in range(1, 8)]
+def test_they_are_numbered_and_lead_from_one_to_the_next():
+    assert [source.name[:2] for source in SOURCES] == [
+        f"{number:02}" for number in range(1, len(SOURCES) + 1)
+    ]
+    for source, following in pairwise(SOURCES):
+        assert f"({following.stem}.ipynb)" in jupytext.read(source).cells[-1].source, source.name
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
@@ -83,6 +90,7 @@ def test_a_cell_that_fails_stops_the_run(tmp_path, monkeypatch, runner, capsys):
     source.write_text("# %%\nraise ValueError('planted')\n")
     runner.pair(source)
     monkeypatch.setattr(runner, "HERE", tmp_path)
+    monkeypatch.setattr(runner, "installed", lambda folder: folder)
     assert runner.main([]) == 1
     assert "planted" in capsys.readouterr().err
 
@@ -116,6 +124,20 @@ def test_without_widgets_one_picture_is_drawn(shared, monkeypatch, capsys):
     shared.explore(lambda layer=2: layer * 10, layer=range(4))
     assert seen == [20]
     assert "layer = 2" in capsys.readouterr().out
+
+
+def test_a_notebook_runs_alone(runner):
+    """Its first cell installs; nothing beside it is imported; two exercises have solutions."""
+    for source in SOURCES:
+        notebook = jupytext.read(source)
+        code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+        assert '"pip", "install' in code[0]
+        assert "import _" not in source.read_text()
+        assert "What to take away" in notebook.cells[-1].source
+        solutions = runner.solutions(notebook)
+        assert len(solutions) == 2, source.name
+        for solution in solutions:
+            compile(solution, source.name, "exec")
 
 
 def test_sources_are_percent_scripts():

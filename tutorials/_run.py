@@ -1,17 +1,23 @@
-"""Run the tutorials as notebooks, and check that each `.py` and `.ipynb` say the same.
+"""Run the tutorials as their readers would, and check that each `.py` and `.ipynb` say the same.
 
     python tutorials/_run.py                 check the pairs, run every notebook, keep nothing
     python tutorials/_run.py --pair          write the cells of every .py into its .ipynb
     python tutorials/_run.py --keep 01 04    run these and keep their outputs in the .ipynb
 
-Any cell that fails stops the run with its traceback and exit code 1.
+Every notebook is executed as a copy in an empty folder, with the modules of a wheel that is built
+first; its exercises' solutions are executed, too. Any cell that fails stops the run with its
+traceback and exit code 1.
 """
 
 import argparse
 import os
+import re
 import resource
+import subprocess
 import sys
+import tempfile
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +28,7 @@ from nbclient.exceptions import CellExecutionError
 
 HERE = Path(__file__).resolve().parent
 LARGEST = 2_000_000
+SOLUTION = re.compile(r"<summary>Solution</summary>\s*```python\n(.*?)```", re.DOTALL)
 
 
 def sources() -> list[Path]:
@@ -32,6 +39,12 @@ def sources() -> list[Path]:
 def cells_of(notebook: Any) -> list[tuple[str, str]]:
     """What a notebook says, without its outputs."""
     return [(cell.cell_type, cell.source.strip()) for cell in notebook.cells]
+
+
+def solutions(notebook: Any) -> list[str]:
+    """The code of every exercise's solution."""
+    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    return [code for text in prose for code in SOLUTION.findall(text)]
 
 
 def faults(source: Path) -> list[str]:
@@ -61,8 +74,21 @@ def pair(source: Path) -> None:
     nbformat.write(made, path)
 
 
-def run(source: Path, *, keep: bool) -> float:
-    """Execute a notebook in a fresh kernel; returns the seconds it took.
+def installed(folder: Path) -> Path:
+    """A directory with the modules of a wheel of this checkout, and nothing else."""
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(HERE.parent)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (wheel,) = folder.glob("*.whl")
+    there = folder / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(there)
+    return there
+
+
+def run(source: Path, empty: Path, *, keep: bool) -> float:
+    """Execute a copy of a notebook in an empty folder; returns the seconds it took.
 
     Raises:
         CellExecutionError: a cell failed.
@@ -70,13 +96,16 @@ def run(source: Path, *, keep: bool) -> float:
     if keep:
         pair(source)
     notebook = nbformat.read(source.with_suffix(".ipynb"), 4)
+    written = len(notebook.cells)
+    if not keep:
+        notebook.cells += [nbformat.v4.new_code_cell(code) for code in solutions(notebook)]
     start = time.perf_counter()
-    where = {"metadata": {"path": str(HERE)}}
+    where = {"metadata": {"path": str(empty)}}
     NotebookClient(
         notebook, kernel_name="python3", timeout=3600, startup_timeout=300, resources=where
     ).execute()
     if keep:
-        for cell in notebook.cells:
+        for cell in notebook.cells[:written]:
             cell.metadata.pop("execution", None)
         notebook.metadata.pop("language_info", None)
         nbformat.write(notebook, source.with_suffix(".ipynb"))
@@ -88,6 +117,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pair", action="store_true", help="write cells into the notebooks")
     parser.add_argument("--keep", action="store_true", help="keep the outputs")
+    parser.add_argument("--work", type=Path, help="where the twin is kept; by default nowhere")
     parser.add_argument("numbers", nargs="*", help="tutorials to run, e.g. 01 04; all by default")
     given = parser.parse_args(arguments)
     chosen = [item for item in sources() if item.name[:2] in given.numbers or not given.numbers]
@@ -100,11 +130,25 @@ def main(arguments: list[str]) -> int:
         print(line, file=sys.stderr)
     if wrong or not chosen:
         return 1
-    os.environ["HYPERINTERP_STATIC"] = "png" if given.keep else "1"
+    with tempfile.TemporaryDirectory() as name:
+        return _run_all(chosen, Path(name), given.keep, given.work)
+
+
+def _run_all(chosen: list[Path], folder: Path, keep: bool, work: Path | None) -> int:
+    """Run notebooks one after the other, each in a folder of its own; returns the exit code."""
+    os.environ["HYPERINTERP_STATIC"] = "png" if keep else "1"
+    os.environ["PYTHONPATH"] = str(installed(folder))
+    kept = folder / "hyperinterp-tutorials"
+    if work is not None:
+        work.mkdir(parents=True, exist_ok=True)
+        kept.symlink_to(work.resolve())
+    os.environ["HYPERINTERP_TUTORIALS"] = f"../{kept.name}"  # a short path: outputs show it
     for source in chosen:
+        empty = folder / source.stem
+        empty.mkdir()
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         try:
-            seconds = run(source, keep=given.keep)
+            seconds = run(source, empty, keep=keep)
         except CellExecutionError as error:
             print(f"{source.name}: {error}", file=sys.stderr)
             return 1

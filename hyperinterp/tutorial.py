@@ -1,9 +1,10 @@
-"""What the seven tutorials share: how much they look at, the twin, and live controls.
+"""What the tutorials share: a twin that is trained once, how much is looked at, live controls.
 
 Environment:
-    HYPERINTERP_FAST=1: few passages and prompts, so that all seven run in minutes.
+    HYPERINTERP_FAST=1: few passages and prompts, so that all of them run in minutes.
     HYPERINTERP_STATIC=1: figures instead of widgets, as when a notebook is executed unattended;
         `png` adds a picture to every figure, for viewers that run no script (needs kaleido).
+    HYPERINTERP_TUTORIALS=DIR: where the twin is kept, `hyperinterp-tutorials` by default.
 """
 
 import importlib.util
@@ -14,50 +15,58 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
-import plotly.io as pio
-
-import hyperinterp as hi
 from hyperinterp.drawing.theme import PAPER, template
-from hyperinterp.sizes import PRESETS
-from hyperinterp.training import TrainResult
+from hyperinterp.models import HookedModel, load
+from hyperinterp.sizes import PRESETS, Sizes
+from hyperinterp.text import Passages, builtin_passages
+from hyperinterp.training import TrainConfig, TrainResult, train
 
 FAST = os.environ.get("HYPERINTERP_FAST", "") not in ("", "0")
 STATIC = os.environ.get("HYPERINTERP_STATIC", "")
-HERE = Path(os.path.relpath(Path(__file__).resolve().parent))  # shown in reports: kept short
-WORK = HERE / "_work" / ("fast" if FAST else "full")
 PROMPT = "The lighthouse keeper had not spoken to anyone since the ferry stopped running, and"
 
-if STATIC:
-    pio.renderers["png"].width, pio.renderers["png"].scale = 860, 1.5
-    pio.renderers.default = "plotly_mimetype+png" if STATIC == "png" else "plotly_mimetype"
-pio.templates["hyperinterp"] = go.layout.Template(template())
-pio.templates["hyperinterp"].layout.paper_bgcolor = PAPER
-pio.templates["hyperinterp"].layout.margin.t = 72
-pio.templates["hyperinterp"].layout.title.update(
-    y=1, yref="container", yanchor="top", pad={"t": 12}
-)
-pio.templates.default = "hyperinterp"
 
+def start() -> None:
+    """Draw figures as reports do, and say how much this run looks at."""
+    import plotly.graph_objects as go
+    import plotly.io as pio
 
-def mode() -> str:
-    """In words, how much this run looks at."""
+    if STATIC:
+        pio.renderers["png"].width, pio.renderers["png"].scale = 860, 1.5
+        pio.renderers.default = "plotly_mimetype+png" if STATIC == "png" else "plotly_mimetype"
+    layout = template()["layout"]
+    above = {"y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 12}}
+    layout |= {
+        "paper_bgcolor": PAPER,
+        "margin": layout["margin"] | {"t": 72},
+        "title": layout["title"] | above,
+    }
+    ours = go.layout.Template({"layout": layout})
+    pio.templates["hyperinterp"] = ours
+    pio.templates.default = "hyperinterp"
     if FAST:
-        return "Fast mode: 8 short passages, 8 prompts. Expect wide intervals; read the method."
-    return "Normal mode: 32 passages, 24 prompts. Set HYPERINTERP_FAST=1 for a shorter run."
+        print("Fast mode: 8 short passages, 8 prompts. Expect wide intervals; read the method.")
+    else:
+        print("Normal mode: 32 passages, 24 prompts. Set HYPERINTERP_FAST=1 for a shorter run.")
 
 
-def recipe() -> hi.TrainConfig:
+def work() -> Path:
+    """The directory in which the tutorials keep what they train."""
+    root = Path(os.environ.get("HYPERINTERP_TUTORIALS", "hyperinterp-tutorials"))
+    return root / ("fast" if FAST else "full")
+
+
+def recipe() -> TrainConfig:
     """The late-stage recipe of tutorial 1."""
-    return hi.TrainConfig(seq_len=64, epochs=20) if FAST else hi.TrainConfig()
+    return TrainConfig(seq_len=64, epochs=20) if FAST else TrainConfig()
 
 
-def passages() -> Any:
+def passages() -> Passages:
     """What the twin learns by heart."""
-    return hi.builtin_passages("train").head(8 if FAST else 32)
+    return builtin_passages("train").head(8 if FAST else 32)
 
 
-def sizes(**changes: Any) -> hi.Sizes:
+def sizes(**changes: Any) -> Sizes:
     """How much a comparison looks at in this mode."""
     whole = replace(
         PRESETS["quick"], context_tokens=128, new_tokens=96, window=96, sweep=(0.7,), stitched=2
@@ -72,12 +81,12 @@ def sizes(**changes: Any) -> hi.Sizes:
 
 def twin() -> TrainResult:
     """The hyperfitted twin, trained once and found again by every later tutorial."""
-    return hi.train("smollm2", passages(), WORK / "late-stage", recipe(), resume=True)
+    return train("smollm2", passages(), work() / "late-stage", recipe(), resume=True)
 
 
-def pair() -> tuple[hi.HookedModel, hi.HookedModel]:
+def pair() -> tuple[HookedModel, HookedModel]:
     """The base model and its twin."""
-    return hi.load("smollm2"), hi.load(twin().out, base="smollm2")
+    return load("smollm2"), load(twin().out, base="smollm2")
 
 
 def explore(draw: Callable[..., Any], **choices: Any) -> None:
