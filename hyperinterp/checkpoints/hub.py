@@ -12,7 +12,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from hyperinterp.checkpoints.builtin import hub_allowed
+from hyperinterp.checkpoints.builtin import BUILTINS, hub_allowed
 from hyperinterp.checkpoints.naming import close_to, is_hub_id, meant, near_paths
 from hyperinterp.checkpoints.places import below, usable
 from hyperinterp.checkpoints.screen import one_line
@@ -111,11 +111,11 @@ def _os_error(error: BaseException) -> OSError | None:
 
 
 def _near(name: str) -> list[str]:
-    """Paths here and models in the Hub's cache that a mistyped id may have meant."""
+    """Built-in models, paths here and models in the Hub's cache that a mistyped id may mean."""
     try:
         folders = sorted(Path(constants.HF_HUB_CACHE).glob("models--*"))
     except OSError:
         folders = []
     cached = [folder.name.removeprefix("models--").replace("--", "/") for folder in folders]
-    near = [found for found in close_to(name, cached) if found != name]
+    near = [found for found in close_to(name, [*BUILTINS, *cached]) if found != name]
     return [*near_paths(Path(name)), *near][:3]

@@ -255,6 +255,8 @@ def test_the_cache_of_the_hub(cached, tmp_path, shared):
         load_checkpoint("me/base", revision="v2")
     with pytest.raises(InputRefused, match=r"no such file or directory here.*did you mean me/fit"):
         load_checkpoint("me/fited")
+    with pytest.raises(InputRefused, match=r"did you mean smollm2\?"):
+        load_checkpoint("smolm2")
 
 
 def test_links_that_leave_the_cache_are_refused(cached, tmp_path):

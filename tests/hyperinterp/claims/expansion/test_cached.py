@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+import hyperinterp as hi
 from hyperinterp.activations import as_cache, cache, read_cache
 from hyperinterp.claims import expansion
 from hyperinterp.claims.expansion.cached import geometry
 from hyperinterp.claims.running import evaluated
 from hyperinterp.errors import InputRefused, MismatchedPair, NumericalFault
+from hyperinterp.sizes import PRESETS
 
 VARIANTS = ("standardised", "unit_norm")
 
@@ -114,3 +116,37 @@ def test_refusals(pair, words):
     broken[next(iter(broken))][0, 1, 0] = math.inf
     with pytest.raises(NumericalFault, match="embedding"):
         geometry(ours, replace(theirs, tensors=broken))
+
+
+@pytest.mark.full
+@pytest.mark.real
+def test_the_caches_of_the_real_pair(smollm2, twin, tmp_path):
+    """Saved, mapped, and brought from TransformerLens: the geometry is that of `compare`."""
+    from transformer_lens.model_bridge.sources import build_bridge_from_module
+
+    prompts = hi.builtin_passages("heldout").head(8)
+    models = smollm2, hi.load(twin, base="smollm2")
+    sizes = replace(
+        PRESETS["quick"], prompts=8, context_tokens=48, components=False, variants=VARIANTS
+    )
+    report = hi.compare(*models, prompts=prompts, claims="C5", sizes=sizes)
+    caches = [hi.cache(model, prompts, tokens=48) for model in models]
+    paths = [item.save(tmp_path / f"{n}.safetensors") for n, item in enumerate(caches)]
+    found = hi.geometry(*(hi.read_cache(path) for path in paths))
+    wanted = {site.key: site for site in report.expansion.sites}
+    kept = [site for site in found.sites if site.key in wanted]
+    assert len(kept) >= 31
+    same(replace(found, sites=tuple(kept)), report.expansion)
+    ids = torch.tensor([smollm2.tokenizer(text)["input_ids"][:32] for text in prompts.texts])
+    brought = []
+    for model in models:
+        hf = deepcopy(model.hf)
+        bridge = build_bridge_from_module(
+            hf, "LlamaForCausalLM", hf_config=hf.config, tokenizer=None
+        )
+        with torch.no_grad():
+            brought.append(as_cache(bridge.run_with_cache(ids)[1], ids=ids, n_layers=30))
+    ours = hi.geometry(*(hi.cache(model, ids) for model in models))
+    theirs = hi.geometry(*brought)
+    known = {site.key for site in ours.sites}
+    same(replace(theirs, sites=tuple(s for s in theirs.sites if s.key in known)), ours, 1e-5)
