@@ -29,7 +29,7 @@ SMALL = {
 CHANGED, STEP = 5, 1e-3
 """Last blocks in which the fitted model differs, and the size of the change, in weight units."""
 
-ORDER = ("C1", "C4", "C3", "C2", "C6", "C5")
+ORDER = ("C1", "C4", "C6", "C5")
 """From what takes little memory and time to what takes most."""
 
 
