@@ -1,6 +1,5 @@
 """Part f: the twins of `benchmarks.claims`, trained and compared on the card."""
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,5 @@ def real_pairs(job: Job) -> None:
             twin = claims.trained(folder, method, SEED, passages, **where, epochs=epochs)
             found[method] = {"seed": SEED, "training": claims.training_facts(twin)}
             job.tell(runs=found)
-            report = claims.of_twin(folder, method, SEED, sizes, **where)
-            found[method] |= claims.short(report)
+            found[method] |= claims.short(claims.of_twin(folder, method, SEED, sizes, **where))
             job.tell(runs=found)
-            job.beside(method, json.loads(report.to_json()))
