@@ -25,8 +25,8 @@ def decoding(job: Job) -> None:
     """Tokens per second and step time at several numbers of rows, in bfloat16, then float32."""
     speed = bandwidth(job.device)
     job.tell(copy_bytes_per_second=speed)
-    sizes = (4,) if job.small else (1, 24, 96, 384)
-    short, long = (2, 4) if job.small else (8, 48)
+    sizes = (4,) if job.small else (96, 1, 24, 384)
+    short, long = (2, 4) if job.small else (8, 32)
     rounds = 1 if job.small else 3
     found: dict[str, dict[str, Any]] = {}
     for dtype in ("bfloat16", "float32"):
@@ -34,7 +34,7 @@ def decoding(job: Job) -> None:
         found[dtype], longest = {}, 0.0
         for rows in sizes:
             before = job.left
-            if before < 2 * longest:
+            if before < max(longest, 1.0):
                 found[dtype][str(rows)] = {"left_out": "no time left"}
             else:
                 found[dtype][str(rows)] = _at(model, rows, (short, long), rounds, speed)
