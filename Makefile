@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-ONE := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+ONE := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false PYTHONDONTWRITEBYTECODE=
 
 .PHONY: demo test quick check format tutorials docs bench full wheel browser clean
 
@@ -33,7 +33,7 @@ demo: .venv/.runtime ## hyperfit a real model, compare, write demo/report/report
 	$(BIN)/hyperinterp demo --out demo --force
 
 test: .venv/.dev browser ## every test that CI runs
-	$(ONE) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not full"
+	$(ONE) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not full"
 
 quick: .venv/.dev ## the tests beside what changed since main (or SINCE=commit), in under a minute
 	$(ONE) $(BIN)/python -m tests.beside $(SINCE)
@@ -50,7 +50,7 @@ format: .venv/.dev
 	$(BIN)/ruff format .
 
 full: .venv/.dev .venv/.gemma .venv/.eval browser ## the long checks too
-	$(ONE) $(BIN)/python -m pytest -n 2 --dist loadfile --hypothesis-profile=default
+	$(ONE) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --hypothesis-profile=default
 
 tutorials: .venv/.dev ## run every notebook of tutorials/ on a few passages
 	$(ONE) HYPERINTERP_FAST=1 $(BIN)/python tutorials/_run.py

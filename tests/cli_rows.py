@@ -1,10 +1,13 @@
 """The rows of the trust table on the whole command line: Ctrl-C, sockets, and a full stdout."""
 
+import atexit
 import json
 import os
 import random
+import select
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,21 +55,55 @@ PLACES: dict[str, list[str]] = {
 }
 
 
-def run_jobs(jobs: list[dict[str, Any]], folder: Path, **variables: str) -> list[dict[str, Any]]:
-    """Run commands through `driver.py` in a process of its own."""
-    given, found = folder / "jobs.json", folder / "results.json"
-    given.write_text(json.dumps(jobs))
-    inherited = os.environ.get("PYTHONPATH", "")
-    paths = [variables.pop("PYTHONPATH", ""), str(ROOT), inherited]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "driver.py"), str(given), str(found)],
-        env={
-            **os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "NO_COLOR": "1",
-            **variables, "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-        },
-        capture_output=True, text=True, timeout=2400, check=False,
+def _environment(**variables: str) -> dict[str, str]:
+    paths = [variables.pop("PYTHONPATH", ""), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "NO_COLOR": "1",
+        **variables, "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+    }  # fmt: skip
+
+
+def _driver(**variables: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "tests" / "driver.py")], env=_environment(**variables),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def _end(driver: "subprocess.Popen[str]") -> None:
+    with driver:
+        assert driver.stdin is not None
+        driver.stdin.close()
+        driver.wait(timeout=60)
+
+
+@cache
+def _shared_driver() -> "subprocess.Popen[str]":
+    """The driver of this process: what it imports is imported once."""
+    driver = _driver()
+    atexit.register(_end, driver)
+    return driver
+
+
+def run_jobs(jobs: list[dict[str, Any]], folder: Path, **variables: str) -> list[dict[str, Any]]:
+    """Run commands through `driver.py`; in one of its own if the imports see other variables."""
+    alone = {"PYTHONPATH", "HF_HUB_OFFLINE"} & variables.keys()
+    driver = _driver(**variables) if alone else _shared_driver()
+    assert driver.stdin is not None
+    assert driver.stdout is not None
+    given, found = folder / "jobs.json", folder / "results.json"
+    environment = _environment(**variables)
+    complete = [
+        {"cwd": str(Path.cwd()), **job, "env": {**environment, **job.get("env", {})}}
+        for job in jobs
+    ]
+    given.write_text(json.dumps(complete))
+    driver.stdin.write(json.dumps([str(given), str(found)]) + "\n")
+    driver.stdin.flush()
+    assert select.select([driver.stdout], [], [], 2400)[0], "the jobs did not end"
+    assert driver.stdout.readline() == "done\n", "the driver ended"
+    if alone:
+        _end(driver)
     return json.loads(found.read_text())
 
 
@@ -79,16 +116,21 @@ def prepared(folder: Path) -> dict[str, str]:
         )  # fmt: skip
     lines = [json.dumps({"text": item.text}) for item in factory.letters(16, 4, 30, 50)]
     (folder / "texts.jsonl").write_text("\n".join(lines))
-    return {name: str(folder / name) for name in ("m0", "m1", "texts.jsonl")}
+    (folder / "fewer.yaml").write_text(
+        "sizes: {new_tokens: 16, window: 16, context_tokens: 24, contexts_per_prompt: 4, "
+        "variants: [], sweep: [], order_contexts: 16, lens_contexts: 8}"
+    )
+    return {name: str(folder / name) for name in ("m0", "m1", "texts.jsonl", "fewer.yaml")}
 
 
 def commands(files: dict[str, str], out: Path) -> dict[str, list[str]]:
     """One command of each kind on the tiny pair, which writes below `out`."""
     return {
         "train": ["train", files["m0"], "--data", files["texts.jsonl"], "--out", str(out / "twin"),
-                  "--blocks", "last:2", "--rank", "4", "--max-steps", "60", "--batch-size", "4"],
+                  "--blocks", "last:2", "--rank", "4", "--max-steps", "20", "--batch-size", "4"],
         "compare": ["compare", files["m0"], files["m1"], "--prompts", files["texts.jsonl"],
-                    "--claims", "C1,C4", "--quick", "--out", str(out / "report")],
+                    "--claims", "C1,C4", "--quick", "--config", files["fewer.yaml"],
+                    "--out", str(out / "report")],
         "export": ["export", files["m0"], str(out / "m.pt")],
         "inspect": ["inspect", files["m0"]],
     }  # fmt: skip
@@ -104,7 +146,7 @@ def interrupt_rows(folder: Path, *, random_trials: int, seed: int) -> list[dict[
             jobs.append({"command": command, "at": place})
     for number in range(random_trials):
         command = ("train", "compare", "export")[number % 3]
-        longest = {"train": 4.0, "compare": 6.0, "export": 0.4}[command]
+        longest = {"train": 2.0, "compare": 3.0, "export": 0.4}[command]
         jobs.append({"command": command, "after": draw.uniform(0.01, longest)})
     for number, job in enumerate(jobs):
         out = folder / f"out-{number}"
@@ -150,7 +192,7 @@ def offline_rows(folder: Path) -> list[dict[str, Any]]:
     (there / "owner").mkdir(parents=True)
     (there / "owner" / "model").symlink_to(files["m0"])
     usual = commands(files, out)
-    usual["train"][usual["train"].index("60")] = "4"
+    usual["train"][usual["train"].index("20")] = "4"
     empty = {"HF_HOME": str(folder / "hub"), "HF_HUB_CACHE": str(folder / "hub")}
     online = {**empty, "HF_HUB_OFFLINE": "0"}
     bundle, twin, hub = str(out / "m.pt"), str(out / "twin"), "nobody-here/no-such-model"

@@ -3,7 +3,9 @@
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
+import jaxtyping
 import pytest
 from hypothesis import settings
 
@@ -13,6 +15,35 @@ HELD_OUT = 10
 # `make full` draws new ones (--hypothesis-profile=default).
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+
+# A function inside another is made anew in every call of that one, and its checks with it, which
+# took longer than the work of many a tiny model: the first that is made is checked.
+_typed, _made = jaxtyping.jaxtyped, set[int]()
+
+
+def _typed_once(*, typechecker: Any) -> Any:
+    def decorate(made: Any) -> Any:
+        if "<locals>" in made.__qualname__ and hasattr(made, "__code__"):
+            if id(made.__code__) in _made:
+                return made
+            _made.add(id(made.__code__))
+        return _typed(made, typechecker=typechecker)
+
+    return decorate
+
+
+jaxtyping.jaxtyped = _typed_once
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the real model or a browser come first: the end would wait for them."""
+    longest = {
+        item.path
+        for item in items
+        if item.get_closest_marker("real") or item.get_closest_marker("browser")
+    }
+    items.sort(key=lambda item: item.path not in longest)
 
 
 @pytest.fixture(scope="session", autouse=True)

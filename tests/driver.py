@@ -1,9 +1,10 @@
 """Runs commands of the command line in forked processes, so that the imports are paid once.
 
-Usage: driver.py JOBS.json RESULTS.json. A job is {"argv": [...]} with, optionally:
+Every line of standard input names a file of jobs as JSON, and a file for their results; a line is
+printed when they are done. A job is {"argv": [...]} with, optionally:
 `at`: "module:function:N", where the N-th call is met by SIGINT before it returns;
 `after`: seconds until SIGINT; `stdout`: a file to print to; `cwd`: where to be;
-`env`: variables to set; `script`: a Python file to run in place of the command line;
+`env`: its variables; `script`: a Python file to run in place of the command line;
 `processes`: how many processes share the job, as a launcher would start them.
 """
 
@@ -43,8 +44,11 @@ def in_child(job: dict[str, Any], output: Path, errors: Path) -> None:
 
     code = 99
     try:
-        os.environ.update(job.get("env", {}))
-        os.chdir(job.get("cwd", "."))
+        os.environ.clear()
+        os.environ.update(job["env"])
+        os.chdir(job["cwd"])
+        tempfile.tempdir = None  # as TMPDIR says now
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for number, path in ((1, job.get("stdout", output)), (2, errors)):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666), number)
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
@@ -76,12 +80,16 @@ def in_child(job: dict[str, Any], output: Path, errors: Path) -> None:
         os._exit(code)
 
 
-def main(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Run every job; exit code, what was printed, and seconds."""
+def main() -> None:
+    """Run every job of every line; exit code, what was printed, and seconds."""
     for name in ("hyperinterp.comparison", "hyperinterp.training", "hyperinterp.cli.training",
                  "transformer_lens", "hyperinterp.report.writing"):  # fmt: skip
         importlib.import_module(name)
-    return [_done(job) for job in jobs]
+    for line in sys.stdin:
+        given, found = map(Path, json.loads(line))
+        found.write_text(json.dumps([_done(job) for job in json.loads(given.read_text())]))
+        sys.stdout.write("done\n")
+        sys.stdout.flush()
 
 
 def _done(job: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +106,7 @@ def _done(job: dict[str, Any]) -> dict[str, Any]:
         if child == 0:
             mine = launch and {**launch, "RANK": str(rank), "LOCAL_RANK": str(rank)}
             places = (folder / f"{name}{rank}" for name in ("out", "err"))
-            in_child({**job, "env": {**job.get("env", {}), **mine}}, *places)
+            in_child({**job, "env": {**job["env"], **mine}}, *places)
         children.append(child)
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     return {
@@ -114,5 +122,4 @@ def _text(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    found = main(json.loads(Path(sys.argv[1]).read_text()))
-    Path(sys.argv[2]).write_text(json.dumps(found))
+    main()

@@ -20,6 +20,8 @@ _RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
 _AT_FDCWD = -100
 MANIFEST_NAME = "hyperinterp-manifest.json"
 """The file by which a directory is known as one that hyperinterp wrote."""
+LOG_NAME = "training_log.jsonl"
+"""The log of a training run, beside the checkpoint that it wrote."""
 
 
 def write_file(

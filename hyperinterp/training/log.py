@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-LOG_NAME = "training_log.jsonl"
+from hyperinterp.checkpoints.files import LOG_NAME
 
 
 def _plain(value: Any) -> Any:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from hyperinterp.checkpoints.files import LOG_NAME
 from hyperinterp.errors import InputRefused
-from hyperinterp.training.log import LOG_NAME
 
 RESULT_NAME = "training.json"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from hyperinterp.checkpoints.files import LOG_NAME
 from hyperinterp.distributed import Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.text import TokenRows
@@ -15,7 +16,7 @@ from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.data import DataSummary
 from hyperinterp.training.evaluation import Evaluator
 from hyperinterp.training.folder import RunFolder
-from hyperinterp.training.log import LOG_NAME, TrainingLog
+from hyperinterp.training.log import TrainingLog
 from hyperinterp.training.module import LossModule
 from hyperinterp.training.output import Writer
 from hyperinterp.training.prefix import PrefixCache, build_prefix, text_free

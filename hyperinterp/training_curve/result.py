@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hyperinterp.checkpoints.files import LOG_NAME
 from hyperinterp.drawing.result import Result
-from hyperinterp.training.log import LOG_NAME
 
 MAX_LOG_BYTES = 100_000_000
 

@@ -116,7 +116,12 @@ NEWER: dict[str, dict[str, Any]] = {
     "ernie4_5": SMALL | {"head_dim": 8},
     "exaone4": SMALL | {"head_dim": 8, "sliding_window": 8},
     "gemma4_text": SMALL
-    | {"head_dim": 8, "layer_types": ["sliding_attention", "full_attention", "full_attention"]},
+    | {
+        "head_dim": 8,
+        "layer_types": ["sliding_attention", "full_attention", "full_attention"],
+        "vocab_size_per_layer_input": VOCAB,
+        "hidden_size_per_layer_input": 8,
+    },
     "glm": SMALL | {"head_dim": 8},
     "glm4": SMALL | {"head_dim": 8},
     "gpt_bigcode": GPT2,

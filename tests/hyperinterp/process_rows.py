@@ -134,14 +134,14 @@ def run(folder: Path, *runs: tuple[int, str], report: bool = True) -> dict[tuple
     Args:
         folder: a pair of `make_pair`.
         runs: how many processes (0: one that is started plainly) and what is broken in them.
-        report: also write the report of every process.
+        report: also write the report of every process where nothing is broken.
     """
     places, jobs = {}, []
     for count, broken in runs:
         name = f"by-{count}{broken.replace(' ', '-')}"
         script, out = folder / f"{name}.py", folder / name
         script.write_text(SCRIPT.replace("BREAK", (BREAK | UNLIKE)[broken]), encoding="utf-8")
-        given = [str(folder), str(out), "report" if report else "sums"]
+        given = [str(folder), str(out), "report" if report and not BREAK.get(broken) else "sums"]
         launch = {"WORLD_SIZE": "1", "RANK": "0"} if count == 1 else {}
         jobs.append({
             "script": str(script), "argv": given, "processes": max(count, 1), "env": launch,

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from hyperinterp.training.log import LOG_NAME
+from hyperinterp.checkpoints.files import LOG_NAME
 from hyperinterp.training_curve.result import Epoch, read_curve
 
 

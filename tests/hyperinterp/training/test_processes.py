@@ -14,6 +14,7 @@ from hyperinterp.models import load
 from hyperinterp.training import TrainConfig, train
 from hyperinterp.training.data import EpochSampler, ShareSampler
 from hyperinterp.training.result import TrainResult
+from tests.cli_rows import run_jobs
 from tests.hyperinterp.process_rows import launched
 
 from .factory import letters, log_lines, losses, saved_tiny, sha256, tiny, weights
@@ -59,15 +60,18 @@ def job(bases, out: Path, case: str, batch_size: int, **more) -> dict:
     return {"model": str(bases[family]), "out": str(out / case), "config": config, **more}
 
 
-def together(jobs: list[dict]):
-    return launched(2, SCRIPT, json.dumps(jobs))
+def by(processes: int, jobs: list[dict], folder: Path) -> dict:
+    """What so many processes of one launch say that train one job after the other."""
+    given = {"script": SCRIPT, "argv": [json.dumps(jobs)], "processes": processes}
+    (done,) = run_jobs([given], folder)
+    return done
 
 
 @pytest.fixture(scope="module")
 def alone(bases, tmp_path_factory):
     out = tmp_path_factory.mktemp("alone")
-    done = launched(0, SCRIPT, json.dumps([job(bases, out, case, 4) for case in CASES]))
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = by(1, [job(bases, out, case, 4) for case in CASES], out)
+    assert done["code"] == 0, done["stderr"][-3000:]
     return out
 
 
@@ -75,8 +79,8 @@ def alone(bases, tmp_path_factory):
 def both(request, bases, tmp_path_factory):
     out = tmp_path_factory.mktemp(request.param)
     sharded = request.param == "fsdp"
-    done = together([job(bases, out, case, 2, fsdp=sharded) for case in CASES])
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = by(2, [job(bases, out, case, 2, fsdp=sharded) for case in CASES], out)
+    assert done["code"] == 0, done["stderr"][-3000:]
     return out
 
 
@@ -120,12 +124,12 @@ def test_killed_and_resumed_to_the_same_bits(bases, tmp_path, sharded):
     model = str(bases["llama"])
     whole = {"model": model, "config": config, "fsdp": sharded, "out": str(tmp_path / "whole")}
     killed = {**whole, "out": str(tmp_path / "killed")}
-    done = together([whole, {**killed, "die": 6}])
-    assert done.returncode != 0
+    done = by(2, [whole, {**killed, "die": 6}], tmp_path)
+    assert done["code"] != 0
     assert not (tmp_path / "killed").exists()
     assert list((tmp_path / "killed.run").glob("step-*"))
-    done = together([{**killed, "resume": True}])
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = by(2, [{**killed, "resume": True}], tmp_path)
+    assert done["code"] == 0, done["stderr"][-3000:]
     assert sha256(tmp_path / "killed") == sha256(tmp_path / "whole")
     with pytest.raises(InputRefused, match="processes: 2 -> None"):
         train(model, letters(PASSAGES), tmp_path / "killed", TrainConfig(**config),
@@ -135,7 +139,7 @@ def test_killed_and_resumed_to_the_same_bits(bases, tmp_path, sharded):
 def test_what_is_refused_ends_every_process(bases, tmp_path):
     (tmp_path / "llama-late").mkdir()
     (tmp_path / "llama-late" / "notes.txt").write_text("mine")
-    done = together([job(bases, tmp_path, "llama-late", 2)])
+    done = launched(2, SCRIPT, json.dumps([job(bases, tmp_path, "llama-late", 2)]))
     assert done.returncode != 0
     assert done.stderr.count("already exists; name another") >= 1
     assert [path.name for path in (tmp_path / "llama-late").iterdir()] == ["notes.txt"]

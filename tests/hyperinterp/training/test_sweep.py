@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ from hyperinterp.errors import CorruptFile, InputRefused
 from hyperinterp.models import load
 from hyperinterp.training import TrainConfig, plan, run_directory, sweep, train
 from hyperinterp.training.sweep import Sweep, SweepCell
+from tests.cli_rows import run_jobs
 
 from .factory import letters, saved_tiny, sha256, tiny
 
@@ -152,18 +150,13 @@ print(*dict.fromkeys(trained))
 def test_processes_of_a_launcher_share_the_cells(tmp_path: Path) -> None:
     factory = Path(__file__).with_name("factory.py")
     (tmp_path / "tests_factory.py").write_bytes(factory.read_bytes())
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(tmp_path), str(tmp_path / "out")], cwd=ROOT,
-            stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "RANK": rank, "WORLD_SIZE": "2",
-                 "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29571"},
-        )
-        for rank in ("0", "1")
-    ]  # fmt: skip
-    told = [process.communicate(timeout=300)[0].split() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert told == [["last1-seed0", "last2-seed0"], ["last1-seed1", "last2-seed1"]]
+    (tmp_path / "script.py").write_text(SCRIPT)
+    given = [str(tmp_path), str(tmp_path / "out")]
+    (done,) = run_jobs(
+        [{"script": str(tmp_path / "script.py"), "argv": given, "processes": 2}], tmp_path
+    )
+    assert done["code"] == 0, done["stderr"]
+    assert done["stdout"].split("\n") == ["last1-seed0 last2-seed0", "last1-seed1 last2-seed1", ""]
     document = json.loads((tmp_path / "out" / "sweep.json").read_text())
     assert [cell["name"] for cell in document["cells"]] == document["planned"]
     one = _sweep(tmp_path / "one")

@@ -4,8 +4,6 @@ import json
 import os
 import random
 import resource
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ from hyperinterp.training import Progress, TrainConfig, run_directory, train
 from hyperinterp.training.loss import ReadoutLoss
 from hyperinterp.training.resume import newest_point
 from hyperinterp.training.trainer import HyperfitTrainer
+from tests.cli_rows import run_jobs
 from tests.hyperinterp.training.factory import letters, saved_tiny, sha256, tiny
 
 ROOT = Path(__file__).parents[3]
@@ -46,21 +45,14 @@ def kill_row(folder: Path, *, kills: int, in_saves: int, seed: int) -> dict[str,
     """Kill trainings in real processes and resume them; digests of the final weights."""
     base = saved_tiny("llama", folder)
 
-    def killer(place: str, *counts: int) -> dict[str, Any]:
-        command = [sys.executable, str(Path(__file__).with_name("killer.py")), str(base)]
-        done = subprocess.run(
-            [*command, str(folder / place), *map(str, counts)],
-            env={
-                **os.environ, "OMP_NUM_THREADS": "1",
-                "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-            },
-            capture_output=True, text=True, timeout=2400, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-2000:]
-        return json.loads(done.stdout.splitlines()[-1])
+    def job(place: str, *counts: int) -> dict[str, Any]:
+        given = [str(base), str(folder / place), *map(str, counts)]
+        return {"script": str(Path(__file__).with_name("killer.py")), "argv": given}
 
-    report = killer("runs", kills, in_saves, seed)
-    (reference,) = killer("whole", 0, 0, 0)["finished"]
+    done = run_jobs([job("runs", kills, in_saves, seed), job("whole", 0, 0, 0)], folder)
+    assert not any(result["code"] for result in done), done
+    report, whole = (json.loads(result["stdout"].splitlines()[-1]) for result in done)
+    (reference,) = whole["finished"]
     digests = [sha256(Path(out)) for out in report["finished"]]
     return {
         "kills": report["kills"],
