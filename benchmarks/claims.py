@@ -7,7 +7,8 @@ passages that the twins never see; the held-out prompts stay untouched until `co
 
 Usage (from the project's root):
     python -m benchmarks.claims [--seeds 0,1] [--passages 32] [--preset default] [--prompts 64]
-    python -m benchmarks.claims --of-card    (the table, from part f of benchmarks/results/gpu.json)
+    python -m benchmarks.claims --with-card    (the table again; claims that are missing in
+                                                claims.json are those of part f of gpu.json)
 """
 
 import argparse
@@ -153,19 +154,20 @@ def cell(reports: list[dict[str, Any]], claim: str) -> str:
     """Verdict and effect of every seed."""
     parts = []
     for report in reports:
-        found = report["claims"][claim]
+        if (found := report["claims"].get(claim)) is None:
+            continue  # measured before the claim was there
         text = found["verdict"]
         if found["effect"] is not None:
             text += f" {found['effect']:.2f}"
         if found["interval"]:
             text += f" [{found['interval'][0]:.2f}, {found['interval'][1]:.2f}]"
         parts.append(text)
-    return "<br>".join(parts)
+    return "<br>".join(parts) or "-"
 
 
 def before_and_after(reports: list[dict[str, Any]], score: str) -> str:
     """A diversity score of base and fitted model, for every seed."""
-    found = [report["diversity"][score] for report in reports]
+    found = [report["diversity"][score] for report in reports if "diversity" in report]
     return "<br>".join(" → ".join(_short(s[role]["value"]) for role in ROLES) for s in found)
 
 
@@ -190,6 +192,17 @@ def readme_table(runs: dict[str, list[dict[str, Any]]]) -> str:
     return pages.table(["", *(heads[method] for method in methods), "Li et al."], rows)
 
 
+def with_card() -> dict[str, list[dict[str, Any]]]:
+    """The runs that are kept, and of those on a card the claims that the others lack."""
+    runs = record.read("claims")["runs"]
+    on_card = record.read("gpu")["parts"]["f"]["runs"]
+    for method, run in on_card.items():
+        known = {name for found in runs[method] for name in found["claims"]}
+        new = {name: claim for name, claim in run["claims"].items() if name not in known}
+        runs[method].append({"claims": new})
+    return runs
+
+
 def main() -> None:
     """Train, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -202,12 +215,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--train-only", action="store_true")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--of-card", action="store_true", help="from what benchmarks.gpu measured")
+    parser.add_argument("--with-card", action="store_true", help="only make the table again")
     given = parser.parse_args()
-    if given.of_card:
-        on_card = json.loads((record.RESULTS / "gpu.json").read_text(encoding="utf-8"))
-        table = readme_table({m: [run] for m, run in on_card["parts"]["f"]["runs"].items()})
-        pages.rewrite_block(pages.README, "claims", table)
+    if given.with_card:
+        pages.rewrite_block(pages.README, "claims", readme_table(with_card()))
         return
     torch.set_num_threads(given.threads)
     start = time.perf_counter()
