@@ -1,4 +1,5 @@
-"""What must hold for any page in Chromium: a made-up one, and that of a real comparison."""
+"""What must hold for any page in Chromium: a made-up one; what its figures and texts decide
+also for that of a real comparison."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,8 +70,8 @@ def opened(chromium: Any, any_file: Path) -> Iterator[Watched]:
 
 
 @pytest.fixture
-def phone(chromium: Any, any_file: Path) -> Iterator[Watched]:
-    watched = Watched(chromium, any_file, 390, touch=True)
+def phone(chromium: Any, complete_file: Path) -> Iterator[Watched]:
+    watched = Watched(chromium, complete_file, 390, touch=True)
     yield watched
     watched.context.close()
 
@@ -96,9 +97,9 @@ def test_every_button_and_menu_works(opened: Watched) -> None:
 
 @pytest.mark.parametrize("width", [1440, 390])
 def test_links_of_the_navigation_land_on_their_section(
-    chromium: Any, any_file: Path, width: int
+    chromium: Any, complete_file: Path, width: int
 ) -> None:
-    watched = Watched(chromium, any_file, width)
+    watched = Watched(chromium, complete_file, width)
     page = watched.page
     names = page.evaluate("[...document.querySelectorAll('nav a')].map(a => a.hash.slice(1))")
     assert len(names) >= 14
@@ -114,17 +115,17 @@ def test_links_of_the_navigation_land_on_their_section(
     watched.context.close()
 
 
-def test_a_link_from_outside_lands_too(chromium: Any, any_file: Path) -> None:
-    watched = Watched(chromium, any_file, 1440, part="temperature")
+def test_a_link_from_outside_lands_too(chromium: Any, complete_file: Path) -> None:
+    watched = Watched(chromium, complete_file, 1440, part="temperature")
     watched.page.wait_for_timeout(500)
     offset, _ = watched.page.evaluate(OFFSET, "temperature")
     assert abs(offset) <= 2
     watched.context.close()
 
 
-def test_figures_keep_their_place(chromium: Any, any_file: Path) -> None:
+def test_figures_keep_their_place(chromium: Any, complete_file: Path) -> None:
     for width in (1440, 390):
-        watched = Watched(chromium, any_file, width)
+        watched = Watched(chromium, complete_file, width)
         watched.unfold()
         before = watched.page.evaluate("document.documentElement.scrollHeight")
         watched.draw_all()
@@ -132,12 +133,14 @@ def test_figures_keep_their_place(chromium: Any, any_file: Path) -> None:
         watched.context.close()
 
 
-def test_phone_has_no_horizontal_scroll_and_nothing_is_cut(phone: Watched) -> None:
+def test_phone_has_no_horizontal_scroll_and_nothing_is_cut(chromium: Any, any_file: Path) -> None:
+    phone = Watched(chromium, any_file, 390, touch=True)
     phone.draw_all()
     assert phone.page.evaluate(CLIPPED) == []
     phone.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert phone.noise == []
+    phone.context.close()
 
 
 def test_fingers_find_what_they_touch(phone: Watched) -> None:
@@ -162,8 +165,8 @@ def test_the_claims_are_seen_first(chromium: Any, any_file: Path) -> None:
     assert top < 800  # the first claim is on the first screen, under what the page is about
 
 
-def test_first_paint_is_quick_and_figures_wait(chromium: Any, any_file: Path) -> None:
-    watched = Watched(chromium, any_file, 1440)
+def test_first_paint_is_quick_and_figures_wait(chromium: Any, complete_file: Path) -> None:
+    watched = Watched(chromium, complete_file, 1440)
     paint = watched.page.evaluate(
         "performance.getEntriesByName('first-contentful-paint')[0].startTime"
     )
@@ -173,8 +176,8 @@ def test_first_paint_is_quick_and_figures_wait(chromium: Any, any_file: Path) ->
     assert waiting > 20
 
 
-def test_dark_is_followed_from_the_system(chromium: Any, any_file: Path) -> None:
-    watched = Watched(chromium, any_file, 1440, "dark")
+def test_dark_is_followed_from_the_system(chromium: Any, complete_file: Path) -> None:
+    watched = Watched(chromium, complete_file, 1440, "dark")
     page = watched.page
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 25, 29)"
     page.locator("#fig-diversity-scores").scroll_into_view_if_needed()
@@ -188,9 +191,9 @@ def test_dark_is_followed_from_the_system(chromium: Any, any_file: Path) -> None
 
 
 def test_printing_draws_everything_and_says_what_it_leaves_out(
-    chromium: Any, any_file: Path
+    chromium: Any, complete_file: Path
 ) -> None:
-    watched = Watched(chromium, any_file, 1440, "dark")
+    watched = Watched(chromium, complete_file, 1440, "dark")
     page = watched.page
     page.emulate_media(media="print")
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
@@ -213,7 +216,11 @@ def test_printing_draws_everything_and_says_what_it_leaves_out(
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("name", "width", "scheme"),
-    [("light", 1440, "light"), ("dark", 1440, "dark"), ("phone", 390, "light")],
+    [
+        ("light", 1440, "light"),
+        pytest.param("dark", 1440, "dark", marks=pytest.mark.full),
+        pytest.param("phone", 390, "light", marks=pytest.mark.full),
+    ],
 )
 def test_screenshots_of_the_real_page_are_kept(
     chromium: Any, real_file: Path, name: str, width: int, scheme: str
