@@ -58,8 +58,19 @@ class Sketch:
         shape = {"type": "rect", "layer": "below", "line": {"width": 0}, **shape}
         self.layout["shapes"].append(shape)
 
-    def level(self, value: float | int, text: str, *, vertical: bool = False, **line: Any) -> None:
-        """A dotted reference line across the plot with words, e.g. a threshold or zero."""
+    def level(
+        self,
+        value: float | int,
+        text: str,
+        *,
+        vertical: bool = False,
+        left: bool = False,
+        **line: Any,
+    ) -> None:
+        """A dotted reference line across the plot with words, e.g. a threshold or zero.
+
+        The words of a horizontal line stand at its right end, with `left` at the other one.
+        """
         look = {"dash": "dot", "width": 1.2, "color": MUTED, **line}
         along, across = ("x", "y") if vertical else ("y", "x")
         ends = {f"{along}0": value, f"{along}1": value, f"{along}ref": along}
@@ -67,9 +78,9 @@ class Sketch:
         self.layout["shapes"].append({"type": "line", "line": look, "layer": "above", **ends})
         if not text:
             return
-        place: dict[str, Any] = {along: value, f"{along}ref": along, across: 1}
+        place: dict[str, Any] = {along: value, f"{along}ref": along, across: 0 if left else 1}
         place |= {f"{across}ref": f"{across} domain", "yanchor": "bottom", "showarrow": False}
-        place["xanchor"] = "center" if vertical else "right"
+        place["xanchor"] = "center" if vertical else "left" if left else "right"
         place |= {"text": text, "font": {"size": 11, "color": MUTED}}
         self.layout["annotations"].append(place)
 

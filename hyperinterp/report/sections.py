@@ -17,6 +17,7 @@ from hyperinterp.report.data import ReportData
 
 MAIN = 7
 """So many claims stand open on the page, by their ids: those that the papers make."""
+NO_VERDICT = "Measured beside the claims, without a verdict."
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _looks(report: ReportData) -> Iterator[PageSection]:
             yield PageSection(
                 look.slug,
                 look.title,
-                look.question,
+                f"{look.question} {NO_VERDICT}",
                 None,
                 report.absent.get(look.slug, ""),
                 () if result is None else result.charts(),

@@ -32,7 +32,7 @@ HALF = 0.5
 
 def dose(result: NewDimensionsResult, measure: str, given: str) -> Sketch | None:
     """One curve per kind of directions over the variance that is replaced."""
-    figure = Sketch("share of the fitted model's variance that is replaced", MEASURES[measure])
+    figure = Sketch("share of the fitted model's variance replaced", MEASURES[measure])
     drawn: list[Measured] = []
     for kind in (LEADING, RANDOM, NEW):
         items = sorted(result.of(kind, given=given), key=lambda item: item.removed)
@@ -58,7 +58,7 @@ def _declared(figure: Sketch, result: NewDimensionsResult, measure: str) -> None
         words = f"half of the growth:<br>{result.declared} {one}"
         figure.level(result.removed, words, vertical=True)
     if measure in ("moved", "deep_moved"):
-        figure.level(HALF, "half of the overrides")
+        figure.level(HALF, "half of the overrides", left=True)
     for item in result.of(WHOLE):
         whole = getattr(item, measure).value
         if whole is not None and measure != "disturbed":
@@ -121,7 +121,7 @@ def depth(result: NewDimensionsResult) -> Sketch | None:
         ]
         figure.data += interval_curve(x, values, kind, COLOURS[kind], names)
         drawn += values
-    figure.level(HALF, "half of the overrides")
+    figure.level(HALF, "half of the overrides", left=True)
     figure.xaxis(**depth_ticks(max(item.layer for item in result.profile)))
     figure.yaxis(rangemode="tozero")
     figure.sample = behind(drawn)

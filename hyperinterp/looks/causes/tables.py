@@ -22,7 +22,7 @@ def _components(result: CausesResult) -> Table:
         {"component": "component", "change": "change of the logit difference", "share": "share"},
         note="The logit of the fitted model's choice minus that of the base's, fitted minus base, "
         "with each final norm's scale frozen and before any cap; the parts add up to "
-        f"{0.0 if result.whole is None else result.whole:.3g}.",
+        f"{0.0 if result.whole is None else result.whole:.3g} logits.",
         open_rows=10,
     )  # fmt: skip
 
@@ -73,8 +73,8 @@ def _shifts(result: CausesResult) -> Table:
             for item in result.shifts
         ),
         {
-            "layer": "block", "norm": "length over the rows'", "recovered_kl": "KL recovered",
-            "made": "overrides made",
+            "layer": "block", "norm": "length, relative to the stream",
+            "recovered_kl": "KL recovered", "made": "overrides made",
         },
         note="The mean difference of the two models' streams over other passages, added to the "
         "base's after one block.",

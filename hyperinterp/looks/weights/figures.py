@@ -8,6 +8,7 @@ from hyperinterp.drawing.sketch import Sketch
 from hyperinterp.drawing.theme import FITTED
 from hyperinterp.drawing.words import explained
 from hyperinterp.looks.weights.result import WeightsResult
+from hyperinterp.looks.weights.tables import words
 
 MEASURES = {
     "overrides": "share of decisions overridden",
@@ -15,7 +16,11 @@ MEASURES = {
     "growth": "growth of the participation ratio",
     "surprisal": "surprisal under the base, nats per token",
 }
-PATHS = {"alpha": "base + alpha * change", "rank": "rank of each matrix's change"}
+PATHS = {"alpha": "base + alpha * change", "rank": "change cut to its leading directions"}
+ALONG = {
+    "alpha": "alpha: 0 is the base, 1 the fitted model",
+    "rank": "directions kept of each matrix's change",
+}
 SIZES = {
     "relative": "relative change",
     "stable_rank": "stable rank of the change",
@@ -29,10 +34,10 @@ def path(result: WeightsResult, measure: str, way: str) -> Sketch | None:
     points = [item for item in result.points if item.path == way]
     if not points:
         return None
-    figure = Sketch(PATHS[way], MEASURES[measure])
+    figure = Sketch(ALONG[way], MEASURES[measure])
     found = [getattr(item, measure) for item in points]
     figures = [item if isinstance(item, Measured) else Measured(item) for item in found]
-    names = [label(f"{way} {item.value:g}") for item in points]
+    names = [label(words(item)) for item in points]
     x = [item.value for item in points]
     figure.data += interval_curve(x, figures, "base with a part of the change", FITTED, names)
     return figure

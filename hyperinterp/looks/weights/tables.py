@@ -2,7 +2,7 @@
 
 from hyperinterp.drawing.escape import clip
 from hyperinterp.drawing.table import Table, table
-from hyperinterp.looks.weights.result import WeightsResult
+from hyperinterp.looks.weights.result import PathPoint, WeightsResult
 
 
 def tables(result: WeightsResult) -> tuple[Table, ...]:
@@ -10,25 +10,33 @@ def tables(result: WeightsResult) -> tuple[Table, ...]:
     return (_points(result), _matrices(result))
 
 
+def words(point: PathPoint) -> str:
+    """Return the model of one point in words."""
+    if point.path == "rank":
+        return f"base + change cut to rank {point.value:g}"
+    named = {0.0: "base", 1.0: "fitted"}
+    return named.get(point.value, f"base + {point.value:g} * change")
+
+
 def _points(result: WeightsResult) -> Table:
     return table(
         "points", "Between base and fitted",
         (
             {
-                "path": item.path, "value": item.value, "overrides": item.overrides,
-                "agreement": item.agreement, "dimension": item.dimension, "growth": item.growth,
-                "ttr": item.ttr, "surprisal": item.surprisal, "example": item.example,
+                "model": words(item), "path": item.path, "value": item.value,
+                "overrides": item.overrides, "agreement": item.agreement,
+                "dimension": item.dimension, "growth": item.growth, "ttr": item.ttr,
+                "surprisal": item.surprisal, "example": item.example,
             }
             for item in result.points
         ),
         {
-            "path": "path", "value": "alpha or rank", "overrides": "overrides",
-            "agreement": "agreement with fitted", "growth": "growth of the last block's output",
-            "ttr": "type-token ratio", "surprisal": "surprisal under the base, nats",
+            "model": "model", "overrides": "overrides", "growth": "growth",
+            "ttr": "type-token ratio", "surprisal": "surprisal, nats",
             "example": ("example", lambda text: clip(text, 160)),
         },
-        note="alpha: base + alpha * change. rank: each matrix's change cut to its largest "
-        "directions.",
+        note="Growth: participation ratio of the last block's output minus the base's. Surprisal: "
+        "of the model's own greedy text under the base, per token.",
     )  # fmt: skip
 
 
