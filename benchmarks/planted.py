@@ -33,6 +33,7 @@ from hyperinterp.text import Passage, Passages, builtin_passages
 from hyperinterp.under_comparison import Study
 from tests.hyperinterp.claims.conftest import SIZES, VOCAB, word_tokenizer
 from tests.hyperinterp.claims.planted import CHANGES, flatten, make_room, planted_twin, settle
+from tests.hyperinterp.claims.surgery import operated
 from tests.hyperinterp.claims.tiny import tiny
 
 FAMILIES = ("llama", "gpt_neox")
@@ -68,7 +69,7 @@ PLACES = {
 """Which block an analysis has to name, whatever its verdict."""
 
 ROOMY = ("carried expansion", "invisible expansion", "reordering")
-"""Kinds whose base uses half of its dimensions and repeats itself."""
+"""Kinds whose tiny base uses half of its dimensions; on the real model, weight surgery."""
 
 REAL_CLAIMS = {
     "itself": ("C1", "C4", "C5", "C6"),
@@ -79,6 +80,9 @@ REAL_CLAIMS = {
     "last block": ("C6",),
     "middle expansion": ("C5",),
     "last expansion": ("C5",),
+    "carried expansion": ("C12",),
+    "invisible expansion": ("C12",),
+    "reordering": ("C12",),
 }
 """What is asked of each kind on the real model; the noise kind is left out there for time."""
 
@@ -153,9 +157,13 @@ def tiny_study(kind: str, family: str, seed: int) -> Study:
 
 def real_study(base: HookedModel, kind: str, seed: int, sizes: Sizes) -> Study:
     """A planted pair on a pretrained model and the held-out passages."""
+    if kind in ROOMY:
+        twin = operated(base, kind, builtin_passages("train").texts, seed + 1)
+    else:
+        twin = planted_twin(base, kind, seed + 1)
     return Study(
         base,
-        planted_twin(base, kind, seed + 1),
+        twin,
         builtin_passages("heldout"),
         sizes=sizes,
         run=RunContext(seed=seed),

@@ -93,7 +93,7 @@ def expansion(where: Callable[[int], int]):
 WRITERS = ("o_proj", "down_proj", "dense", "dense_4h_to_h")
 
 
-def _writers(block):
+def writers(block):
     """The matrices that write to the stream, in a Llama's or a GPT-NeoX's block."""
     return [part for name, part in block.named_modules() if name.rpartition(".")[2] in WRITERS]
 
@@ -105,14 +105,14 @@ def settle(model):
         model.hf.get_output_embeddings().weight.copy_(rows)
         rows *= 2
         for block in model.blocks:
-            for part in _writers(block):
+            for part in writers(block):
                 part.weight *= 0.2
 
 
 def loop_broken(model, seed):
     """The last block of a settled model drowns the token out: its text depends on all before."""
     with torch.no_grad():
-        for part in _writers(model.blocks[-1]):
+        for part in writers(model.blocks[-1]):
             part.weight *= 50
 
 
@@ -129,7 +129,7 @@ def make_room(model, *, blind=False):
     with torch.no_grad():
         model.hf.get_input_embeddings().weight[:, ROOM:] = 0
         for block in model.blocks:
-            for part in _writers(block):
+            for part in writers(block):
                 part.weight[ROOM:] = 0
                 part.weight *= 0.25
                 if part.bias is not None:

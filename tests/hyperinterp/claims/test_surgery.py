@@ -1,0 +1,62 @@
+"""Weight surgery does what it says: new directions only, or old ones only; the base stays."""
+
+import pytest
+import torch
+
+from hyperinterp.sites import block_outputs
+
+from . import surgery
+from .conftest import word_tokenizer
+from .surgery import last_output, operated
+from .tiny import tiny
+
+TEXTS = [" ".join(f"w{(7 * row + 3 * n * n) % 150}" for n in range(20)) for row in range(8)]
+
+
+@pytest.fixture(params=["llama", "gpt_neox"])
+def base(request, monkeypatch):
+    monkeypatch.setattr(surgery, "READ", 2)
+    monkeypatch.setattr(surgery, "UNREAD", 4)
+    return tiny(request.param, word_tokenizer(), 0)
+
+
+def moved(base, twin):
+    """How the last block's output and the logits differ on one text, position 0 left out."""
+    ids, site = torch.tensor([base.tokenizer(TEXTS[0])["input_ids"]]), block_outputs(base.n_layers)
+    streams = [model.activations(ids, site[-1:])[site[-1]][0, 1:] for model in (base, twin)]
+    logits = [model.logits(ids)[0, 1:] for model in (base, twin)]
+    return (streams[1] - streams[0]).double(), logits[1] - logits[0]
+
+
+@pytest.mark.parametrize("kind", list(surgery.OPERATIONS))
+def test_one_matrix_of_the_copy_changes(base, kind):
+    before = {name: value.clone() for name, value in base.hf.state_dict().items()}
+    twin = operated(base, kind, TEXTS, 3, share=0.8)
+    after = base.hf.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    changed = [n for n, value in twin.hf.state_dict().items() if not torch.equal(value, before[n])]
+    assert len(changed) == 1
+    assert changed[0].endswith(("down_proj.weight", "dense_4h_to_h.weight"))
+
+
+def test_an_expansion_stays_outside_the_old_directions_and_a_turn_inside(base):
+    known = last_output(base, TEXTS, 0.8).known
+    for kind, share in (("carried expansion", 0.0), ("reordering", 1.0)):
+        difference, _ = moved(base, operated(base, kind, TEXTS, 3, share=0.8))
+        inside = (difference @ known).square().sum() / difference.square().sum()
+        torch.testing.assert_close(float(inside), share, atol=1e-6, rtol=0)
+
+
+def test_what_is_added_has_no_mean_and_the_logits_see_it(base):
+    found = last_output(base, TEXTS, 0.8)
+    twin = operated(base, "carried expansion", TEXTS, 3, share=0.8)
+    there = last_output(twin, TEXTS, 0.8)
+    added = (there.matrix - found.matrix).detach().double()
+    assert float((added @ found.mean).norm()) < 1e-5 * float(added.norm() * found.mean.norm())
+    loud = ((added @ found.covariance) * added).sum().sqrt() / found.length
+    expected = surgery.LOUDNESS * (surgery.READ + surgery.UNREAD / 4) ** 0.5
+    torch.testing.assert_close(float(loud), expected, rtol=1e-4, atol=0)
+    read = (found.read[:, :2].mT @ added).square().sum()
+    rest = (found.read[:, 2:-4].mT @ added).square().sum()
+    assert float(rest) < 1e-9 * float(read)
+    assert float(moved(base, twin)[1].abs().max()) > 0.01
