@@ -1,4 +1,4 @@
-"""What the tutorials share: a twin that is trained once, how much is looked at, live controls.
+"""Parts that the tutorials share: a twin that is trained once, sizes of a run, live controls.
 
 Environment:
     HYPERINTERP_FAST=1: few passages and prompts, so that all of them run in minutes.
@@ -62,12 +62,12 @@ def recipe() -> TrainConfig:
 
 
 def passages() -> Passages:
-    """What the twin learns by heart."""
+    """Return the passages that the twin learns by heart."""
     return builtin_passages("train").head(8 if FAST else 32)
 
 
 def sizes(**changes: Any) -> Sizes:
-    """How much a comparison looks at in this mode."""
+    """Return the sizes of a comparison in this mode."""
     whole = replace(
         PRESETS["quick"], context_tokens=128, new_tokens=96, window=96, sweep=(0.7,), stitched=2
     )
