@@ -9,7 +9,7 @@ import jaxtyping
 import pytest
 from hypothesis import settings
 
-HELD_OUT = 10
+HELD_OUT = 8
 
 # Property tests draw the same examples in every run, so that a red run says what a change did;
 # `make full` draws new ones (--hypothesis-profile=default).

@@ -1,7 +1,6 @@
 """The main job on the real model, as a user runs it, against plain recomputation."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,50 +15,55 @@ from hyperinterp.claims.spec import Verdict
 from hyperinterp.comparison import compare
 from hyperinterp.models import load
 from hyperinterp.report import Report, json_schema, save
-from hyperinterp.sizes import PRESETS
-from hyperinterp.text import read_prompts, tokenise
+from hyperinterp.sizes import Sizes
+from hyperinterp.text import builtin_passages, read_prompts, tokenise
+from hyperinterp.training import TrainConfig, train
 
 pytestmark = pytest.mark.real
 HYPERINTERP = str(Path(sys.executable).with_name("hyperinterp"))
 CLAIMS = "C1,C4,C5"
-QUICK = PRESETS["quick"]
-
-
-def run_cli(*arguments, expect=0, **environment):
-    found = subprocess.run(
-        [HYPERINTERP, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        timeout=1200,
-        check=False,
-    )
-    assert found.returncode == expect, found.stderr[-2000:]
-    return found
+FEWER = {
+    "new_tokens": 16, "window": 16, "context_tokens": 32, "contexts_per_prompt": 6,
+    "order_contexts": 16, "lens_contexts": 8, "control_prompts": 2, "patch_prompts": 2,
+}  # fmt: skip
+SIZES = Sizes(
+    **FEWER, components=False, variants=(), seeds=1, sweep=(), alphas=(1.0,), bias_steps=4,
+    null_draws=1, null_blocks=1, stitched=1, choices=1,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def three_ways(tmp_path_factory, prompts_file, twin):
-    """The same pair as an adapter, as two directories, and as two bundles: three reports."""
+def fitted(tmp_path_factory):
+    """Trained for four short steps: a smaller change than `twin`, in a fraction of the time."""
+    out = tmp_path_factory.mktemp("fitted") / "adapter"
+    config = TrainConfig(max_steps=4, batch_size=2, seq_len=32, rank=8, resume_every=600.0)
+    train("smollm2", builtin_passages("train").head(8), out, config, device="cpu")
+    return load(out, base="smollm2", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def in_memory(smollm2, fitted, prompts_file):
+    """The report of the pair with an adapter put on its base."""
+    prompts = read_prompts(prompts_file)
+    return compare(smollm2, fitted, prompts=prompts, claims=CLAIMS, sizes=SIZES)
+
+
+@pytest.fixture(scope="module")
+def by_command(tmp_path_factory, smollm2, fitted, prompts_file):
+    """What the command writes and prints of the same pair, as a directory and as a bundle."""
     root = tmp_path_factory.mktemp("ways")
-    base, fitted = load("smollm2", device="cpu"), load(twin, base="smollm2", device="cpu")
-    for model, name in ((base, "base"), (fitted, "fitted")):
+    for model, name in ((smollm2, "base"), (fitted, "fitted")):
         save_checkpoint(model.hf, model.tokenizer, root / name, provenance={})
-    export_bundle("smollm2", root / "base.pt")
     export_bundle(root / "fitted", root / "fitted.pt")
-    ways = {
-        "adapter": ("smollm2", twin),
-        "directories": (root / "base", root / "fitted"),
-        "bundles": (root / "base.pt", root / "fitted.pt"),
-    }
-    reports = {}
-    for name, pair in ways.items():
-        out = root / f"report-{name}"
-        options = ["--prompts", prompts_file, "--quick", "--claims", CLAIMS, "--device", "cpu"]
-        printed = run_cli("compare", *pair, *options, "--out", out).stdout
-        assert "report.html" in printed
-        reports[name] = (Report.read(out), out)
-    return reports
+    options, out = root / "options.yaml", root / "report"
+    options.write_text(json.dumps({"sizes": vars(SIZES)}))
+    printed = subprocess.run(
+        [HYPERINTERP, "compare", root / "base", root / "fitted.pt", "--prompts", prompts_file,
+         "--claims", CLAIMS, "--device", "cpu", "--config", options, "--json", "--out", out],
+        capture_output=True, text=True, timeout=1200, check=False,
+    )  # fmt: skip
+    assert printed.returncode == 0, printed.stderr[-2000:]
+    return printed, out
 
 
 def figures(report):
@@ -75,26 +79,26 @@ def figures(report):
     return found
 
 
-def test_the_container_does_not_matter(three_ways):
-    expected = figures(three_ways["adapter"][0])
-    for name in ("directories", "bundles"):
-        found = figures(three_ways[name][0])
-        assert found.keys() == expected.keys()
-        for key, value in expected.items():
-            if value is None:
-                assert found[key] is None
-            else:
-                assert found[key] == pytest.approx(value, rel=1e-3, abs=1e-3), key
-        verdicts = {claim: row.verdict for claim, row in three_ways[name][0].claims.items()}
-        assert verdicts == {
-            claim: row.verdict for claim, row in three_ways["adapter"][0].claims.items()
-        }
+def test_the_container_does_not_matter(in_memory, by_command):
+    other = Report.read(by_command[1])
+    expected, found = figures(in_memory), figures(other)
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        if value is None:
+            assert found[key] is None
+        else:
+            assert found[key] == pytest.approx(value, rel=1e-3, abs=1e-3), key
+    verdicts = [{c: row.verdict for c, row in r.claims.items()} for r in (in_memory, other)]
+    assert verdicts[0] == verdicts[1]
 
 
-def test_the_report_is_whole(three_ways):
+def test_the_report_is_whole(by_command):
     import jsonschema
 
-    report, out = three_ways["bundles"]
+    printed, out = by_command
+    report = Report.read(out)
+    assert json.loads(printed.stdout) == json.loads((out / "report.json").read_text())
+    assert "\x1b[" not in printed.stderr
     jsonschema.validate(json.loads((out / "report.json").read_text()), json_schema())
     page = (out / "report.html").read_text(encoding="utf-8")
     assert page.count("plotly.js v") <= 2
@@ -108,41 +112,47 @@ def test_the_report_is_whole(three_ways):
         assert report.claims[claim].interval is not None
 
 
-def hidden_rows(name, prompts_file, pick, **options):
-    """Rows at one place in float64, by a plain Hugging Face forward with a hook."""
-    model = load(name, device="cpu", **options)
-    rows = tokenise(model.tokenizer, read_prompts(prompts_file), QUICK.context_tokens, min_length=4)
-    found = []
-    module = pick(model.hf)
+SITES = {
+    "resid.14": lambda hf: hf.model.layers[14],
+    "resid.29": lambda hf: hf.model.layers[29],
+    "final_norm": lambda hf: hf.model.norm,
+}
 
-    def hook(_module, _given, output):
-        tensor = output if isinstance(output, torch.Tensor) else output[0]
-        found.append(tensor[0, 1:].double().numpy())
 
-    handle = module.register_forward_hook(hook)
+def hidden_rows(model, prompts_file):
+    """Rows at each of SITES in float64, by plain Hugging Face forwards with hooks."""
+    rows = tokenise(model.tokenizer, read_prompts(prompts_file), SIZES.context_tokens, min_length=4)
+    found = {key: [] for key in SITES}
+
+    def kept(key):
+        def hook(_module, _given, output):
+            tensor = output if isinstance(output, torch.Tensor) else output[0]
+            found[key].append(tensor[0, 1:].double().numpy())
+
+        return hook
+
+    handles = [pick(model.hf).register_forward_hook(kept(key)) for key, pick in SITES.items()]
     with torch.no_grad():
         for row in rows.rows:
             model.hf(input_ids=torch.tensor([row]))
-    handle.remove()
-    return np.concatenate(found)
+    for handle in handles:
+        handle.remove()
+    return {key: np.concatenate(chunks) for key, chunks in found.items()}
 
 
-@pytest.mark.parametrize(
-    ("key", "pick"),
-    [
-        ("resid.14", lambda hf: hf.model.layers[14]),
-        ("resid.29", lambda hf: hf.model.layers[29]),
-        ("final_norm", lambda hf: hf.model.norm),
-    ],
-)
-def test_the_geometry_equals_a_plain_recomputation(three_ways, prompts_file, twin, key, pick):
-    report = three_ways["adapter"][0]
-    site = next(item for item in report.expansion.sites if item.key == key)
-    for role, name, options in (
-        ("base", "smollm2", {}),
-        ("fitted", twin, {"base": "smollm2"}),
-    ):
-        rows = hidden_rows(name, prompts_file, pick, **options)
+@pytest.fixture(scope="module")
+def plain(smollm2, fitted, prompts_file):
+    return {
+        role: hidden_rows(model, prompts_file)
+        for role, model in (("base", smollm2), ("fitted", fitted))
+    }
+
+
+@pytest.mark.parametrize("key", list(SITES))
+def test_the_geometry_equals_a_plain_recomputation(in_memory, plain, key):
+    site = next(item for item in in_memory.expansion.sites if item.key == key)
+    for role in ("base", "fitted"):
+        rows = plain[role][key]
         values = np.linalg.eigvalsh(np.cov(rows, rowvar=False, bias=True))[::-1].clip(0)
         ratio = values.sum() ** 2 / (values**2).sum()
         assert site.n_rows == len(rows)
@@ -156,18 +166,17 @@ def test_the_geometry_equals_a_plain_recomputation(three_ways, prompts_file, twi
             )
 
 
-def test_base_ranks_equal_argsort_exactly(smollm2, twin, prompts_file, three_ways):
-    report = three_ways["adapter"][0]
-    fitted = load(twin, base="smollm2", device="cpu")
+def test_base_ranks_equal_argsort_exactly(smollm2, fitted, prompts_file, in_memory):
+    report = in_memory
     rows = tokenise(
-        smollm2.tokenizer, read_prompts(prompts_file), QUICK.context_tokens, min_length=4
+        smollm2.tokenizer, read_prompts(prompts_file), SIZES.context_tokens, min_length=4
     )
     from hyperinterp.capture import chosen_positions
 
     ranks = []
     for row in rows.rows:
         ids = torch.tensor([row])
-        where = chosen_positions(len(row), QUICK.contexts_per_prompt)
+        where = chosen_positions(len(row), SIZES.contexts_per_prompt)
         ours, theirs = smollm2.logits(ids)[0, where], fitted.logits(ids)[0, where]
         order = torch.argsort(ours, dim=-1, descending=True, stable=True)
         top = theirs.argmax(-1)
@@ -200,14 +209,6 @@ def test_a_model_beside_itself(smollm2, prompts_file, tmp_path):
     assert report.reranking.teacher_forced.override_rate.value == 0
     written = save(report, tmp_path / "self")
     assert written["report.html"].stat().st_size > 100_000
-
-
-def test_json_on_stdout_is_one_document(prompts_file, twin):
-    options = ["--prompts", prompts_file, "--quick", "--claims", "C1", "--json", "--device", "cpu"]
-    found = run_cli("compare", "smollm2", twin, *options, NO_COLOR="1")
-    document = json.loads(found.stdout)
-    assert document["claims"]["C1"]["verdict"] in {item.value for item in Verdict}
-    assert "\x1b[" not in found.stderr
 
 
 @pytest.mark.full
