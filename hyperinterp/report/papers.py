@@ -44,8 +44,8 @@ OTHERS = {
 }
 PROTOCOLS = (
     ("models", "up to 8B", "TinyLlama-1.1B, Qwen2.5-1.5B, others up to 8B"),
-    ("training", "2000 passages of 256 tokens, batch 8, 20 epochs, Adam, learning rate 1e-6, no "
-     "weight decay; the repository has 30 epochs and 5e-6", "2000 passages, 260 epochs"),
+    ("training", "2000 passages of 256 tokens, batch 8, 20 epochs, Adam, learning rate 1e−6, no "
+     "weight decay; the repository has 30 epochs and 5e−6", "2000 passages, 260 epochs"),
     ("prompts", "32 tokens, greedy", "not known"),
     ("what is scored", "type-token ratio on 96 tokens", "not known"),
     ("entropy", "mean over teacher-forced positions; 3.47 to 1.46", "2.083 to 0.862"),
