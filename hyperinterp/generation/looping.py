@@ -1,6 +1,6 @@
 """The loop that writes batches of texts, one token of every text at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -75,7 +75,10 @@ class _Texts:
 
 @torch.no_grad()
 def written_together(
-    batch: Batch, target: PromptKeys | None = None, guest: Batch | None = None
+    batch: Batch,
+    target: PromptKeys | None = None,
+    guest: Batch | None = None,
+    tell: Callable[[float], None] = lambda share: None,
 ) -> list[list[list[int]]]:
     """Return the ids that come after each prompt, until all texts have ended.
 
@@ -83,6 +86,7 @@ def written_together(
         batch: what is written.
         target: the second model, whose entropies some rows match.
         guest: texts of the second model that it writes in the same steps, after prompts as long.
+        tell: called with the share of the steps that is done.
 
     Returns:
         Per text of the batch its ids, then the same of the guest.
@@ -108,6 +112,7 @@ def written_together(
             if guests is not None:
                 guests.go_on(found[: len(along)])
         texts.go_on(own.next(texts.last), wanted)
+        tell(step / batch.new_tokens)
         if step % patience and step < batch.new_tokens:
             continue
         ended = [item.all_ended() for item in every]

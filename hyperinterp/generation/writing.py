@@ -156,7 +156,7 @@ def write_all(
         writers: the models with their prompts and arms.
         batch_size: most texts of one model at once, whatever their arm; fewer where their keys
             and values would take more than 2 GiB (on a CPU) or 8 GiB.
-        tick: called with the number of texts done.
+        tick: called with the number of texts done; texts half done count as half as many.
         processes: the processes that share the batches; all of them get every text.
 
     Returns:
@@ -180,11 +180,11 @@ def write_all(
     left = sum(len(writer.jobs) for writer in writers)
     work = _in_pairs(writers, batches) if processes.size == 1 else [[item] for item in batches]
     for pair in processes.dealt(work, lambda pair: len(pair[0][1])):
-        mine |= _written(writers, pair, keys)
         done = min(sum(len(chosen) for _, chosen in pair) * processes.size, left)
+        written = _shares(done, tick)
+        mine |= _written(writers, pair, keys, written)
+        written(1.0)
         left -= done
-        if tick is not None:
-            tick(done)
     every = {key: text for part in processes.everywhere(mine) for key, text in part.items()}
     if tick is not None and left:
         tick(left)
@@ -192,6 +192,20 @@ def write_all(
         writer.by_arm({job: every[number, job] for job in range(len(writer.jobs))})
         for number, writer in enumerate(writers)
     ]
+
+
+def _shares(texts: int, tick: Tick | None) -> Callable[[float], None]:
+    """Tell of texts that are written together, by the share of them that is there."""
+    told = 0
+
+    def written(share: float) -> None:
+        nonlocal told
+        now = int(texts * share)
+        if tick is not None and now > told:
+            tick(now - told)
+            told = now
+
+    return written
 
 
 def _in_pairs(writers: Sequence[Writer], batches: Sequence[Chosen]) -> list[list[Chosen]]:
@@ -227,13 +241,16 @@ def _goes_along(writers: Sequence[Writer], item: Chosen, guest: Chosen) -> bool:
 
 
 def _written(
-    writers: Sequence[Writer], pair: Sequence[Chosen], keys: Keys
+    writers: Sequence[Writer],
+    pair: Sequence[Chosen],
+    keys: Keys,
+    tell: Callable[[float], None],
 ) -> dict[tuple[int, int], Text]:
     """The text of every job of a batch, and of the one that goes along, by writer and job."""
     ready = [writers[number].batch(chosen, keys) for number, chosen in pair]
     other = writers[pair[0][0]].match_entropy_of
     target = None if other is None else keys[id(other)]
-    found = written_together(ready[0], target, *ready[1:])
+    found = written_together(ready[0], target, *ready[1:], tell=tell)
     return {
         (number, job): _cut(ids, writers[number].stops)
         for (number, chosen), rows in zip(pair, found, strict=True)

@@ -64,6 +64,15 @@ def test_draws_do_not_depend_on_the_batch(tiny, batch_size):
     assert together["a"] != together["b"]
 
 
+def test_progress_moves_while_a_batch_is_written(tiny):
+    ticks = []
+    generate(tiny(), rows_of(6, 6, 6, 6), new_tokens=8, batch_size=4, stops=(), tick=ticks.append)
+    assert ticks == [1, 1, 1, 1]  # one batch of four, told at every second step
+    ticks.clear()
+    generate(tiny(), rows_of(5, 6, 7), new_tokens=3, batch_size=1, tick=ticks.append)
+    assert ticks == [1, 1, 1]
+
+
 def test_draws_follow_the_distribution(tiny):
     model = tiny()
     row = rows_of(4).rows[0]
