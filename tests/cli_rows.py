@@ -40,7 +40,7 @@ PLACES: dict[str, list[str]] = {
     ],
     "compare": [
         "hyperinterp.comparison:taken:2",
-        "hyperinterp.runs.looks:run_pair:1",
+        "hyperinterp.runs.passes:run_pair:1",
         "hyperinterp.generations:write_all:1",
         "hyperinterp.report.writing:write_bytes:1",
         "hyperinterp.report.writing:write_bytes:4",

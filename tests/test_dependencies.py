@@ -33,7 +33,8 @@ def declared() -> tuple[set[str], set[str]]:
     """Distributions that are always installed, and those of the extras for users."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    users = [name for key in ("frames", "data", "figures", "trackers") for name in extras[key]]
+    keys = ("frames", "data", "figures", "trackers", "tutorials")
+    users = [name for key in keys for name in extras[key]]
     return {plain(name) for name in project["dependencies"]}, {plain(name) for name in users}
 
 

@@ -170,6 +170,7 @@ def test_a_replaced_forward_is_refused_and_measured_as_it_is_on_request():
 
 def test_a_compiled_forward_and_mixed_precision_of_accelerate_stay_behind():
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
     plain = as_hooked(make_hf()).logits(IDS)
     model = make_hf()
@@ -177,7 +178,9 @@ def test_a_compiled_forward_and_mixed_precision_of_accelerate_stay_behind():
     model.model.layers[0] = torch.compile(model.model.layers[0])
     model.compile()
     assert torch.equal(as_hooked(model).logits(IDS), plain)
+    AcceleratorState._reset_state()  # an earlier test's, of another precision
     prepared = Accelerator(cpu=True, mixed_precision="bf16").prepare_model(make_hf())
+    AcceleratorState._reset_state()
     assert torch.equal(as_hooked(prepared).logits(IDS), plain)
 
 
