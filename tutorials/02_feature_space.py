@@ -161,7 +161,7 @@ print(
 # <details><summary>Solution</summary>
 #
 # ```python
-# report.expansion.plot("profile", measure=options["measure"][0], rows=options["rows"][-1])
+# report.expansion.plot("profile", rows="standardised")
 # ```
 #
 # If a profile changes its shape under this scaling, few loud dimensions made it.

@@ -14,10 +14,9 @@ from hyperinterp.generation.choosing import Chooser
 from hyperinterp.generation.decoding import GREEDY, Decoding, Generated
 from hyperinterp.generation.keys import PromptKeys, kept_bytes
 from hyperinterp.generation.looping import Batch, written_together
+from hyperinterp.generation.telling import Tick, by_share
 from hyperinterp.models import HookedModel
 from hyperinterp.text import TokenRows
-
-Tick = Callable[[int], None]
 
 KEPT_AT_ONCE = {"cpu": 2 << 30, "other": 8 << 30}
 """Bytes of the keys and values of one batch: fixed, so that batches do not hang on free memory."""
@@ -181,7 +180,7 @@ def write_all(
     work = _in_pairs(writers, batches) if processes.size == 1 else [[item] for item in batches]
     for pair in processes.dealt(work, lambda pair: len(pair[0][1])):
         done = min(sum(len(chosen) for _, chosen in pair) * processes.size, left)
-        written = _shares(done, tick)
+        written = by_share(done, tick)
         mine |= _written(writers, pair, keys, written)
         written(1.0)
         left -= done
@@ -192,20 +191,6 @@ def write_all(
         writer.by_arm({job: every[number, job] for job in range(len(writer.jobs))})
         for number, writer in enumerate(writers)
     ]
-
-
-def _shares(texts: int, tick: Tick | None) -> Callable[[float], None]:
-    """Tell of texts that are written together, by the share of them that is there."""
-    told = 0
-
-    def written(share: float) -> None:
-        nonlocal told
-        now = int(texts * share)
-        if tick is not None and now > told:
-            tick(now - told)
-            told = now
-
-    return written
 
 
 def _in_pairs(writers: Sequence[Writer], batches: Sequence[Chosen]) -> list[list[Chosen]]:
