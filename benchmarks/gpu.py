@@ -155,11 +155,12 @@ def run_part(name: str, given: argparse.Namespace, results: Results, most: float
 
 
 def _prepared(packed: Path | None) -> None:
-    """Let the parts' processes find this checkout and what was packed for it."""
+    """Let this process and those of the parts find this checkout and what was packed for it."""
     root = str(Path(__file__).resolve().parent.parent)
     places = [root, *(map(str, unpack(packed)) if packed is not None else ())]
     known = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([*places, *([known] if known else [])])
+    sys.path[:0] = [place for place in places if place not in sys.path]  # the table needs it, too
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

@@ -91,7 +91,8 @@ def test_ordinary_configs_pass():
     for kind in ("llama", "gpt2", "gpt_neox", "gemma2", "qwen2", "mistral", "mixtral", "opt"):
         config = transformers.AutoConfig.for_model(kind).to_dict()
         screen_model_config(json.loads(json.dumps(config)))
-        screen_model_config(config | {"id2label": {0: "no", 1: "yes"}})  # as to_dict numbers them
+        labels = {0: "no", 1: "yes"}  # as to_dict numbers them
+        assert screen_model_config(config | {"id2label": labels}).config["id2label"] == labels
     screen_model_config({"model_type": "llama", "_attn_implementation": "flash_attention_2"})
     screen_tokenizer_config({"tokenizer_class": "LlamaTokenizer", "auto_map": None})
 
