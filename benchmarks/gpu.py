@@ -161,6 +161,7 @@ def _prepared(packed: Path | None) -> None:
     known = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([*places, *([known] if known else [])])
     sys.path[:0] = [place for place in places if place not in sys.path]  # the table needs it, too
+    importlib.invalidate_caches()  # a place that was not there at the start may be one now
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

@@ -12,7 +12,7 @@ PASSAGES, PROMPTS, EPOCHS, SEED = 32, 48, 40, 0
 
 
 def real_pairs(job: Job) -> None:
-    """Late-stage LoRA, then full fine-tuning, each compared with everything that it is held to."""
+    """Train late-stage and in full, then compare both, the full one first: it needs both twins."""
     passages, prompts, epochs = (8, FEWEST.prompts, 1) if job.small else (PASSAGES, PROMPTS, EPOCHS)
     sizes = FEWEST if job.small else claims.sizes_of("quick", prompts)
     where = {"model": job.model, "device": str(job.device)}
@@ -24,5 +24,6 @@ def real_pairs(job: Job) -> None:
             twin = claims.trained(folder, method, SEED, passages, **where, epochs=epochs)
             found[method] = {"seed": SEED, "training": claims.training_facts(twin)}
             job.tell(runs=found)
+        for method in reversed(claims.METHODS):
             found[method] |= claims.short(claims.of_twin(folder, method, SEED, sizes, **where))
             job.tell(runs=found)
