@@ -7,8 +7,7 @@ passages that the twins never see; the held-out prompts stay untouched until `co
 
 Usage (from the project's root):
     python -m benchmarks.claims [--seeds 0,1] [--passages 32] [--preset default] [--prompts 64]
-    python -m benchmarks.claims --with-card    (the table again; claims that are missing in
-                                                claims.json are those of part f of gpu.json)
+    python -m benchmarks.claims --card    (the table of the pairs in part f of gpu.json)
 """
 
 import argparse
@@ -192,15 +191,10 @@ def readme_table(runs: dict[str, list[dict[str, Any]]]) -> str:
     return pages.table(["", *(heads[method] for method in methods), "Li et al."], rows)
 
 
-def with_card() -> dict[str, list[dict[str, Any]]]:
-    """The runs that are kept, and of those on a card the claims that the others lack."""
-    runs = record.read("claims")["runs"]
-    on_card = record.read("gpu")["parts"]["f"]["runs"]
-    for method, run in on_card.items():
-        known = {name for found in runs[method] for name in found["claims"]}
-        new = {name: claim for name, claim in run["claims"].items() if name not in known}
-        runs[method].append({"claims": new})
-    return runs
+def on_card() -> dict[str, list[dict[str, Any]]]:
+    """The pairs that part f of `benchmarks.gpu` trained and compared on a card."""
+    found = record.read("gpu")["parts"]["f"]["runs"]
+    return {method: [run] for method, run in found.items()}
 
 
 def main() -> None:
@@ -215,10 +209,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--train-only", action="store_true")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--with-card", action="store_true", help="only make the table again")
+    parser.add_argument("--card", action="store_true", help="only the table, of gpu.json's pairs")
     given = parser.parse_args()
-    if given.with_card:
-        pages.rewrite_block(pages.README, "claims", readme_table(with_card()))
+    if given.card:
+        pages.rewrite_block(pages.README, "claims", readme_table(on_card()))
         return
     torch.set_num_threads(given.threads)
     start = time.perf_counter()
