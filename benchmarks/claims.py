@@ -7,6 +7,8 @@ passages that the twins never see; the held-out prompts stay untouched until `co
 
 Usage (from the project's root):
     python -m benchmarks.claims [--seeds 0,1] [--passages 32] [--preset default] [--prompts 64]
+    python -m benchmarks.claims --model gemma3-270m --reference smollm2
+                                (another family, another judge of C10; results/claims-NAME.json)
     python -m benchmarks.claims --card    (the table of the pairs in part f of gpu.json)
 """
 
@@ -98,7 +100,7 @@ def sizes_of(preset: str, prompts: int) -> hi.Sizes:
 
 def of_twin(
     folder: Path, method: str, seed: int, sizes: hi.Sizes, *, model: str = MODEL,
-    device: str = "auto",
+    reference: str | None = None, device: str = "auto",
 ) -> hi.Report:  # fmt: skip
     """A twin's comparison with its base, its control and, for the full one, the late-stage one."""
     twin = folder / f"{method}-seed{seed}"
@@ -108,6 +110,7 @@ def of_twin(
         twin,
         control=twin / "control",
         late_stage=[late] if method != "late-stage" else (),
+        reference=reference,
         sizes=sizes,
         seed=seed,
         device=device,
@@ -117,11 +120,16 @@ def of_twin(
     )
 
 
-def compared(folder: Path, method: str, seed: int, preset: str, prompts: int) -> hi.Report:
+def compared(
+    folder: Path, method: str, seed: int, preset: str, prompts: int, *, model: str = MODEL,
+    reference: str | None = None,
+) -> hi.Report:  # fmt: skip
     """The report of one twin, made now unless it is there."""
-    out = folder / f"report-{method}-seed{seed}-{preset}-{prompts}"
+    judged = "" if reference is None else f"-judged-by-{reference}"
+    out = folder / f"report-{method}-seed{seed}-{preset}-{prompts}{judged}"
     if not out.exists():
-        save(of_twin(folder, method, seed, sizes_of(preset, prompts)), out)
+        sizes = sizes_of(preset, prompts)
+        save(of_twin(folder, method, seed, sizes, model=model, reference=reference), out)
     return hi.Report.read(out)
 
 
@@ -205,7 +213,9 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=32)
     parser.add_argument("--preset", choices=tuple(PRESETS), default="quick")
     parser.add_argument("--prompts", type=int, default=64, help="instead of the preset's number")
-    parser.add_argument("--folder", type=Path, default=Path("runs/claims"))
+    parser.add_argument("--model", default=MODEL, help="the base, by any name of load")
+    parser.add_argument("--reference", help="the judge of C10; the base itself by default")
+    parser.add_argument("--folder", type=Path, help="runs/claims or runs/claims-NAME by default")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--train-only", action="store_true")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
@@ -215,19 +225,25 @@ def main() -> None:
         pages.rewrite_block(pages.README, "claims", readme_table(on_card()))
         return
     torch.set_num_threads(given.threads)
+    name = "claims" if given.model == MODEL else f"claims-{given.model}"
+    folder, pair = given.folder or Path("runs") / name, {"model": given.model}
     start = time.perf_counter()
     seeds = {"late-stage": given.seeds, "full": given.full_seeds}
     plan = [(m, int(seed)) for m in given.methods for seed in seeds[m].split(",") if seed]
     for method, seed in plan:
-        trained(given.folder, method, seed, given.passages)
+        trained(folder, method, seed, given.passages, **pair)
     if given.train_only:
         return
     runs: dict[str, list[dict[str, Any]]] = {}
     for method, seed in plan:
-        found = short(compared(given.folder, method, seed, given.preset, given.prompts))
-        facts = training_facts(given.folder / f"{method}-seed{seed}")
+        asked = given.preset, given.prompts
+        report = compared(folder, method, seed, *asked, **pair, reference=given.reference)
+        found = short(report)
+        facts = training_facts(folder / f"{method}-seed{seed}")
         runs.setdefault(method, []).append({"seed": seed, "training": facts, **found})
     figures = {
+        "model": given.model,
+        "reference": given.reference or given.model,
         "passages": given.passages,
         "preset": given.preset,
         "prompts": given.prompts,
@@ -235,8 +251,8 @@ def main() -> None:
         "runs": runs,
         "paper": PAPER,
     }
-    record.write("claims", figures, given.threads)
-    pages.rewrite_block(pages.README, "claims", readme_table(runs))
+    record.write(name, figures, given.threads)
+    pages.rewrite_block(pages.README, name, readme_table(runs))
     print(readme_table(runs))
 
 
