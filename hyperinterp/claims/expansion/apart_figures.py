@@ -1,15 +1,25 @@
-"""C5, beside the profile: spectra, how far the two models are apart, principal angles."""
+"""C5, beside the profile: seen growth, spectra, how far the models are apart, angles."""
 
 import itertools
 
 from hyperinterp.claims.expansion.result import ExpansionResult, SiteGeometry
 from hyperinterp.drawing.axes import EMBEDDING, NORM, depth_ticks, log_ticks, norm_place
-from hyperinterp.drawing.chart import Chart, Choice
+from hyperinterp.drawing.chart import Chart, Choice, bars, interval_curve
 from hyperinterp.drawing.escape import label
+from hyperinterp.drawing.names import metric_name
 from hyperinterp.drawing.numbers import count, number
 from hyperinterp.drawing.sketch import Sketch
 from hyperinterp.drawing.subtitle import behind
-from hyperinterp.drawing.theme import BASE, DELTA, FITTED, MUTED, SYMBOLS, faint, heat_scale
+from hyperinterp.drawing.theme import (
+    BASE,
+    CONTROL,
+    DELTA,
+    FITTED,
+    MUTED,
+    SYMBOLS,
+    faint,
+    heat_scale,
+)
 from hyperinterp.drawing.words import explained
 
 CHANGES = {
@@ -34,6 +44,33 @@ def stream(block: ExpansionResult) -> list[SiteGeometry]:
 def _sample(block: ExpansionResult, sites: list[SiteGeometry]) -> str:
     figures = (site.metrics[block.primary].delta for site in sites if block.primary in site.metrics)
     return behind(figures, f"{count(max(site.n_rows for site in sites))} token positions")
+
+
+def seen(block: ExpansionResult) -> Sketch | None:
+    """Growth of the raw stream beside growth of what the logits read of it, by depth."""
+    visible = f"{block.primary}@visible"
+    sites = [site for site in stream(block) if visible in site.metrics]
+    if not sites:
+        return None
+    figure = Sketch("block output (pre-norm)", f"fitted − base, {metric_name(block.primary)}")
+    figure.sample = _sample(block, sites)
+    last = _last(sites)
+    parts = {pre_norm: [s for s in sites if s.pre_norm is pre_norm] for pre_norm in (True, False)}
+    for key, name, colour in (
+        (block.primary, "raw stream", DELTA), (visible, "as the logits read it", CONTROL),
+    ):  # fmt: skip
+        for pre_norm, chosen in parts.items():
+            figures = [site.metrics[key].delta for site in chosen]
+            names = [label(site.label) for site in chosen]
+            x = [float(_place(site, last)) for site in chosen]
+            drawn = interval_curve(x, figures, name, colour, names)
+            if not pre_norm:
+                drawn[-1] |= {"mode": "markers", "showlegend": False}
+                drawn[-1]["error_y"] = bars(figures, colour)
+            figure.data += drawn
+    _depth_axis(figure, last)
+    figure.level(0.0, "0")
+    return figure
 
 
 def spectrum(block: ExpansionResult, key: str, form: str) -> Sketch | None:
@@ -145,11 +182,14 @@ def angles(block: ExpansionResult) -> Sketch | None:
     return figure
 
 
-def more_charts(block: ExpansionResult) -> tuple[Chart, ...]:
-    """Spectra, change by depth, angles."""
+def more_charts(block: ExpansionResult, interval: str) -> tuple[Chart, ...]:
+    """Growth that the logits read, spectra, change by depth, angles."""
     with_spectrum = [site for site in stream(block) if any(site.spectrum.values())]
     with_spectrum.sort(key=lambda site: site.key != block.last_block)
     found: list[Chart] = []
+    if seen(block) is not None:
+        told = explained(__package__, "seen", interval=interval)
+        found.append(Chart("seen", *told, lambda: seen(block), height=360))
     if with_spectrum:
         options = tuple((site.key, site.label) for site in with_spectrum)
         forms = (("share", "share"), ("cumulative", "cumulative"))

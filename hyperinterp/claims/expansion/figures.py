@@ -125,5 +125,5 @@ def charts(block: ExpansionResult) -> tuple[Chart, ...]:
             height=520,
         ),
         *row_charts(block, interval),
-        *more_charts(block),
+        *more_charts(block, interval),
     )

@@ -2,12 +2,12 @@
 
 from hyperinterp.claims.spec import Measured
 from hyperinterp.drawing.axes import depth_ticks
-from hyperinterp.drawing.chart import Chart, Choice, interval_curve, scatter
+from hyperinterp.drawing.chart import Chart, Choice, curve, interval_curve, scatter
 from hyperinterp.drawing.escape import label
 from hyperinterp.drawing.sketch import Sketch
-from hyperinterp.drawing.theme import FITTED
+from hyperinterp.drawing.theme import BASE, CONTROL, DELTA, FITTED
 from hyperinterp.drawing.words import explained
-from hyperinterp.looks.weights.result import WeightsResult
+from hyperinterp.looks.weights.result import PathPoint, WeightsResult
 from hyperinterp.looks.weights.tables import words
 
 MEASURES = {
@@ -27,6 +27,43 @@ SIZES = {
     "rank": "rank of the change",
     "intruders": "intruders among ten directions",
 }
+
+
+COLOURS = {"overrides": FITTED, "ttr": BASE, "growth": DELTA, "surprisal": CONTROL}
+
+
+def _value(point: PathPoint, measure: str) -> float | None:
+    found = getattr(point, measure)
+    return found.value if isinstance(found, Measured) else found
+
+
+def shares(result: WeightsResult, measure: str) -> list[tuple[PathPoint, float]]:
+    """Return how far each point is on the way from base to fitted; none where these are alike.
+
+    Args:
+        result: with the points.
+        measure: a key of `MEASURES`.
+    """
+    ends = {item.value: _value(item, measure) for item in result.points if item.path == "alpha"}
+    start, end = ends.get(0.0), ends.get(1.0)
+    if start is None or end is None or abs(end - start) < 1e-9:
+        return []
+    found = [(item, _value(item, measure)) for item in result.points]
+    return [(item, (value - start) / (end - start)) for item, value in found if value is not None]
+
+
+def together(result: WeightsResult, way: str) -> Sketch:
+    """Every quantity along one path, as a share of its change from base to fitted."""
+    figure = Sketch(ALONG[way], "share of the change from base to fitted")
+    for measure, colour in COLOURS.items():
+        found = [(point, share) for point, share in shares(result, measure) if point.path == way]
+        names = [label(words(point)) for point, _ in found]
+        values = [Measured(share) for _, share in found]
+        x = [point.value for point, _ in found]
+        if found:
+            figure.data.append(curve(x, values, MEASURES[measure], colour, names))
+    figure.level(1.0, "fitted")
+    return figure
 
 
 def path(result: WeightsResult, measure: str, way: str) -> Sketch | None:
@@ -73,6 +110,10 @@ def charts(result: WeightsResult) -> tuple[Chart, ...]:
     size = Choice("size", "Quantity", tuple(SIZES.items()))
     found: list[Chart] = []
     if result.points:
+        told = explained(__package__, "together")
+        found.append(
+            Chart("together", *told, lambda kind: together(result, kind), (way,), height=380)
+        )
         found.append(
             Chart(
                 "path", *explained(__package__, "path"),

@@ -51,6 +51,21 @@ def test_the_ends_of_the_path_are_the_two_models(found):
     assert end.example == texts["0"].fitted.text
 
 
+def test_all_quantities_share_one_axis_from_the_base_to_the_fitted_model(found):
+    figure = found.weights.plot()
+    assert len(figure.data) >= 3  # those that differ at the two ends
+    for curve in figure.data:
+        by_alpha = dict(zip(curve.x, curve.y, strict=True))
+        assert by_alpha[0.0] == 0
+        assert by_alpha[1.0] == 1
+    half = next(item for item in found.weights.points if item.value == 0.5)
+    end = next(item for item in found.weights.points if item.value == 1.0)
+    growth = next(curve for curve in figure.data if "growth" in curve.name)
+    assert growth.y[list(growth.x).index(0.5)] == pytest.approx(half.growth / end.growth)
+    cut = found.weights.plot("together", way="rank")
+    assert {curve.x for curve in cut.data} == {(1.0, 4.0, 16.0)}
+
+
 def test_every_matrix_of_the_changed_block_is_told(pair, found):
     base, _ = pair
     inside = sum(weight.ndim == 2 for weight in base.blocks[-1].parameters())

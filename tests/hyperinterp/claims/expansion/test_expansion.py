@@ -112,6 +112,11 @@ def test_the_seen_dimension_is_that_of_the_logits(make_study, family):
     assert "pr_corrected@visible" in block.contrast_variants
     assert {"raw_delta", "seen_delta"} <= set(block.to_frame("visible").columns)
     assert block.plot("profile", rows="visible").data
+    beside = block.plot("seen").data
+    for key, name in (("pr_corrected", "raw stream"), ("pr_corrected@visible", "as the logits")):
+        drawn = [trace for trace in beside if (trace.name or "").startswith(name)]
+        shown = [value for trace in drawn for value in trace.y]
+        assert shown == [site.metrics[key].delta.value for site in block.sites]
 
 
 def test_growth_that_no_logit_reads_is_not_seen(make_study):
