@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from hyperinterp.errors import InputRefused
-from hyperinterp.looks import causes, weights
+from hyperinterp.looks import causes, loops, weights
 from hyperinterp.looks.spec import LookSpec
 from hyperinterp.ranges import of_kind
 
-LOOKS: tuple[LookSpec, ...] = (weights.LOOK, causes.LOOK)
+LOOKS: tuple[LookSpec, ...] = (weights.LOOK, causes.LOOK, loops.LOOK)
 """Every one of them, in the order of the page."""
 
 

@@ -7,6 +7,7 @@ from probes.diversity.copying import (
     copied_spans,
     longest_copied_span,
 )
+from probes.diversity.loops import Loop, final_loop
 from probes.diversity.repetition import (
     DiversityScores,
     distinct_n,
@@ -23,6 +24,7 @@ from probes.diversity.self_bleu import SelfBleu, self_bleu
 __all__ = [
     "CopiedSpan",
     "DiversityScores",
+    "Loop",
     "NgramIndex",
     "SelfBleu",
     "copied_share",
@@ -30,6 +32,7 @@ __all__ = [
     "distinct_n",
     "diversity_product",
     "diversity_scores",
+    "final_loop",
     "generated_window",
     "longest_copied_span",
     "rep_n",

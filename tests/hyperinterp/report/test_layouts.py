@@ -16,7 +16,7 @@ from hyperinterp.studies.schema import study_schema
 
 WORDS = {"title", "description"}
 LAYOUTS = {
-    "report": (json_schema, SCHEMA_VERSION, "3.0", "c5c12f3bb0d2297d"),
+    "report": (json_schema, SCHEMA_VERSION, "3.1", "be6c58d072697b26"),
     "trace": (trace_schema, TRACE_VERSION, "2.0", "6cf0f0cb2219b07c"),
     "study": (study_schema, STUDY_VERSION, "1.0", "1e6d058b6e326b8d"),
 }
