@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hyperinterp.models import patched as patched
     from hyperinterp.planning import Plan as Plan
     from hyperinterp.planning import plan as plan
+    from hyperinterp.report.judging import judge_read as judge_read
+    from hyperinterp.report.judging import judge_sheet as judge_sheet
     from hyperinterp.report.many import reports as reports
     from hyperinterp.report.schema import Report as Report
     from hyperinterp.sites import Site as Site
@@ -68,6 +70,8 @@ _WHERE = {
     "export_bundle": "hyperinterp.checkpoints",
     "geometry": "hyperinterp.claims.expansion.cached",
     "inspect_checkpoint": "hyperinterp.checkpoints",
+    "judge_read": "hyperinterp.report.judging",
+    "judge_sheet": "hyperinterp.report.judging",
     "load": "hyperinterp.models",
     "patched": "hyperinterp.models",
     "read_cache": "hyperinterp.activations",

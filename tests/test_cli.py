@@ -45,6 +45,8 @@ REFUSED = [
     (("study", "./nowhere", "--config", "none.yaml", "--out", "x"), "none.yaml"),
     (("study", "./nowhere", "--preset", "huge", "--out", "x"), "huge"),
     (("reports", "./nowhere"), "nowhere"),
+    (("judge-sheet", "./nowhere", "--out", "x"), "nowhere"),
+    (("judge-read", "./nowhere", "answers.csv"), "nowhere"),
     (("trace", "./nowhere", "--preset", "huge"), "nowhere"),
     (("compare", "smollm2", "smollm2", "--out", "/proc/x"), "/proc/x"),
     (("compare", "smollm2", "smollm2", "--seed", "4294967296"), "seed"),
@@ -138,6 +140,8 @@ def test_a_command_for_one_process_refuses_a_launcher(tmp_path):
         ("trace", "run"),
         ("study", "model"),
         ("reports", "x"),
+        ("judge-sheet", "x", "--out", "y"),
+        ("judge-read", "x", "y.csv"),
         ("export", "model", "x.pt"),
         ("demo",),
     ]
@@ -179,7 +183,10 @@ def test_the_end_of_another_process_is_no_bug_of_this_one(monkeypatch, told):
 
 
 def test_help_is_there_for_every_command(tmp_path):
-    names = ("compare", "plan", "train", "study", "reports", "trace", "export", "inspect", "demo")
+    names = (
+        "compare", "plan", "train", "study", "reports", "trace", "export", "inspect", "demo",
+        "judge-sheet", "judge-read",
+    )  # fmt: skip
     found = all_of(tmp_path, ("--help",), *((name, "--help") for name in names))
     assert all(result["code"] == 0 for result in found.values())
     assert all(name in found["--help",]["stdout"] for name in names)

@@ -209,7 +209,7 @@ def test_a_pipe_gets_a_line_at_once_at_an_interval_and_at_the_end(
     assert lines[-1].endswith(" s loss 1.000")
 
 
-def test_a_short_task_is_one_line_and_an_error_still_gets_the_last(
+def test_a_short_task_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def short(reporter: Reporter) -> None:
@@ -223,6 +223,22 @@ def test_a_short_task_is_one_line_and_an_error_still_gets_the_last(
     assert [line.partition(" in ")[0] for line in lines] == [
         "reading: 0 of 2 (a line every 60 s)", "reading: 2", "writing: 8",
     ]  # fmt: skip
+
+
+def test_the_time_of_a_task_ends_with_its_last_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("hyperinterp.cli.progress.time.monotonic", lambda: clock[0])
+
+    def stopped_early(reporter: Reporter) -> None:
+        reporter("training", 0, 9)
+        clock[0] = 5.0
+        reporter("training", 4, 9)
+        clock[0] = 90.0
+
+    assert _told(monkeypatch, 60.0, stopped_early)[-1] == "training: 4 of 9 in 5.0 s"
+
+
+def test_an_error_still_gets_the_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
 

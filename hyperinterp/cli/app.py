@@ -17,6 +17,7 @@ from hyperinterp.cli.configured import (
     given_options,
     with_options,
 )
+from hyperinterp.cli.judge_commands import judge_read, judge_sheet
 from hyperinterp.cli.options import (
     Device,
     Figures,
@@ -155,6 +156,8 @@ app.command()(plan)
 app.command()(train)
 app.command()(study)
 app.command()(reports)
+app.command()(judge_sheet)
+app.command()(judge_read)
 app.command()(trace)
 
 

@@ -64,6 +64,8 @@ EXAMPLES = {
         "hyperinterp reports runs/first runs/second",
         "hyperinterp reports study --format csv --out claims.csv",
     ),
+    "judge-sheet": ("hyperinterp judge-sheet report --out judges",),
+    "judge-read": ("hyperinterp judge-read judges answers-1.csv answers-2.csv",),
     "demo": ("hyperinterp demo", "hyperinterp demo --preset default --out larger"),
 }
 

@@ -78,7 +78,7 @@ class Reporter:
 
 @dataclass
 class _Task:
-    """The progress of a task: units at its first report, now and in all, and that report's time."""
+    """The progress of a task: units at its first and last report and in all, and their times."""
 
     name: str
     first: int
@@ -86,6 +86,7 @@ class _Task:
     total: int
     note: str
     began: float
+    last: float
 
     def line(self) -> str:
         """Return the share done, with its note and the time left at its speed so far."""
@@ -97,8 +98,8 @@ class _Task:
         return ", ".join(parts)
 
     def end(self) -> str:
-        """Return the units done and their time, also when it ended before all was done."""
-        seconds = time.monotonic() - self.began
+        """Return the units done and their time up to the last report, all done or not."""
+        seconds = self.last - self.began
         count = str(self.total) if self.done >= self.total else f"{self.done} of {self.total}"
         return f"{self.name}: {count} in {seconds:.1f} s {self.note}".rstrip()
 
@@ -133,10 +134,10 @@ class _Lines:
     def told(self, name: str, done: int, total: int, note: str) -> None:
         if self._ended.get(name) == total and done >= total:
             return
-        task = self._tasks.get(name)
+        task, now = self._tasks.get(name), time.monotonic()
         if task is None:
-            task = self._tasks[name] = _Task(name, done, done, total, note, time.monotonic())
-        task.done, task.total, task.note = done, total, note
+            task = self._tasks[name] = _Task(name, done, done, total, note, now, now)
+        task.done, task.total, task.note, task.last = done, total, note, now
         self._current = task
         if done >= total:
             self._ended[name] = total

@@ -65,14 +65,14 @@ def page(
         files: where every figure behind the page is.
         more: what else the template needs.
     """
-    environment = _environment()
+    pages = environment()
     pieces = {
-        "css": _source("style.css"),
-        "boot_js": _source("boot.js"),
-        "page_js": _source("page.js"),
+        "css": source("style.css"),
+        "boot_js": source("boot.js"),
+        "page_js": source("page.js"),
         "plotly_js": _plotly(),
     }
-    return environment.get_template(name).render(
+    return pages.get_template(name).render(
         **{key: Markup(text) for key, text in pieces.items()},
         policy=policy(
             scripts=[pieces["boot_js"], pieces["plotly_js"], pieces["page_js"]],
@@ -134,17 +134,18 @@ def _chart_id(section: PageSection, chart: Chart) -> str:
 
 
 @cache
-def _environment() -> Any:
+def environment() -> Any:
+    """Return the environment of the templates: text is escaped, what is not defined an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
+    made = Environment(
         loader=PackageLoader("hyperinterp.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
+    made.filters.update(
         bdi=bdi, plain=html_text, visible=visible, cell=rendering.html_cell, number=numbers.number,
         count=numbers.count, compact=numbers.compact, seconds=numbers.seconds,
         marked=passages.marked, chart_data=_chart_data, measured=rendering.html_measured,
@@ -153,20 +154,25 @@ def _environment() -> Any:
         sentence=claims.sentence, p_words=p_words, verdict_class=pictures.css_class,
         in_words=provenance.plain, named=provenance.named, recipe=provenance.recipe,
     )  # fmt: skip
-    environment.globals.update(
+    made.globals.update(
         asked=claims.asked, left_out=claims.left_out, unasked=claims.unasked,
         beaten=beside.beaten, caveat=beside.caveat,
         effect=pictures.effect, condition=pictures.condition, bar=pictures.bar,
         flat=provenance.flat, cost=provenance.cost, chart_id=_chart_id, icons=summary.ICONS,
     )  # fmt: skip
-    return environment
+    return made
 
 
 @cache
-def _source(name: str) -> str:
-    loader = _environment().loader
+def source(name: str) -> str:
+    """Return the text of a file beside the templates.
+
+    Args:
+        name: of the file.
+    """
+    loader = environment().loader
     assert loader is not None
-    return loader.get_source(_environment(), name)[0].replace("\r\n", "\n")
+    return loader.get_source(environment(), name)[0].replace("\r\n", "\n")
 
 
 @cache

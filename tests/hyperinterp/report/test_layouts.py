@@ -58,5 +58,5 @@ def test_words_do_not_count_and_fields_do() -> None:
 
 
 def test_a_report_of_an_older_layout_is_named_as_such() -> None:
-    with pytest.raises(InputRefused, match=r"expected report layout 3\.0, found '2\.0': make it"):
+    with pytest.raises(InputRefused, match=r"expected report layout 3\.1, found '2\.0': make it"):
         Report.from_json('{"schema_version": "2.0", "claims": {}}')
