@@ -79,9 +79,12 @@ def figures(claim: str) -> str:
         [f"`{name}`", told["title"]]
         + [told[part].format(**typical) for part in ("shows", "interval", "against")]
         for name, told in found.items()
-        if name not in (TYPICAL, TERMS)
+        if name != TYPICAL and not name.startswith(TERMS)
     ]
-    told = [f"**{name}**: {text}" for name, text in terms(spec.package).items()]
+    parts = ("", *(item.id for item in spec.sections))
+    told = [
+        f"**{name}**: {text}" for part in parts for name, text in terms(spec.package, part).items()
+    ]
     return "\n\n".join(
         [table(["figure", "", "shows", "intervals", "against the claim"], rows), *told]
     )

@@ -39,4 +39,4 @@ MEASURES = {
 
 def measure_name(key: str) -> str:
     """Return words for a score of generated text."""
-    return MEASURES.get(key, key.replace("_", " "))
+    return MEASURES.get(key, key.replace("_", " ").replace("heldout", "held-out"))

@@ -144,11 +144,14 @@ def html_cell(value: object, reasons: Sequence[str] = ()) -> Markup:
 
 
 def html_measured(item: Measured, reasons: Sequence[str] = ()) -> Markup:
-    """Return a value with its interval; without one a dash that says why."""
+    """Return a value with its interval; without one why, or the number of the reason.
+
+    No dash stands beside a number, where it would read as a minus.
+    """
     if item.value is None:
         if item.reason in reasons:
             place = reasons.index(item.reason) + 1
-            return Markup('<span class="none">{}<sup>{}</sup></span>').format(numbers.DASH, place)
+            return Markup('<span class="none">none<sup>{}</sup></span>').format(place)
         return Markup('<span class="none">{} ({})</span>').format(
             numbers.DASH, escape.html_text(item.reason)
         )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _NARROW, _WIDE = 52, 96  # characters in a line of the subtitle, on a phone and in a notebook
 _LINE = 16
+_PRINTED = 0.7  # a figure on paper is so much of its height on the page
 
 
 def merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
@@ -125,8 +126,12 @@ class Sketch:
 
     def _legend_foot(self, height: int) -> float:
         """Return the legend's foot: above the plot, and above the words of vertical levels."""
-        above = any(item.get("yref") == "y domain" for item in self.layout["annotations"])
-        return 1.02 + above * _LINE / max(height - 110, 60)
+        lines = (
+            item["text"].count("<br>") + 1
+            for item in self.layout["annotations"]
+            if item.get("yref") == "y domain"
+        )
+        return 1.02 + max(lines, default=0) * _LINE / max(_PRINTED * height - 110, 60)
 
     def figure(self, title: str, height: int, subtitle: Iterable[str]) -> "go.Figure":
         """A checked plotly figure with title, subtitle and the common look, on paper."""

@@ -15,7 +15,8 @@ TYPICAL, TERMS = "typical", "terms"  # tables of the file that tell of no figure
 def words(package: str) -> dict[str, dict[str, str]]:
     """Return the words of a folder's figures, by figure, beside two tables of another kind.
 
-    `typical` fills braces on a page; `terms` explains the terms of the claim.
+    `typical` fills braces on a page; `terms` explains the terms of the claim, `terms-ID` those of
+    its further section ID.
 
     Args:
         package: the folder, as a dotted name.
@@ -38,13 +39,14 @@ def explained(package: str | None, figure: str, **values: Any) -> tuple[str, Exp
 
 
 @cache
-def terms(package: str) -> dict[str, str]:
+def terms(package: str, section: str = "") -> dict[str, str]:
     """Return what the terms of a folder mean, in the order in which they are told.
 
     Args:
         package: the folder, as a dotted name; one without words explains none.
+        section: id of a further section of the claim; "" for the claim's own.
     """
     try:
-        return words(package).get(TERMS, {})
+        return words(package).get(f"{TERMS}-{section}" if section else TERMS, {})
     except FileNotFoundError:
         return {}

@@ -89,9 +89,8 @@ def would_change(claim: Claim) -> str:
     held = [item for item in claim.conditions if item.outcome is claim.verdict]
     if claim.verdict is Verdict.INCONCLUSIVE:
         told = [_undecided(item) for item in held]
-        return (
-            "; ".join(told) + "." if told else "Fewer claims at once (--claims), or more prompts."
-        )
+        words = "; ".join(told) or "fewer claims at once (--claims), or more prompts"
+        return f"{words[0].upper()}{words[1:]}."
     if claim.verdict is Verdict.NOT_SUPPORTED:
         return "; ".join(map(_missed, held)) + "."
     near = min(held, key=_room, default=None)

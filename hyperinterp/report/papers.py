@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from hyperinterp.claims import registry
 from hyperinterp.claims.spec import Measured
+from hyperinterp.drawing.numbers import compact
 from hyperinterp.drawing.table import Cell, Sheet
 from hyperinterp.report.data import ReportData
 from hyperinterp.report.provenance import recipe
@@ -33,7 +34,11 @@ OTHERS = {
         "0.409 falling to 0.215; factors 0.01 to 0.5",
         LI,
     ),
-    "growth": ("growth of the participation ratio, last block's output", "not told apart", LI),
+    "growth": (
+        "growth of the naive participation ratio, last block's output",
+        "not told apart",
+        LI,
+    ),
     "growth after the norm": (
         "the same after the final norm, the last of the hidden states",
         "about +80.8; positions and centring not stated",
@@ -92,7 +97,9 @@ def _greedy(found: Mapping[tuple[str, str], Measured]) -> Sheet:
         for name in THEIRS
         if any((key, name) in found for key in GREEDY)
     ]
-    return Sheet("Greedy text and choices", ("", "model", *GREEDY.values()), tuple(rows), note=NOTE)
+    return Sheet(
+        "Greedy text and choices", ("of", "model", *GREEDY.values()), tuple(rows), note=NOTE
+    )
 
 
 def _others(found: Mapping[tuple[str, str], Measured]) -> Sheet:
@@ -101,20 +108,20 @@ def _others(found: Mapping[tuple[str, str], Measured]) -> Sheet:
         for key, (words, theirs, source) in OTHERS.items()
         if (key, "") in found
     )
-    return Sheet("Other figures", ("", "this pair", "theirs", ""), rows)
+    return Sheet("Other figures", ("quantity", "this pair", "theirs", "of"), rows)
 
 
 def _protocols(report: ReportData) -> Sheet:
     ours = dict(_ours(report))
     rows = tuple((what, one, other, ours.get(what, "")) for what, one, other in PROTOCOLS)
-    return Sheet("Protocols", ("", CARLSSON, LI, "this report"), rows, shut=True)
+    return Sheet("Protocols", ("what", CARLSSON, LI, "this report"), rows, shut=True)
 
 
 def _ours(report: ReportData) -> Iterator[tuple[str, str]]:
     facts = report.provenance
     by_role = {item.role: item for item in facts.checkpoints}
     if "fitted" in by_role:
-        yield "models", f"{by_role['fitted'].parameters / 1e6:,.0f} M parameters"
+        yield "models", f"{compact(by_role['fitted'].parameters)} parameters"
         yield "training", recipe(by_role["fitted"].trained) or "not recorded"
     yield "prompts", f"{facts.prompts.used} of {facts.prompts.prompt_tokens} tokens, greedy"
     window = facts.sizes.get("window")

@@ -112,6 +112,7 @@ def _of(report: ReportData, spec: ClaimSpec) -> Iterator[PageSection]:
             PageSection(
                 part.id, part.title, part.question, None, missing, mine, (), own,
                 opened=None if own else 0,
+                terms=_terms(spec.package, part.id, part.id),
             )
         )  # fmt: skip
     main = PageSection(
@@ -123,13 +124,16 @@ def _of(report: ReportData, spec: ClaimSpec) -> Iterator[PageSection]:
         tuple(chart for chart in charts if not chart.section),
         () if result is None else read_sheets(result),
         opened=int(spec.id in _main()),
-        terms=tuple(
-            (term_id(spec.slug, term), term, meaning)
-            for term, meaning in terms(spec.package).items()
-        ),
+        terms=_terms(spec.package, spec.slug),
         source=_source(spec),
     )
     yield from (*further, main) if spec.first else (main, *further)
+
+
+def _terms(package: str, anchor: str, part: str = "") -> tuple[tuple[str, str, str], ...]:
+    return tuple(
+        (term_id(anchor, term), term, meaning) for term, meaning in terms(package, part).items()
+    )
 
 
 def _main() -> set[str]:

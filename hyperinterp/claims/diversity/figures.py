@@ -12,7 +12,7 @@ from hyperinterp.drawing.numbers import number, signed
 from hyperinterp.drawing.sketch import Sketch
 from hyperinterp.drawing.subtitle import behind
 from hyperinterp.drawing.theme import DELTA, INK, MUTED, faint
-from hyperinterp.drawing.words import explained
+from hyperinterp.drawing.words import TYPICAL, explained, words
 
 _TEXTS = CLAIM.sections[0].id
 
@@ -52,7 +52,7 @@ def paired(block: DiversityResult, measure: str) -> Sketch | None:
     if not known:
         return None
     figure = Sketch("", measure_name(measure))
-    for better, colour, words in (
+    for better, colour, told in (
         (True, DELTA, "more diverse"),
         (False, MUTED, "not more diverse"),
     ):
@@ -68,7 +68,7 @@ def paired(block: DiversityResult, measure: str) -> Sketch | None:
             notes += [[label(name), note, f"{_TEXTS}-{place}"]] * 2 + [["", "", ""]]
         figure.add(
             "scatter",
-            x=xs, y=ys, mode="lines+markers", name=f"{words} ({len(rows)} prompts)",
+            x=xs, y=ys, mode="lines+markers", name=f"{told} ({len(rows)} prompts)",
             line={"color": faint(colour, 0.35), "width": 1.6}, customdata=notes,
             marker={"color": colour, "size": 6},
             hovertemplate="%{customdata[0]}<br>%{customdata[1]}<br>click to read it<extra></extra>",
@@ -81,6 +81,11 @@ def paired(block: DiversityResult, measure: str) -> Sketch | None:
     return figure
 
 
+def _human(block: DiversityResult) -> str:
+    """What the star is, where one is drawn."""
+    return "" if block.human.value is None else words(CLAIM.package)[TYPICAL]["human"]
+
+
 def charts(block: DiversityResult) -> tuple[Chart, ...]:
     """The charts of this block."""
     window = f"the last {block.window} generated ids"
@@ -88,7 +93,7 @@ def charts(block: DiversityResult) -> tuple[Chart, ...]:
     return (
         Chart(
             "scores",
-            *explained(__package__, "scores", window=window),
+            *explained(__package__, "scores", window=window, human=_human(block)),
             lambda: scores(block),
             height=60 + 44 * len(_shown(block)),
         ),

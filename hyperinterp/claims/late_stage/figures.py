@@ -1,5 +1,7 @@
 """C7: late-stage twins beside the fitted model."""
 
+from collections import Counter
+
 import numpy as np
 
 from hyperinterp.claims.late_stage.result import LateStageResult, Twin
@@ -36,6 +38,8 @@ _ROLES = {
     "sweep": EXTRA,
     "control": CONTROL,
 }
+_STYLES = ("", "-open", "-dot", "-open-dot")
+"""What tells the symbols of one role apart; names beside points would lie on the bars."""
 
 
 def twins(block: LateStageResult, measure: str) -> Sketch:
@@ -97,15 +101,16 @@ def apart(block: LateStageResult) -> Sketch | None:
     if not known:
         return None
     figure = Sketch("growth at the last block (participation ratio)", "type-token ratio")
-    for index, twin in enumerate(known):
+    places = Counter[str]()
+    for twin in known:
         colour = _ROLES.get(twin.role, MUTED)
+        symbol = SYMBOLS.get(colour, "circle") + _STYLES[places[twin.role] % len(_STYLES)]
+        places[twin.role] += 1
         figure.add(
             "scatter",
-            x=[twin.last_delta.value], y=[twin.ttr.value], mode="markers+text",
-            name=label(twin.name, 24), text=[label(twin.name, 24)],
-            textposition=("top left", "bottom right")[index % 2],
-            textfont={"size": 11}, showlegend=False, cliponaxis=False,
-            marker={"color": colour, "size": 11, "symbol": SYMBOLS.get(colour, "circle")},
+            x=[twin.last_delta.value], y=[twin.ttr.value], mode="markers",
+            name=label(twin.name, 24),
+            marker={"color": colour, "size": 11, "symbol": symbol},
             error_x=bars([twin.last_delta], colour), error_y=bars([twin.ttr], colour),
             customdata=[[hover(twin.last_delta), hover(twin.ttr)]],
             hovertemplate="%{fullData.name}<br>growth %{customdata[0]}"

@@ -55,14 +55,15 @@ def buckets(item: ContextRanks) -> Sketch:
     shares = [value / total for value in item.buckets]
     figure = Sketch("base rank of the fitted model's choice", "share of decisions")
     figure.add("bar", 
-        x=list(range(len(shares))), y=shares, width=0.72, showlegend=False,
+        x=list(range(len(shares))), y=[100 * share for share in shares],
+        width=0.72, showlegend=False,
         marker={"color": [MUTED, BASE, FITTED, FITTED, FITTED][: len(shares)]},
         text=[f"{100 * share:.1f} %" for share in shares], textposition="outside",
         cliponaxis=False, customdata=[count(value) for value in item.buckets],
         hovertemplate="%{customdata} decisions<extra></extra>",
     )  # fmt: skip
     figure.xaxis(**_bucket_ticks(narrow=True))
-    figure.yaxis(tickformat=".0%", range=[0, 1.12 * max(shares, default=1) or 1])
+    figure.yaxis(ticksuffix=" %", range=[0, 112 * max(shares, default=1) or 100])
     figure.sample = _sample(item)
     return figure
 

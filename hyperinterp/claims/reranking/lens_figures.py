@@ -112,11 +112,11 @@ def lens_charts(lens: LensProfile | None) -> tuple[Chart, ...]:
     )
     found = [
         Chart(
-            "lens", *explained(__package__, "lens", n_contexts=lens.n_contexts),
+            "lens", *explained(__package__, "lens", n_contexts=count(lens.n_contexts)),
             lambda: medians(lens), height=400, section=section,
         ),
         Chart(
-            "overtake", *explained(__package__, "overtake", never=lens.never),
+            "overtake", *explained(__package__, "overtake", never=count(lens.never)),
             lambda: overtake(lens), height=300, section=section,
         ),
     ]  # fmt: skip

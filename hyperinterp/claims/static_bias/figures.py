@@ -171,6 +171,6 @@ def charts(block: StaticBiasResult) -> tuple[Chart, ...]:
             "convergence",
             *explained(__package__, "convergence", aside=_aside(block)),
             lambda: convergence(block),
-            height=270,
+            height=320,
         ),
     )

@@ -38,14 +38,20 @@
     rows.forEach((text, row) => layout.annotations.push({
       x: 0, xref: "paper", xanchor: "left", y: row - 0.2, yanchor: "bottom", showarrow: false,
       text: text.replaceAll("<br>", " "), font: { size: 11.5 },
+      bgcolor: getComputedStyle(document.body).backgroundColor, borderpad: 0, // a dotted line ends at the words
     }));
   }
 
   const narrow = (width) => width < 520;
 
   function height(layout, width) {
-    if (printing) return Math.max(200, 0.7 * layout.height);
-    const rows = layout.meta && layout.meta.rows ? layout.yaxis.ticktext.length : 0;
+    const labels = layout.meta && layout.meta.rows ? layout.yaxis.ticktext : [];
+    const rows = labels.length;
+    if (printing) { // rows stand as far apart as two labels of several lines need
+      const lines = labels.map((text) => text.split("<br>").length);
+      const apart = Math.max(1, ...lines.map((count, row) => (count + (lines[row + 1] || 1)) / 2));
+      return Math.max(200, 0.7 * layout.height, apart > 1 ? 130 + 16 * apart * rows : 0);
+    }
     return narrow(width) ? layout.height + 40 + 18 * rows : layout.height;
   }
 

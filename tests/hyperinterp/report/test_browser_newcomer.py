@@ -99,4 +99,11 @@ def test_nothing_is_split_in_print(chromium: Any, complete_file: Path) -> None:
         ".filter(s => getComputedStyle(document.querySelector(s)).breakInside !== 'avoid')"
     )
     assert wrong == []
+    near = watched.page.evaluate(
+        "[...document.querySelectorAll('.claims th .id')]"
+        ".map(id => id.getBoundingClientRect().right"
+        " - id.parentElement.getBoundingClientRect().left"
+        " - parseFloat(getComputedStyle(id.parentElement).paddingLeft))"
+    )
+    assert max(near) <= -2  # the longest id ends before its statement
     watched.context.close()

@@ -280,15 +280,39 @@ def test_lone_points_have_bars_and_no_band(complete: Report) -> None:
     for block, bands in ((complete.temperature, 1), (two, 0)):
         figure = block.plot("sweep")
         assert sum(trace.fill == "toself" for trace in figure.data) == bands
-        line = next(trace for trace in figure.data if trace.name == "base sampled, T varied")
+        line = next(
+            trace for trace in figure.data if (trace.name or "").startswith("base sampled, T")
+        )
         assert (line.error_y.array is None) == bool(bands)
 
 
-def test_points_of_the_sweep_are_named(complete: Report) -> None:
+def test_points_of_the_sweep_are_named_in_the_legend(complete: Report) -> None:
+    """Where points meet no words can collide, and every name has a symbol of its own."""
     assert complete.temperature is not None
-    texts = [item.text for item in complete.temperature.plot("sweep").layout.annotations]
-    assert {"T = 0.6", "greedy at T*", "greedy", "sampled &lt;s&gt;"} <= set(texts)
-    assert len(texts) == 8 + 6
+    drawn = complete.temperature.plot("sweep")
+    assert drawn.layout.annotations == ()
+    shown = [trace for trace in drawn.data if trace.showlegend is not False]
+    names = {trace.name: (trace.marker.color, trace.marker.symbol) for trace in shown}
+    assert {"base greedy", "base greedy at T*", "fitted sampled &lt;s&gt;"} < set(names)
+    assert {"base sampled, T = 0.2 to 1.15", "base sampled at T* = 0.58"} < set(names)
+    assert len(set(names.values())) == len(names) == 1 + 6
+
+
+def test_the_names_of_twins_stand_in_the_legend(complete: Report) -> None:
+    assert complete.late_stage is not None
+    drawn = complete.late_stage.plot("apart")
+    assert all(trace.mode == "markers" for trace in drawn.data)
+    looks = [(trace.marker.color, trace.marker.symbol) for trace in drawn.data]
+    assert len(set(looks)) == len(looks) == 4
+
+
+def test_words_tell_of_no_star_that_is_not_drawn(complete: Report) -> None:
+    assert complete.diversity is not None
+    with_star = replace(complete.diversity, human=Measured(0.78, 0.7, 0.8, 24))
+    for block, star in ((complete.diversity, False), (with_star, True)):
+        told = chart_of(block, "scores").explanation.shows
+        assert ("star" in told) is star
+        assert any(t.name == "human" for t in block.plot("scores").data) is star
 
 
 def test_the_fit_shows_the_step_that_was_taken(complete: Report) -> None:

@@ -81,14 +81,14 @@ def test_what_would_change_a_verdict(complete: Report) -> None:
         "“change recovered by the last block alone” would have to lie wholly above 0.5, where its "
     )
     assert told["C6"].count("would have to lie wholly above") == 2  # both conditions that fail
-    assert re.search(r"^about [\d,]+ prompts, which would decide “share", told["C7"])
+    assert re.search(r"^About [\d,]+ prompts, which would decide “share", told["C7"])
     undecided = judge(SPECS["C7"], {"share": Measured(0.9, 0.7, 1.1, 24, "prompt")})
     assert claims.would_change(undecided) == (
-        "about 97 prompts, which would decide “share of the all-layer gain” for the claim if "
+        "About 97 prompts, which would decide “share of the all-layer gain” for the claim if "
         "0.900 stays."  # an interval of half 0.2 has to become one of 0.1: four times the prompts
     )
     near = judge(SPECS["C7"], {"share": Measured(0.801, 0.7, 0.9, 24, "prompt")})
-    assert claims.would_change(near).startswith("more than 100 times the prompts")
+    assert claims.would_change(near).startswith("More than 100 times the prompts")
 
 
 def test_newcomers_find_five_answers(complete: Report, complete_html: str) -> None:
@@ -140,14 +140,6 @@ def test_what_is_left_is_called_left(complete: Report) -> None:
     assert drawn.data[2].x[0] == bias.remaining.value
 
 
-def test_names_that_stand_off_are_led_to_their_points(complete: Report) -> None:
-    notes_of = complete.temperature.plot("sweep").layout.annotations
-    led = [item for item in notes_of if item.showarrow]
-    assert led
-    assert all(abs(item.ay) > 13 for item in led)
-    assert all(abs(item.yshift or 0) <= 13 for item in notes_of if not item.showarrow)
-
-
 def test_two_values_of_one_growth_are_named(complete: Report) -> None:
     rows = {name: cell for name, cell, *_ in complete.expansion.tables()[0].rows}
     assert "growth of the last block, participation ratio, corrected" in rows
@@ -190,3 +182,21 @@ def test_no_number_has_a_hyphen_for_a_minus(complete: Report) -> None:
     assert not re.search(r"p = 0(\.0*)?(?!\.?\d)", shown)
     low = judge(SPECS["C7"], {"share": Measured(-0.2, -0.3, -0.1, 24)})
     assert "−0.2 [−0.3, −0.1]" in low.why
+
+
+def test_a_claim_names_its_section_its_page_and_its_source(complete_html: str) -> None:
+    row = re.search(r'<tbody id="claim-C5">.*?</tbody>', complete_html, re.DOTALL)
+    assert row is not None
+    assert 'href="#expansion"' in row[0]
+    shown = re.sub(r"<[^>]+>", "", row[0])
+    assert "docs/claims/c5.md" in shown
+    assert "hyperinterp/claims/expansion/" in shown
+
+
+def test_terms_stand_where_they_are_met(complete: Report) -> None:
+    told = {item.id: {term for _, term, _ in item.terms} for item in sections(complete)}
+    assert "logit lens" in told["lens"]
+    assert "logit lens" not in told["reranking"]
+    assert "calibration error" in told["retention"]
+    judged = [item for item in sections(complete) if item.claim is not None]
+    assert all(told[item.id] for item in judged)

@@ -61,7 +61,7 @@ def test_absent_blocks_show_one_line_with_their_reason(sparse: Report, sparse_ht
 
 def test_missing_figures_are_a_dash_with_the_reason(complete_html: str) -> None:
     assert complete_html.count("<li>fewer than 2 complete generations</li>") == 1
-    assert re.search(r'<span class="none">–<sup>1</sup></span>', complete_html)
+    assert re.search(r'<span class="none">none<sup>1</sup></span>', complete_html)
     assert "the stitched model wrote nothing &lt;s&gt;" in complete_html
 
 
