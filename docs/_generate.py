@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import typer.main
@@ -187,6 +188,15 @@ def nothing(_: str) -> str:
     return ""
 
 
+def notebooks(_: str) -> str:
+    """The pages of the notebooks, by their titles."""
+    found = []
+    for path in sorted((Path(__file__).parent.parent / "tutorials").glob("[0-9]*.py")):
+        title = re.search(r"^# # (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        found.append(f"* [{title[1] if title else path.stem}](tutorials/{path.stem}.md)")
+    return "\n".join(found)
+
+
 def version(_: str) -> str:
     """The version of hyperinterp."""
     return hyperinterp.__version__
@@ -200,6 +210,7 @@ MADE: dict[str, Callable[[str], str]] = {
     "cli": cli,
     "options": options,
     "schema": schema,
+    "notebooks": notebooks,
     "version": version,
     "full": nothing,
     "needs": nothing,

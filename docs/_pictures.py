@@ -76,7 +76,38 @@ def patching() -> str:
     return svg(680, 248, parts, "The last block's function moves; the stream does not")
 
 
-PICTURES = {"participation.svg": participation, "patching.svg": patching}
+LAYERS = (
+    ("base", "probes", "pure measures on tensors, arrays and token ids"),
+    ("base", "text, checkpoints", "read, screen and refuse what comes from outside"),
+    ("base", "models", "one way to hook, patch and exchange blocks of any family"),
+    ("base", "capture, generation, training", "run models, write text, make twins"),
+    ("fitted", "claims", "a folder each: rule, measurement, figures, tables, words"),
+    ("fitted", "verdict", "decide against the declared rule, Holm over all claims"),
+    ("base", "report", "renders any claim: page, JSON, Markdown, LaTeX, CSV"),
+    ("base", "compare, study, trace", "Python and the command line"),
+)
+"""Layers from below: a layer imports from those under it only."""
+
+
+def architecture() -> str:
+    """The layers, the lowest first, with what each does."""
+    parts = []
+    for index, (kind, name, does) in enumerate(LAYERS):
+        y = 20 + 38 * (len(LAYERS) - 1 - index)
+        parts.append(f'<rect class="box of-{kind}" x="20" y="{y}" width="220" height="28" rx="4"/>')
+        parts.append(words(130, y + 19, name))
+        parts.append(words(256, y + 19, does, anchor="start"))
+        if index:
+            parts.append(f'<path class="line" d="M130 {y + 38}V{y + 28}"/>')
+    title = "Layers: each imports from those below it only"
+    return svg(680, 30 + 38 * len(LAYERS), parts, title)
+
+
+PICTURES = {
+    "participation.svg": participation,
+    "patching.svg": patching,
+    "architecture.svg": architecture,
+}
 
 
 def main() -> None:

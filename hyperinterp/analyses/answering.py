@@ -9,9 +9,10 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.analyses.intervals import resampled
-from hyperinterp.analyses.reference import Reference, Row, Tick
+from hyperinterp.analyses.reference import Reference, Row
 from hyperinterp.claims.spec import Pair, missing
 from hyperinterp.text import encoded
+from hyperinterp.ticks import Tick
 from probes import jackknife, paired_jackknife
 
 

@@ -1,7 +1,7 @@
 """Text under a reference model: the surprisal of its tokens, by the reference's own tokenizer."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,13 +15,13 @@ from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.generation.keys import PromptKeys
 from hyperinterp.models import HookedModel
 from hyperinterp.text import encoded
+from hyperinterp.ticks import Tick
 from probes import surprisal
 
 UNFINISHED = "\ufffd"
 """What stands in decoded text for a character that is not complete."""
 
 Row = tuple[int, ...]
-Tick = Callable[[int], None]
 
 
 class Reading(NamedTuple):

@@ -15,9 +15,8 @@ from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind
 from hyperinterp.text import TokenRows, TokenStream
+from hyperinterp.ticks import Tick
 from probes import Moments
-
-Tick = Callable[[int], None]
 
 FIRST = "first-run"
 

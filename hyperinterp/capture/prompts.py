@@ -11,12 +11,12 @@ from torch import Tensor
 from hyperinterp.capture.accumulators import below
 from hyperinterp.capture.apart import ordered
 from hyperinterp.capture.contexts import Contexts
-from hyperinterp.capture.pair import Tick
 from hyperinterp.capture.resume import ResumeDirectory
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site
 from hyperinterp.text import TokenRows, TokenStream
+from hyperinterp.ticks import Tick
 from probes import LeaveOneOut, Moments, PromptSpectra, Spectrum
 
 

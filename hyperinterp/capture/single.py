@@ -8,10 +8,10 @@ from torch import Tensor
 
 from hyperinterp.capture.accumulators import check_finite, flat
 from hyperinterp.capture.contexts import Contexts, chosen_positions, contexts_of, joined
-from hyperinterp.capture.pair import Tick
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind
 from hyperinterp.text import TokenRows
+from hyperinterp.ticks import Tick
 from probes import Moments
 
 

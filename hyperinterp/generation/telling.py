@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-Tick = Callable[[int], None]
-"""Told of so many more texts that are done."""
+from hyperinterp.ticks import Tick
 
 
 def by_share(texts: int, tick: Tick | None) -> Callable[[float], None]:

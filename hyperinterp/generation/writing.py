@@ -14,9 +14,10 @@ from hyperinterp.generation.choosing import Chooser
 from hyperinterp.generation.decoding import GREEDY, Decoding, Generated
 from hyperinterp.generation.keys import PromptKeys, kept_bytes
 from hyperinterp.generation.looping import Batch, written_together
-from hyperinterp.generation.telling import Tick, by_share
+from hyperinterp.generation.telling import by_share
 from hyperinterp.models import HookedModel
 from hyperinterp.text import TokenRows
+from hyperinterp.ticks import Tick
 
 KEPT_AT_ONCE = {"cpu": 2 << 30, "other": 8 << 30}
 """Bytes of the keys and values of one batch: fixed, so that batches do not hang on free memory."""

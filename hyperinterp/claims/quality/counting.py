@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from hyperinterp.analyses.reference import Reading, Reference, Row, Tick
+from hyperinterp.analyses.reference import Reading, Reference, Row
 from hyperinterp.analyses.scoring import MIN_TOKENS
 from hyperinterp.claims.quality.arms import HUMAN
 from hyperinterp.generation import Generated
+from hyperinterp.ticks import Tick
 from probes import fresh_tokens, shocking_threshold
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from hyperinterp.analyses.intervals import mean_of, ratio_of, ratio_pair, resampled
-from hyperinterp.analyses.reference import Reference, Row, Tick
+from hyperinterp.analyses.reference import Reference, Row
 from hyperinterp.analyses.scoring import MIN_TOKENS, compared, together, values
 from hyperinterp.claims.quality.arms import BASE, FITTED, HALVES, HUMAN
 from hyperinterp.claims.quality.counting import Sums, Written, counted
@@ -14,6 +14,7 @@ from hyperinterp.claims.quality.likeness import LEAST, likeness
 from hyperinterp.claims.quality.result import PromptQuality, QualityResult, TextQuality
 from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.text import split_half
+from hyperinterp.ticks import Tick
 from probes import jackknife
 
 KINDS = {HUMAN: "human", BASE: "base", FITTED: "fitted"}

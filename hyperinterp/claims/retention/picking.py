@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hyperinterp.analyses.reference import Reference, Row, Tick
+from hyperinterp.analyses.reference import Reference, Row
+from hyperinterp.ticks import Tick
 
 CANDIDATES = 4
 TOKENS = 16

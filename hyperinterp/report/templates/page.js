@@ -50,7 +50,7 @@
     if (printing) { // rows stand as far apart as two labels of several lines need
       const lines = labels.map((text) => text.split("<br>").length);
       const apart = Math.max(1, ...lines.map((count, row) => (count + (lines[row + 1] || 1)) / 2));
-      return Math.max(200, 0.7 * layout.height, apart > 1 ? 130 + 16 * apart * rows : 0);
+      return Math.max(200, 0.7 * layout.height, apart > 1 ? 170 + 16 * apart * rows : 0);
     }
     return narrow(width) ? layout.height + 40 + 18 * rows : layout.height;
   }

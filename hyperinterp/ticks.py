@@ -1,0 +1,6 @@
+"""What is told of work as it is done."""
+
+from collections.abc import Callable
+
+Tick = Callable[[int], None]
+"""Told of so many more units (rows, contexts or texts) that are done."""
