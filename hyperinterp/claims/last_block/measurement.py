@@ -65,7 +65,10 @@ def measure(study: Study) -> LastBlockResult:
         last_contrast=figures["contrast"],
         last_above_null=figures["null"],
         behaviour=figures["behaviour"],
-        replays={"blocks executed": found.executed, "blocks with full forwards": found.naive},
+        replays={
+            "blocks executed": found.executed,
+            "blocks that a whole run of the model for every patch would execute": found.naive,
+        },
         unchanged=unchanged_texts(study) if stitched else (),
         agreement=context_mean(found.outcomes[INTO_BASE].recipient.agreement.float(), found.row),
     )

@@ -5,11 +5,6 @@ from hyperinterp.claims.last_block.result import LastBlockResult
 from hyperinterp.drawing.escape import clip
 from hyperinterp.drawing.table import Table, table, values
 
-_REPLAYS = {
-    "executed": "blocks run for the patches",
-    "naive": "blocks that patching one by one would have run",
-}
-
 
 def tables(result: LastBlockResult) -> tuple[Table, ...]:
     """Return the tables, the main one first."""
@@ -23,7 +18,7 @@ def tables(result: LastBlockResult) -> tuple[Table, ...]:
                 "margin over the best other block": result.last_contrast,
                 "margin over the largest random change": result.last_above_null,
                 "share of the diversity gain it moves": result.behaviour,
-                **{_REPLAYS.get(key, key): count for key, count in result.replays.items()},
+                **result.replays,
             },
         ),
         table(
