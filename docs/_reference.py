@@ -33,7 +33,7 @@ def listed(text: str) -> dict[str, dict[str, Any]]:
 
 
 def first_sentence(name: str) -> str:
-    """What a name is, in the first sentence of its docstring; "" for a constant."""
+    """Return the first sentence of a name's docstring; "" for a constant."""
     item = resolve_name(name)
     told = inspect.getdoc(item) if callable(item) or inspect.ismodule(item) else None
     first = (told or "").split("\n\n")[0].replace("\n", " ")
@@ -103,7 +103,7 @@ def lacking(html: str, names: dict[str, str]) -> list[str]:
 
 
 def faults(site: Path) -> Iterator[str]:
-    """What is wrong with the pages of the public names of a built site."""
+    """Yield the faults of the pages of the public names of a built site."""
     for package in (hyperinterp, probes):
         for name in package.__all__:
             if name == "__version__":

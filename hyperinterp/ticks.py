@@ -1,4 +1,4 @@
-"""What is told of work as it is done."""
+"""Progress, as one callback."""
 
 from collections.abc import Callable
 

@@ -82,7 +82,7 @@ def paired(block: DiversityResult, measure: str) -> Sketch | None:
 
 
 def _human(block: DiversityResult) -> str:
-    """What the star is, where one is drawn."""
+    """Return the words on the star, where one is drawn."""
     return "" if block.human.value is None else words(CLAIM.package)[TYPICAL]["human"]
 
 
