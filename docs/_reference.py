@@ -52,11 +52,17 @@ def defaults(item: Any) -> dict[str, str]:
     return found
 
 
+def _place(name: str, item: Any) -> str:
+    """Return where a name is defined, where a module of the same name would be shown for it."""
+    home = getattr(item, "__module__", None) or ""
+    return f"{home}.{item.__qualname__}" if home.endswith(f".{name.rpartition('.')[2]}") else name
+
+
 def page(name: str, options: dict[str, Any]) -> str:
     """The page of one name: signature, words, and its defaults where its table has none."""
     block = json.dumps({"heading_level": 1, "show_root_full_path": True, **options})
-    text = f"---\ntitle: {name}\n---\n\n::: {name}\n    options: {block}\n"
     item = resolve_name(name)
+    text = f"---\ntitle: {name}\n---\n\n::: {_place(name, item)}\n    options: {block}\n"
     found = defaults(item)
     made_at_run_time = hasattr(item, "__signature__")  # its options are those of a config
     if not found or not (inspect.isclass(item) or made_at_run_time):

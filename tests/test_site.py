@@ -113,6 +113,7 @@ def test_the_site_opens_from_the_disk(tmp_path: Path) -> None:
         assert first.startswith("file://")
         page.goto((tmp_path / "reference/names/probes.self_bleu.html").as_uri())
         assert "max_sample" in page.text_content("table")
+        assert page.locator(".doc-signature").count() == 1  # the function, not its module
         clipped = page.evaluate(
             "[...document.querySelectorAll('.doc-signature code')]"
             ".filter(code => code.scrollWidth > code.clientWidth + 1).length"
