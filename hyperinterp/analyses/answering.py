@@ -59,7 +59,7 @@ def answers(task: Any, reference: Reference, tick: Tick | None = None) -> Answer
 
 def questions(task: Any) -> list[Any]:
     """Return the requests of a task, each a context and one candidate, by item."""
-    if not task.instances:
+    if not getattr(task, "instances", None):  # the harness has none before they are built
         task.build_all_requests(rank=0, world_size=1)
     return sorted(task.instances, key=lambda item: (item.doc_id, item.idx))
 

@@ -43,8 +43,9 @@ class StandIn:
     OUTPUT_TYPE = "multiple_choice"
     VERSION = 2.0
 
-    def __init__(self):
-        self.instances = []
+    @property
+    def instances(self):
+        return self._instances  # as in the harness: not there before they are built
 
     def aggregation(self):
         return {"acc": np.mean}
@@ -54,7 +55,7 @@ class StandIn:
 
     def build_all_requests(self, *, rank, world_size):
         assert (rank, world_size) == (0, 1)
-        self.instances = [
+        self._instances = [
             Request({"gold": gold}, number, place, (context, candidate))
             for number, (context, candidates, gold) in enumerate(ITEMS)
             for place, candidate in enumerate(candidates)
@@ -219,7 +220,7 @@ def test_the_harness_itself_finds_the_same_log_likelihoods(tmp_path, make_tiny):
     model = make_tiny(0)
     found = answers(read_tasks([config]).loaded["local"], Reference(model, model.tokenizer))
     theirs = simple_evaluate(
-        model=HFLM(pretrained=model.hf, tokenizer=model.tokenizer),
+        model=HFLM(pretrained=model.hf, tokenizer=model.tokenizer, prefix_token_id=0),
         tasks=[config],
         bootstrap_iters=0,
     )
