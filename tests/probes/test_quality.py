@@ -116,6 +116,21 @@ def test_frontier_of_histograms(seed):
     assert area == pytest.approx(both / 2)
 
 
+@pytest.mark.parametrize(
+    ("p", "q", "area"),
+    [
+        ((12, 7, 0, 3, 9), (2, 8, 5, 5, 1), 0.3185167925604633),
+        ((30, 1, 1), (1, 30, 1), 0.018374263262710338),
+        ((5, 5, 5, 6), (5, 6, 5, 5), 0.9996909626531982),
+        ((40, 0, 3, 0, 8, 2, 0, 1), (0, 11, 4, 9, 8, 1, 2, 6), 0.029696565809302612),
+    ],
+)
+def test_the_area_is_that_of_mauve_text(p, q, area):
+    """Areas by the package mauve-text 0.4.0, from the same clusters."""
+    found = frontier_area(torch.tensor(p).double(), torch.tensor(q).double())
+    assert found == pytest.approx(area, rel=1e-12)
+
+
 def test_mauve_tells_sets_apart():
     near = torch.randn(120, 5, generator=generator(0))
     also = torch.randn(120, 5, generator=generator(1))
