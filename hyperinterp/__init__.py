@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hyperinterp.models import patched as patched
     from hyperinterp.planning import Plan as Plan
     from hyperinterp.planning import plan as plan
+    from hyperinterp.publishing import push_to_hub as push_to_hub
     from hyperinterp.report.judging import judge_read as judge_read
     from hyperinterp.report.judging import judge_sheet as judge_sheet
     from hyperinterp.report.many import reports as reports
@@ -74,6 +75,7 @@ _WHERE = {
     "judge_sheet": "hyperinterp.report.judging",
     "load": "hyperinterp.models",
     "patched": "hyperinterp.models",
+    "push_to_hub": "hyperinterp.publishing",
     "read_cache": "hyperinterp.activations",
     "plan": "hyperinterp.planning",
     "read_frequencies": "hyperinterp.frequencies",

@@ -47,6 +47,7 @@ REFUSED = [
     (("reports", "./nowhere"), "nowhere"),
     (("judge-sheet", "./nowhere", "--out", "x"), "nowhere"),
     (("judge-read", "./nowhere", "answers.csv"), "nowhere"),
+    (("push", "./nowhere", "owner/name", "--license", "mit"), "nowhere"),
     (("trace", "./nowhere", "--preset", "huge"), "nowhere"),
     (("compare", "smollm2", "smollm2", "--out", "/proc/x"), "/proc/x"),
     (("compare", "smollm2", "smollm2", "--seed", "4294967296"), "seed"),
@@ -142,6 +143,7 @@ def test_a_command_for_one_process_refuses_a_launcher(tmp_path):
         ("reports", "x"),
         ("judge-sheet", "x", "--out", "y"),
         ("judge-read", "x", "y.csv"),
+        ("push", "x", "owner/name", "--license", "mit"),
         ("export", "model", "x.pt"),
         ("demo",),
     ]
@@ -185,7 +187,7 @@ def test_the_end_of_another_process_is_no_bug_of_this_one(monkeypatch, told):
 def test_help_is_there_for_every_command(tmp_path):
     names = (
         "compare", "plan", "train", "study", "reports", "trace", "export", "inspect", "demo",
-        "judge-sheet", "judge-read",
+        "judge-sheet", "judge-read", "push",
     )  # fmt: skip
     found = all_of(tmp_path, ("--help",), *((name, "--help") for name in names))
     assert all(result["code"] == 0 for result in found.values())

@@ -1,13 +1,16 @@
-"""The only place that may use the network: files of a Hub id, by name."""
+"""The only place that may use the network: files of a Hub id, fetched by name or sent there."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from huggingface_hub import constants, snapshot_download
+from huggingface_hub import CommitOperationAdd, HfApi, constants, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -61,6 +64,50 @@ def fetch(name: str, revision: str | None, subfolder: str | None = None) -> tupl
             "a path that is here, or write owner/model"
         ) from error
     return (top if subfolder is None else below(top, subfolder)), top
+
+
+def send(
+    name: str, kind: str, files: Mapping[str, bytes | Path], message: str, *, private: bool
+) -> str:
+    """Bring files to a repository of the Hub in one commit; returns its address.
+
+    Args:
+        name: owner/name of the repository, which is made where it is not there.
+        kind: "model" or "dataset".
+        files: contents, or the files that hold them, by path in the repository.
+        message: of the commit.
+        private: as a new repository is made.
+
+    Raises:
+        InputRefused: the Hub is out of reach, nobody is logged in, or it refuses.
+    """
+    if not hub_allowed():
+        raise InputRefused(
+            f"{name}: expected a Hub within reach, found HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE "
+            "set; unset it"
+        )
+    added = [
+        CommitOperationAdd(path, content if isinstance(content, bytes) else str(content))
+        for path, content in files.items()
+    ]
+    try:
+        api = HfApi()
+        api.create_repo(name, repo_type=kind, private=private or None, exist_ok=True)
+        found = api.create_commit(name, added, commit_message=message, repo_type=kind)
+    except (LocalTokenNotFoundError, HfHubHTTPError) as error:
+        raise InputRefused(
+            f"{name}: the Hub refused it: {one_line(error)}; log in with `hf auth login` as "
+            "somebody who may write there"
+        ) from error
+    except (HFValidationError, ValueError) as error:
+        raise InputRefused(
+            f"{name}: the Hub takes no such name or card: {one_line(error)}; change it"
+        ) from error
+    except (OfflineModeIsEnabled, OSError) as error:
+        raise InputRefused(
+            f"{name}: the Hub is out of reach: {one_line(error)}; go online"
+        ) from error
+    return found.commit_url
 
 
 def _snapshot(name: str, revision: str | None, wanted: list[str], nowhere: str) -> Path:

@@ -131,6 +131,20 @@ def read_manifest(root: Path) -> Manifest:
     return Manifest(files, provenance)
 
 
+def extended(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
+    """Return the text of a manifest in which some files are others, or more.
+
+    Args:
+        manifest: what was there.
+        files: contents by relative name.
+    """
+    entries = {
+        name: FileEntry(len(content), hashlib.sha256(content).hexdigest())
+        for name, content in files.items()
+    }
+    return _serialise({**manifest.files, **entries}, manifest.provenance)
+
+
 def file_sha256(path: Path) -> str:
     """Digest of a file's content, as hex."""
     with path.open("rb") as handle:

@@ -32,6 +32,7 @@ from hyperinterp.cli.options import (
     refuse_taken,
 )
 from hyperinterp.cli.plan_command import plan
+from hyperinterp.cli.push_command import push
 from hyperinterp.cli.reports_command import reports
 from hyperinterp.cli.roles import with_roles
 from hyperinterp.cli.study_command import study
@@ -158,6 +159,7 @@ app.command()(study)
 app.command()(reports)
 app.command()(judge_sheet)
 app.command()(judge_read)
+app.command()(push)
 app.command()(trace)
 
 

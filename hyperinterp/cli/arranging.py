@@ -66,6 +66,10 @@ EXAMPLES = {
     ),
     "judge-sheet": ("hyperinterp judge-sheet report --out judges",),
     "judge-read": ("hyperinterp judge-read judges answers-1.csv answers-2.csv",),
+    "push": (
+        "hyperinterp push twin owner/my-twin --license apache-2.0 --report report",
+        "hyperinterp push report owner/my-report --license cc-by-4.0",
+    ),
     "demo": ("hyperinterp demo", "hyperinterp demo --preset default --out larger"),
 }
 

@@ -27,7 +27,12 @@ from hyperinterp.report.sections import texts_of
 from hyperinterp.report.summary import ICONS, headline, name_of, notes
 
 
-def _claims(report: ReportData) -> list[str]:
+def claim_lines(report: ReportData) -> list[str]:
+    """Return the table of verdicts and what is behind each of them.
+
+    Args:
+        report: with its claims.
+    """
     rows = [
         (
             claim.id,
@@ -154,7 +159,7 @@ def render(report: ReportData) -> str:
         "",
         "## Claims",
         "",
-        *_claims(report),
+        *claim_lines(report),
         *(f"> **Note:** {markdown(text)}\n" for text in notes(report)),
         *(line for spec in registry.every_claim() for line in _result(report, spec)),
         *_papers(report),
