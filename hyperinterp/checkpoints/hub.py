@@ -96,12 +96,13 @@ def send(
         found = api.create_commit(name, added, commit_message=message, repo_type=kind)
     except (LocalTokenNotFoundError, HfHubHTTPError) as error:
         raise InputRefused(
-            f"{name}: the Hub refused it: {one_line(error)}; log in with `hf auth login` as "
+            f"{name}: the Hub refused it: {one_line(error)}; run `hf auth login` as "
             "somebody who may write there"
         ) from error
     except (HFValidationError, ValueError) as error:
         raise InputRefused(
-            f"{name}: the Hub takes no such name or card: {one_line(error)}; change it"
+            f"{name}: the Hub takes no such name or card: {one_line(error)}; choose "
+            "another name, or correct the card"
         ) from error
     except (OfflineModeIsEnabled, OSError) as error:
         raise InputRefused(

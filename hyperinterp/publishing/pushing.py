@@ -53,9 +53,11 @@ def push_to_hub(
         CorruptFile: a file is not as it was written.
     """
     if not is_hub_id(repo_id) or "/" not in repo_id:
-        raise InputRefused(f"repo_id: expected owner/name, found {repo_id!r:.80}")
+        raise InputRefused(f"repo_id: expected owner/name, found {repo_id!r:.80}; name both")
     if not license.strip():
-        raise InputRefused("license: expected an identifier such as apache-2.0, found none")
+        raise InputRefused(
+            "license: expected an identifier such as apache-2.0, found none; give one"
+        )
     place = Path(folder)
     if (place / REPORT).is_file():
         if report is not None or base_model is not None:
@@ -88,7 +90,7 @@ def twin_files(
         )
     base = base_model or _base_of(folder, manifest)
     if not is_hub_id(base):
-        raise InputRefused(f"base_model: expected a Hub id owner/name, found {base!r:.80}")
+        raise InputRefused(f"base_model: expected a Hub id, found {base!r:.80}; write owner/name")
     found = None if report is None else Report.read(report)
     text = (folder / CARD).read_text(encoding="utf-8")
     changed = {CARD: twin_card(text, base, license, found).encode("utf-8", "backslashreplace")}

@@ -137,7 +137,7 @@ def test_what_cannot_be_sent_is_refused_before_the_hub_is_asked(
     [
         (LocalTokenNotFoundError("no token"), "hf auth login"),
         (HfHubHTTPError("403 Forbidden", response=FORBIDDEN), "hf auth login"),
-        (ValueError("bad card"), "change it"),
+        (ValueError("bad card"), "correct the card"),
         (ConnectionError("no route"), "go online"),
     ],
 )

@@ -155,12 +155,12 @@ def _answers(path: Path, sheet: str, known: Mapping[int, _KeyPair]) -> dict[int,
         if said.lower() not in words:
             raise InputRefused(
                 f"{where}: expected {', '.join(SIDES)}, {SAME} or nothing in the column preferred, "
-                f"found {said!r}"
+                f"found {said!r}; write one of these"
             )
         if int(number) in found:
             raise InputRefused(
-                f"{where}: expected one answer to each pair, found a second to {number}; one file "
-                "per judge"
+                f"{where}: expected one answer to each pair, found a second to {number}; keep one "
+                "file per judge"
             )
         found[int(number)] = words[said.lower()]
     return found
