@@ -58,8 +58,8 @@ def judge_read(sheet: str | Path, *answers: str | Path) -> Judgement:
     judged = tuple(_pair(known[number], votes[number]) for number in known if votes[number])
     if not judged:
         raise InputRefused(
-            "answers: expected at least one preference, found none; fill the column preferred "
-            f"with {', '.join(SIDES)} or {SAME}"
+            "answers: expected at least one preference, found none; write "
+            f"{', '.join(SIDES)} or {SAME} into the column preferred"
         )
     decided = [
         number[SIDES[0]] / (number[SIDES[0]] + number[SIDES[1]])
@@ -105,7 +105,9 @@ def _key(folder: Path) -> _Key:
 def _text(path: Path, wanted: str) -> str:
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise InputRefused(f"{path}: expected {wanted}, found a file of over 64 MiB")
+            raise InputRefused(
+                f"{path}: expected {wanted}, found a file of over 64 MiB; name another"
+            )
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise CorruptFile(
@@ -133,7 +135,7 @@ def _answers(path: Path, sheet: str, known: Mapping[int, _KeyPair]) -> dict[int,
     if missing:
         raise InputRefused(
             f"{path}: expected the columns {', '.join(NEEDED)} and a row per pair, found no "
-            f"{missing[0]}; answer in a copy of sheet.csv or with sheet.html"
+            f"{missing[0]}; use a copy of sheet.csv, or sheet.html"
         )
     found: dict[int, str] = {}
     for line, row in enumerate(rows, 2):
