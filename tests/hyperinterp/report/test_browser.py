@@ -66,7 +66,7 @@ def test_control_without_escaping_the_row_fails(
         return Markup(text)
 
     for name in ("bdi", "plain"):
-        monkeypatch.setitem(html._environment().filters, name, unescaped)
+        monkeypatch.setitem(html.environment().filters, name, unescaped)
     monkeypatch.setattr(html, "bdi", unescaped)  # the cells of tables
     row = page_row(chromium, complete, factory.HOSTILE[2:8], tmp_path / "report.html")
     assert row["links_out"] >= 1  # a string became a link
