@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hyperinterp.activations import read_cache as read_cache
     from hyperinterp.checkpoints import export_bundle as export_bundle
     from hyperinterp.checkpoints import inspect_checkpoint as inspect_checkpoint
-    from hyperinterp.claims.expansion.cached import geometry as geometry
+    from hyperinterp.claims.registry import geometry as geometry
     from hyperinterp.comparison import compare as compare
     from hyperinterp.config import CompareConfig as CompareConfig
     from hyperinterp.config import TraceConfig as TraceConfig
@@ -69,7 +69,7 @@ _WHERE = {
     "compare": "hyperinterp.comparison",
     "continue_text": "hyperinterp.generation",
     "export_bundle": "hyperinterp.checkpoints",
-    "geometry": "hyperinterp.claims.expansion.cached",
+    "geometry": "hyperinterp.claims.registry",
     "inspect_checkpoint": "hyperinterp.checkpoints",
     "judge_read": "hyperinterp.report.judging",
     "judge_sheet": "hyperinterp.report.judging",

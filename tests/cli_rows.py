@@ -5,8 +5,12 @@ import json
 import os
 import random
 import select
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -86,25 +90,61 @@ def _shared_driver() -> "subprocess.Popen[str]":
 
 
 def run_jobs(jobs: list[dict[str, Any]], folder: Path, **variables: str) -> list[dict[str, Any]]:
-    """Run commands through `driver.py`; in one of its own if the imports see other variables."""
-    alone = {"PYTHONPATH", "HF_HUB_OFFLINE"} & variables.keys()
+    """Run commands through `driver.py`; in one of its own if the imports see another PYTHONPATH."""
+    alone = "PYTHONPATH" in variables
     driver = _driver(**variables) if alone else _shared_driver()
-    assert driver.stdin is not None
-    assert driver.stdout is not None
-    given, found = folder / "jobs.json", folder / "results.json"
-    environment = _environment(**variables)
-    complete = [
-        {"cwd": str(Path.cwd()), **job, "env": {**environment, **job.get("env", {})}}
-        for job in jobs
-    ]
-    given.write_text(json.dumps(complete))
-    driver.stdin.write(json.dumps([str(given), str(found)]) + "\n")
-    driver.stdin.flush()
-    assert select.select([driver.stdout], [], [], 2400)[0], "the jobs did not end"
-    assert driver.stdout.readline() == "done\n", "the driver ended"
+    found = _begun(driver, jobs, folder, _environment(**variables))
+    _ended(driver)
     if alone:
         _end(driver)
     return json.loads(found.read_text())
+
+
+def _begun(
+    driver: "subprocess.Popen[str]", jobs: list[dict[str, Any]], folder: Path, env: dict[str, str]
+) -> Path:
+    given, found = folder / "jobs.json", folder / "results.json"
+    complete = [
+        {"cwd": str(Path.cwd()), **job, "env": {**env, **job.get("env", {})}} for job in jobs
+    ]
+    given.write_text(json.dumps(complete))
+    assert driver.stdin is not None
+    driver.stdin.write(json.dumps([str(given), str(found)]) + "\n")
+    driver.stdin.flush()
+    return found
+
+
+def _ended(driver: "subprocess.Popen[str]") -> None:
+    assert driver.stdout is not None
+    assert select.select([driver.stdout], [], [], 2400)[0], "the jobs did not end"
+    assert driver.stdout.readline() == "done\n", "the driver ended"
+
+
+@contextmanager
+def meanwhile(script: str, folder: Path, *argv: str) -> Iterator[int]:
+    """Another process that runs a script; killed with SIGKILL at the end of the context.
+
+    Args:
+        script: Python; it writes the number of its process into the file that its last argument
+            names once the context may begin.
+        folder: for its files.
+        argv: its arguments before that.
+
+    Yields:
+        The number of the process.
+    """
+    file, mark, driver = folder / "meanwhile.py", folder / "its-number", _shared_driver()
+    file.write_text(script, encoding="utf-8")
+    _begun(driver, [{"script": str(file), "argv": [*argv, str(mark)]}], folder, _environment())
+    until = time.monotonic() + 240
+    while not (mark.exists() and mark.read_text()) and time.monotonic() < until:
+        time.sleep(0.02)
+    number = int(mark.read_text())
+    try:
+        yield number
+    finally:
+        os.kill(number, signal.SIGKILL)
+        _ended(driver)
 
 
 def prepared(folder: Path) -> dict[str, str]:
@@ -194,7 +234,6 @@ def offline_rows(folder: Path) -> list[dict[str, Any]]:
     usual = commands(files, out)
     usual["train"][usual["train"].index("20")] = "4"
     empty = {"HF_HOME": str(folder / "hub"), "HF_HUB_CACHE": str(folder / "hub")}
-    online = {**empty, "HF_HUB_OFFLINE": "0"}
     bundle, twin, hub = str(out / "m.pt"), str(out / "twin"), "nobody-here/no-such-model"
     jobs: list[dict[str, Any]] = [
         {"name": "inspect", "argv": usual["inspect"], "expected": 0},
@@ -208,19 +247,13 @@ def offline_rows(folder: Path) -> list[dict[str, Any]]:
         {"name": "a path spelled like a Hub id", "argv": ["inspect", "owner/model"],
          "expected": 0, "cwd": str(there)},
         {"name": "a path that is not there", "argv": ["inspect", "./owner/model"], "expected": 2},
+        {"name": "control: a Hub id, online", "argv": ["inspect", hub], "expected": 2,
+         "env": empty | {"HF_HUB_OFFLINE": "0"}},
     ]  # fmt: skip
-    rows = _with_sockets(jobs, folder, site, log)
-    control = {"name": "control: a Hub id, online", "argv": ["inspect", hub], "expected": 2}
-    return rows + _with_sockets([control], folder, site, log, **online)
-
-
-def _with_sockets(
-    jobs: list[dict[str, Any]], folder: Path, site: Path, log: Path, **variables: str
-) -> list[dict[str, Any]]:
-    logs = [folder / f"{log.stem}-{number}-{len(variables)}" for number in range(len(jobs))]
+    logs = [folder / f"{log.stem}-{number}" for number in range(len(jobs))]
     for job, own in zip(jobs, logs, strict=True):
         job["env"] = {**job.get("env", {}), "SOCKET_LOG": str(own)}
-    found = run_jobs(jobs, folder, PYTHONPATH=str(site), SOCKET_LOG=str(log), **variables)
+    found = run_jobs(jobs, folder, PYTHONPATH=str(site), SOCKET_LOG=str(log))
     assert not log.exists(), "a socket was opened while importing"
     return [
         {

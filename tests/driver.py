@@ -2,7 +2,8 @@
 
 Every line of standard input names a file of jobs as JSON, and a file for their results; a line is
 printed when they are done. A job is {"argv": [...]} with, optionally:
-`at`: "module:function:N", where the N-th call is met by SIGINT before it returns;
+`at`: "module:function:N", where the N-th call is met by a signal before it returns;
+`signal`: its name, SIGINT by default;
 `after`: seconds until SIGINT; `stdout`: a file to print to; `cwd`: where to be;
 `env`: its variables; `script`: a Python file to run in place of the command line;
 `processes`: how many processes share the job, as a launcher would start them.
@@ -22,24 +23,29 @@ from pathlib import Path
 from typing import Any
 
 
-def interrupt_at(place: str) -> None:
-    """Let the N-th call of a function be interrupted when it has done its work."""
-    module_name, name, number = place.split(":")
-    module, calls = importlib.import_module(module_name), [0]
-    honest = getattr(module, name)
+def interrupt_at(place: str, by: str) -> None:
+    """Let the N-th call of a function meet a signal when it has done its work."""
+    module_name, path, number = place.split(":")
+    *within, name = path.split(".")
+    owner, calls = importlib.import_module(module_name), [0]
+    for part in within:
+        owner = getattr(owner, part)
+    honest = getattr(owner, name)
 
     def interrupted(*args: Any, **kwargs: Any) -> Any:
         found = honest(*args, **kwargs)
         calls[0] += 1
         if calls[0] == int(number):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.Signals[by])
         return found
 
-    setattr(module, name, interrupted)
+    setattr(owner, name, interrupted)
 
 
 def in_child(job: dict[str, Any], output: Path, errors: Path) -> None:
     """Become the command line: its streams, its arguments, its exit code."""
+    from huggingface_hub import constants
+
     from hyperinterp.cli import main
 
     code = 99
@@ -48,6 +54,7 @@ def in_child(job: dict[str, Any], output: Path, errors: Path) -> None:
         os.environ.update(job["env"])
         os.chdir(job["cwd"])
         tempfile.tempdir = None  # as TMPDIR says now
+        constants.HF_HUB_OFFLINE = job["env"].get("HF_HUB_OFFLINE") == "1"
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for number, path in ((1, job.get("stdout", output)), (2, errors)):
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666), number)
@@ -57,7 +64,7 @@ def in_child(job: dict[str, Any], output: Path, errors: Path) -> None:
         )
         sys.argv = [job.get("script", "hyperinterp"), *job["argv"]]
         if "at" in job:
-            interrupt_at(job["at"])
+            interrupt_at(job["at"], job.get("signal", "SIGINT"))
         if "after" in job:
             signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
             signal.setitimer(signal.ITIMER_REAL, job["after"])

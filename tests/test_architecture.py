@@ -1,9 +1,12 @@
 """The house rules that a reader relies on: who may import whom, and what stays light."""
 
 import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -191,7 +194,7 @@ OTHERS_WORDS = {
         "studies",
     },  # a checkpoint that a run keeps
     "last_block": {"report", "cli", "analyses"},  # of a trace: the measure at the last block
-    "placement": {"training"},  # where the trained blocks lie
+    "placement": {"training", "models"},  # where the trained blocks lie; on which devices
     "temperature": {"generation", "analyses", "models"},  # of sampling
 }
 """Slugs that are also words of another part, and the folders in which they mean that."""
@@ -229,6 +232,26 @@ def _names(node: ast.AST) -> set[str]:
     return set()
 
 
+def _words(node: ast.AST) -> set[str]:
+    """Every name in a piece of code, of its own or of others."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        paths = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
+        return {word for path in paths for word in path.split(".")}
+    if isinstance(node, ast.MatchClass):
+        return set(node.kwd_attrs)
+    kinds = {ast.Name: "id", ast.Attribute: "attr", ast.ClassDef: "name", ast.FunctionDef: "name"}
+    return {str(getattr(node, kinds.get(type(node), "arg"), ""))}
+
+
+def _fields(node: ast.AST) -> set[str]:
+    """The fields that a piece of code reads: `x.a`, `case X(a=1)`, `getattr(x, "a")`."""
+    if isinstance(node, ast.Attribute | ast.MatchClass):
+        return _words(node)
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "attrgetter"):
+        return {str(item.value) for item in node.args if isinstance(item, ast.Constant)}
+    return set()
+
+
 def told(root: Path) -> list[str]:
     """Every place outside the claims' folders that names a claim's id, slug, class or field.
 
@@ -237,25 +260,38 @@ def told(root: Path) -> list[str]:
     names, slugs, members = own_names(root)
     pattern = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, names)) or '(?!)'})(?!\w)")
     found = []
-    for path in sorted(root.glob("hyperinterp/**/*.py")):
+    for path in sorted(root.glob("hyperinterp/**/*")):
         parts = path.relative_to(root).parts
-        if of_a_claim(path, root):
+        if not path.is_file() or path.suffix == ".pyc" or of_a_claim(path, root):
             continue
-        listing = parts[1:] == ("claims", "registry.py")
-        mine = {slug for slug in slugs if parts[1] not in OTHERS_WORDS.get(slug, ())}
-        quoted = re.compile(
-            rf"^({'|'.join(mine) or '(?!)'})$|[\"'`]({'|'.join(mine) or '(?!)'})[\"'`]"
-        )
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            text = node.value if isinstance(node, ast.Constant) else None
-            said = isinstance(text, str) and (
-                pattern.search(text) or (mine and not listing and quoted.search(text))
-            )
-            word = getattr(node, {ast.Name: "id", ast.Attribute: "attr"}.get(type(node), "arg"), "")
-            said = said or (not listing and (word in mine or word in names))
-            if said or (isinstance(node, ast.Attribute) and word in members):
-                found.append(f"{path.name}:{node.lineno}: {str(text or word)[:60]!r}")
+        text, own = path.read_text(encoding="utf-8"), set()
+        if parts[1:] != ("claims", "registry.py"):
+            own = {slug for slug in slugs if parts[1] not in OTHERS_WORDS.get(slug, ())}
+        either = "|".join(own) or "(?!)"
+        quoted = re.compile(rf"^({either})$|[\"'`]({either})[\"'`]")
+        if path.suffix != ".py":
+            lines = enumerate(text.splitlines(), 1)
+            found += [f"{path.name}:{n}" for n, line in lines if _tells(line, pattern, quoted)]
+            continue
+        for token in _tokens(text) if pattern.search(text) else ():
+            if token.type == tokenize.COMMENT and pattern.search(token.string):
+                found.append(f"{path.name}:{token.start[0]}: {token.string[:60]!r}")
+        for node in ast.walk(ast.parse(text)):
+            value = node.value if isinstance(node, ast.Constant) else None
+            said = isinstance(value, str) and _tells(value, pattern, quoted)
+            words = _words(node) & (own | names if own else set()) | _fields(node) & members
+            if said or words:
+                line = getattr(node, "lineno", 0)
+                found.append(f"{path.name}:{line}: {str(words or value)[:60]!r}")
     return found
+
+
+def _tokens(text: str) -> Iterator[tokenize.TokenInfo]:
+    return tokenize.generate_tokens(io.StringIO(text).readline)
+
+
+def _tells(text: str, ids: re.Pattern[str], slugs: re.Pattern[str]) -> bool:
+    return bool(ids.search(text) or slugs.search(text))
 
 
 def test_only_the_folder_of_a_claim_knows_its_names() -> None:
@@ -272,6 +308,13 @@ def test_only_the_folder_of_a_claim_knows_its_names() -> None:
         "def f(tallness): return 1",
         "def f(item): return item.inches",
         "def f(item): return isinstance(item, TallResult)",
+        "from hyperinterp.claims.tallness import measurement",
+        "import hyperinterp.claims.tallness.result",
+        "from hyperinterp.claims import tallness as other",
+        "class TallResult: pass",
+        "def f(item):\n    match item:\n        case object(inches=1): return 1",
+        'def f(item): return getattr(item, "inches")',
+        "x = 1  # as C9 does",
     ],
 )
 def test_a_named_claim_is_found(tmp_path: Path, line: str) -> None:
@@ -285,6 +328,10 @@ def test_a_named_claim_is_found(tmp_path: Path, line: str) -> None:
     assert told(tmp_path) == []
     stray.write_text(line + "\n")
     assert len(told(tmp_path)) == 1
+    stray.write_text("")
+    words = tmp_path / "hyperinterp" / "words.toml"
+    words.write_text('title = "Tall, as C9 has it"\n')
+    assert told(tmp_path) == ["words.toml:1"]
 
 
 def run_python(code: str) -> str:

@@ -3,12 +3,16 @@
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from hyperinterp.claims.installed import installed_claims
 from hyperinterp.claims.roles import Kind, Role
 from hyperinterp.claims.spec import ClaimSpec
 from hyperinterp.errors import InputRefused
 from hyperinterp.ranges import of_kind
+
+if TYPE_CHECKING:
+    from hyperinterp.claims.expansion.cached import geometry as geometry
 
 FOLDERS = (
     "diversity",
@@ -31,6 +35,16 @@ CLAIMS: tuple[ClaimSpec, ...] = tuple(
     import_module(f"hyperinterp.claims.{folder}").CLAIM for folder in FOLDERS
 )
 """Every claim of this package, in the order of the page."""
+
+
+OFFERED = {"geometry": "expansion.cached"}
+"""Functions that users call by themselves, by the module of a folder that has them."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in OFFERED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"hyperinterp.claims.{OFFERED[name]}"), name)
 
 
 @cache

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hyperinterp.cli import options as o
+from hyperinterp.cli.filed import FiledConfig
 from hyperinterp.errors import InputRefused
 
 
@@ -20,6 +21,7 @@ def train(
     column: o.Column = None,
     split: o.Split = None,
     chat: o.Chat = "auto",
+    config: FiledConfig = None,
     out: o.Out = Path("hyperfitted"),
     passages: o.Count = None,
     heldout: o.Heldout = None,

@@ -12,6 +12,22 @@ from hyperinterp.errors import CorruptFile, InputRefused
 from hyperinterp.report.data import SCHEMA_VERSION, ReportData
 
 
+@cache
+def adapter_of(kind: type) -> Any:
+    """Return pydantic's adapter of a dataclass, made once."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def schema_of(adapter: Any) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a document, made from its dataclass."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **adapter.json_schema(mode="serialization"),
+    }
+
+
 def document(adapter: Any, item: object) -> str:
     """A frozen dataclass as JSON text without NaN; deterministic for equal figures."""
     data = adapter.dump_python(item, mode="json")
@@ -68,7 +84,6 @@ def parsed(adapter: Any, text: str, origin: str, what: str, known: str) -> Any:
 @cache
 def _layout(specs: tuple[Folder, ...]) -> tuple[type, Any]:
     """The class of a whole document with a typed result for every folder, and its adapter."""
-    from pydantic import TypeAdapter
     from typing_extensions import TypedDict
 
     kinds = {spec.slug: spec.result_type | None for spec in specs}
@@ -79,7 +94,7 @@ def _layout(specs: tuple[Folder, ...]) -> tuple[type, Any]:
         results: Results = field(default_factory=dict)  # pyright: ignore
 
     Report.__doc__ = ReportData.__doc__
-    return Report, TypeAdapter(Report)
+    return Report, adapter_of(Report)
 
 
 def to_json(report: ReportData, specs: Sequence[Folder]) -> str:
@@ -134,7 +149,4 @@ def _known(text: str, slugs: set[str]) -> tuple[str, list[str]]:
 
 def report_schema(specs: Sequence[Folder]) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of `report.json`, made from the claims."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **_layout(tuple(specs))[1].json_schema(mode="serialization"),
-    }
+    return schema_of(_layout(tuple(specs))[1])

@@ -1,7 +1,6 @@
 """A study as data that draws, tabulates and reads itself."""
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ class StudyReport(StudyData):
 
     def to_json(self) -> str:
         """The study as JSON text; deterministic for equal figures."""
-        return codec.document(_adapter(), self)
+        return codec.document(codec.adapter_of(StudyReport), self)
 
     @staticmethod
     def from_json(text: str, origin: str = "study.json") -> "StudyReport":
@@ -40,7 +39,7 @@ class StudyReport(StudyData):
             CorruptFile: not JSON, or not of this layout.
             InputRefused: a layout version that this hyperinterp does not know.
         """
-        return codec.parsed(_adapter(), text, origin, "study", STUDY_VERSION)
+        return codec.parsed(codec.adapter_of(StudyReport), text, origin, "study", STUDY_VERSION)
 
     @staticmethod
     def read(path: str | Path) -> "StudyReport":
@@ -56,16 +55,6 @@ class StudyReport(StudyData):
         return StudyReport.from_json(*codec.stored(path, "study.json", "study"))
 
 
-@cache
-def _adapter() -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(StudyReport)
-
-
 def study_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of `study.json`, made from the dataclasses."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **_adapter().json_schema(mode="serialization"),
-    }
+    return codec.schema_of(codec.adapter_of(StudyReport))

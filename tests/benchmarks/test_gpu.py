@@ -107,6 +107,7 @@ def test_parts_without_time_say_so(rehearsed):
     assert found["decoding"]["float32"]["4"] == {"left_out": "no time left"}
 
 
+@pytest.mark.full
 def test_a_hyperfit_on_its_own_text(rehearsed):
     found, page = rehearsed("e", gpu_pair.paper)
     assert found["passages"]["count"] == found["passages"]["wanted"] == 8

@@ -1,10 +1,6 @@
 """Models that are not on the CPU, or on several devices: the same report, to rounding."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -24,6 +20,7 @@ from hyperinterp.models import (
     self_check,
     weights_of,
 )
+from tests.cli_rows import run_jobs
 from tests.hyperinterp.models.test_load import IDS, saved
 from tests.hyperinterp.process_rows import make_pair
 
@@ -65,15 +62,19 @@ for place in sys.argv[2:]:
 """
 
 
+def in_process(script, folder, *argv):
+    """What a script prints in a process of its own."""
+    file = folder / "script.py"
+    file.write_text(script, encoding="utf-8")
+    (done,) = run_jobs([{"script": str(file), "argv": list(argv)}], folder)
+    assert done["code"] == 0, done["stderr"][-3000:]
+    return done["stdout"].strip()
+
+
 def reports_of(folder, *places):
     """What matters of the report of one pair, by the devices that its models were on."""
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(folder), *places],
-        capture_output=True, text=True, timeout=400, check=False,
-        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    lines = (line.split(" ", 1) for line in done.stdout.splitlines())
+    printed = in_process(SCRIPT, folder, str(folder), *places)
+    lines = (line.split(" ", 1) for line in printed.splitlines())
     return {place: json.loads(document) for place, document in lines}
 
 
@@ -156,15 +157,10 @@ print("as it should be")
 
 def test_sums_and_solvers_are_where_the_model_is(tmp_path):
     folder = make_pair(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-c", SUMS, str(folder)],
-        capture_output=True, text=True, timeout=400, check=False,
-        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
-    )  # fmt: skip
-    assert done.stdout.strip() == "as it should be", done.stderr[-3000:]
+    assert in_process(SUMS, folder, str(folder)) == "as it should be"
 
 
-def test_the_pretended_devices_refuse_what_a_gpu_refuses():
+def test_the_pretended_devices_refuse_what_a_gpu_refuses(tmp_path):
     script = """
 import torch
 from tests.pretend_device import pretend
@@ -185,11 +181,7 @@ try:
 except TypeError:
     print("refused")
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False,
-        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
-    )  # fmt: skip
-    assert done.stdout.strip() == "refused", done.stderr
+    assert in_process(script, tmp_path) == "refused"
 
 
 # -- weights that wait in memory, on a machine without accelerators ------------------------------

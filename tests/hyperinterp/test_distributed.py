@@ -8,6 +8,7 @@ import torch
 
 from hyperinterp.distributed import ALONE, Processes, join
 from hyperinterp.errors import InputRefused
+from tests.cli_rows import run_jobs
 from tests.hyperinterp.process_rows import (
     BREAK,
     apart,
@@ -138,9 +139,10 @@ def test_the_command_under_a_launcher_speaks_once(pair):
 
 
 def test_a_refusal_under_a_launcher_says_whose_it_is(pair):
-    done = launched(2, "-m", "hyperinterp", "compare", str(pair / "none"), str(pair / "fitted"))
-    assert done.returncode != 0
-    errors = [line for line in done.stderr.splitlines() if "error: " in line and "none" in line]
-    assert sum(line.startswith("error: ") for line in errors) <= 1  # the launcher ends the others
+    argv = ["compare", str(pair / "none"), str(pair / "fitted")]
+    (done,) = run_jobs([{"argv": argv, "processes": 2}], pair)
+    assert done["code"] == 2
+    errors = [line for line in done["stderr"].splitlines() if "error: " in line and "none" in line]
+    assert sum(line.startswith("error: ") for line in errors) == 1
     assert all(line.startswith(("error: ", "process 1: error: ")) for line in errors)
     assert errors

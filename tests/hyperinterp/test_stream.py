@@ -1,10 +1,7 @@
 """A corpus of any length: the same rows as when read whole, cut at a number of tokens, resumed."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -20,6 +17,7 @@ from hyperinterp.models import HookedModel
 from hyperinterp.sites import stream_sites
 from hyperinterp.sizes import Sizes
 from hyperinterp.text import Corpus, open_stream, read_passages, tokenise
+from tests.cli_rows import run_jobs
 from tests.hyperinterp.training.factory import byte_tokenizer, letters, tiny_hf
 
 SITES = stream_sites(tiny_hf("llama").config.num_hidden_layers)
@@ -97,10 +95,10 @@ def states(run):
 
 
 @pytest.mark.usefixtures("restless")
-@pytest.mark.parametrize("after", [1, 40, 80])
+@pytest.mark.parametrize("after", [1, 14, 24])
 def test_sums_go_on_where_they_were(corpus, tmp_path, after):
     base, fitted = small(0), small(1)
-    stream = open_stream(Corpus(corpus, 3000), byte_tokenizer(), 16)
+    stream = open_stream(Corpus(corpus, 900), byte_tokenizer(), 16)
 
     def run(resume=None, tick=None):
         return run_pair(
@@ -237,29 +235,22 @@ def test_a_killed_command_goes_on(tmp_path, corpus):
 
     for seed, name in enumerate(("base", "fitted")):
         save_checkpoint(tiny_hf("llama", seed), byte_tokenizer(), tmp_path / name, provenance={})
-    command = [
-        sys.executable, "-c",
-        "import hyperinterp.capture as p, sys; p.ResumeDirectory.__init__.__defaults__ = (0.0,);"
-        "from hyperinterp.cli.main import main; main()",
+    script = tmp_path / "eager.py"
+    script.write_text(
+        "import hyperinterp.capture as p; p.ResumeDirectory.__init__.__defaults__ = (0.0,)\n"
+        "from hyperinterp.cli.main import main; main()"
+    )
+    command = {"script": str(script), "argv": [
         "compare", str(tmp_path / "base"), str(tmp_path / "fitted"), "--corpus", str(corpus),
         "--resume-dir", str(tmp_path / "sums"), "--out", str(tmp_path / "report"), "--claims", "C5",
         "--batch-size", "1", "--quick", "--max-tokens", "2000",
-    ]  # fmt: skip
-    started = subprocess.Popen(
-        command, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
-
-    def kept():
-        return list((tmp_path / "sums").glob("first-run*.safetensors"))
-
-    deadline = time.monotonic() + 240
-    while not kept() and started.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    started.send_signal(signal.SIGKILL)
-    started.wait()
-    assert kept(), "killed too late, or not begun"
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    ]}  # fmt: skip
+    place = {"at": "hyperinterp.capture.resume:ResumeDirectory.save:3", "signal": "SIGKILL"}
+    (killed,) = run_jobs([command | place], tmp_path)
+    assert killed["code"] == -signal.SIGKILL
+    assert list((tmp_path / "sums").glob("first-run*.safetensors"))
+    (done,) = run_jobs([command], tmp_path)
+    assert done["code"] == 0, done["stderr"]
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert 1900 < report["provenance"]["corpus"]["tokens"] <= 2000
     assert not (tmp_path / "sums").exists()

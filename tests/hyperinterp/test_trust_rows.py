@@ -24,7 +24,7 @@ def test_control_without_the_look_nan_goes_through(monkeypatch):
     assert not any(row["stopped"] for row in trust_rows.nan_site_rows(trials=2, seed=3))
 
 
-@pytest.mark.parametrize("dtype", sorted(TOLERANCE))
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.full)])
 def test_figures_agree_across_batch_sizes(dtype):
     for row in trust_rows.tiny_agreement_rows((dtype,)):
         assert row["participation_ratio_relative"] <= TOLERANCE[dtype], row

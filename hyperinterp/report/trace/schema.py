@@ -1,7 +1,6 @@
 """The trace of a training run: data that draws, tabulates, saves and reads itself."""
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ class Trace(TraceData):
 
     def to_json(self) -> str:
         """The trace as JSON text; deterministic for equal figures."""
-        return codec.document(_adapter(), self)
+        return codec.document(codec.adapter_of(Trace), self)
 
     @staticmethod
     def from_json(text: str, origin: str = "trace.json") -> "Trace":
@@ -30,7 +29,7 @@ class Trace(TraceData):
             CorruptFile: not JSON, or not of this layout.
             InputRefused: a layout version that this hyperinterp does not know.
         """
-        return codec.parsed(_adapter(), text, origin, "trace", TRACE_VERSION)
+        return codec.parsed(codec.adapter_of(Trace), text, origin, "trace", TRACE_VERSION)
 
     @staticmethod
     def read(path: str | Path) -> "Trace":
@@ -65,16 +64,6 @@ class Trace(TraceData):
         return writing.save_trace(self, out, figures=figures, force=force)
 
 
-@cache
-def _adapter() -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Trace)
-
-
 def trace_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of `trace.json`, generated from the dataclasses."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **_adapter().json_schema(mode="serialization"),
-    }
+    return codec.schema_of(codec.adapter_of(Trace))

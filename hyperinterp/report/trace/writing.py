@@ -39,12 +39,10 @@ def save_trace(
             or cannot be written; an unknown format, or the extra is not installed.
         OutOfResources: The disk is full. Nothing is left behind.
     """
-    from pydantic import TypeAdapter
-
     target = Path(out)
     check_trace(target, figures, force=force)
     texts = {
-        "trace.json": codec.document(TypeAdapter(type(trace)), trace),
+        "trace.json": codec.document(codec.adapter_of(type(trace)), trace),
         "trace.csv": csv_text(trace_table(trace)),
         "trace.html": render(trace),
     }

@@ -6,7 +6,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
+from hyperinterp.models import HookedModel, load
 from hyperinterp.report import html
 from hyperinterp.report.schema import Report
 from hyperinterp.sizes import Sizes
@@ -58,35 +60,67 @@ def complete_file(complete_html: str, tmp_path_factory: pytest.TempPathFactory) 
     return path
 
 
-SMALL = Sizes(
+FEW = Sizes(
     prompts=8, prompt_tokens=16, new_tokens=16, window=16, context_tokens=32,
     contexts_per_prompt=4, order_contexts=16, lens_contexts=8, components=False, variants=(),
     control_prompts=2, seeds=1, sweep=(), alphas=(1.0,), bias_steps=4, patch_prompts=2,
-    null_draws=1, null_blocks=1, stitched=1,
+    null_draws=1, null_blocks=1, stitched=1, choices=1,
 )  # fmt: skip
-"""Every analysis, on so little text that it takes half a minute."""
+"""Every analysis, on little text."""
+
+
+def compared(base: HookedModel, fitted: HookedModel, folder: Path) -> Path:
+    """The saved page of a comparison of a pair in all claims."""
+    from hyperinterp.comparison import compare
+    from hyperinterp.text import builtin_passages
+
+    report = compare(
+        base, fitted, control=base, late_stage=[fitted], elsewhere=[fitted], sizes=FEW,
+        prompts=builtin_passages("heldout").head(8),
+    )  # fmt: skip
+    assert not report.absent
+    return report.save(folder / "report")["report.html"]
+
+
+@pytest.fixture(scope="session")
+def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a small model beside its twin: real tokens and texts, in little time."""
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    from hyperinterp.checkpoints import load_tokenizer, save_checkpoint
+    from hyperinterp.text import builtin_passages
+    from hyperinterp.training import TrainConfig, train
+
+    folder = tmp_path_factory.mktemp("small")
+    tokenizer = load_tokenizer("smollm2")
+    shape = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=4,
+        num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True,
+        initializer_range=0.2,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = AutoModelForCausalLM.from_config(shape)
+    base = save_checkpoint(made, tokenizer, folder / "base", provenance={})
+    recipe = TrainConfig(max_steps=6, batch_size=4, seq_len=48, rank=8, blocks="last:2", lr=1e-2)
+    twin = train(str(base), builtin_passages("train").head(8), folder / "twin", recipe).out
+    return compared(load(base, device="cpu"), load(twin, base=base, device="cpu"), folder)
 
 
 @pytest.fixture(scope="session")
 def real_file(smollm2: Any, twin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The saved page of a comparison of the real model with a twin trained for a few steps."""
-    from hyperinterp.comparison import compare
-    from hyperinterp.models import load
-    from hyperinterp.text import builtin_passages
-
+    """The page of the real model beside a twin trained for a few steps."""
     fitted = load(twin, base="smollm2", device="cpu")
-    report = compare(
-        smollm2, fitted, control=smollm2, late_stage=[fitted], elsewhere=[fitted], sizes=SMALL,
-        prompts=builtin_passages("heldout").head(8),
-    )  # fmt: skip
-    assert not report.absent
-    return report.save(tmp_path_factory.mktemp("real") / "report")["report.html"]
+    return compared(smollm2, fitted, tmp_path_factory.mktemp("real"))
 
 
-@pytest.fixture(scope="session", params=["made up", pytest.param("real", marks=pytest.mark.real)])
+@pytest.fixture(
+    scope="session",
+    params=["made up", "small", pytest.param("real", marks=[pytest.mark.real, pytest.mark.full])],
+)
 def any_file(request: pytest.FixtureRequest) -> Path:
-    """A made-up page full of hostile text, then a real one."""
-    name = "real_file" if request.param == "real" else "complete_file"
+    """A made-up page full of hostile text, and those of comparisons."""
+    name = {"made up": "complete_file"}.get(request.param, f"{request.param}_file")
     return request.getfixturevalue(name)
 
 

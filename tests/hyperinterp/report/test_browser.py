@@ -14,7 +14,7 @@ from markupsafe import Markup
 from hyperinterp.drawing.escape import label, token, visible
 from hyperinterp.report import html
 from hyperinterp.report.schema import Report
-from tests.hyperinterp.report.watching import Watched, all_drawn, page_control, page_row
+from tests.hyperinterp.report.watching import Watched, all_drawn, drawn_row, page_control
 
 pytestmark = pytest.mark.browser
 
@@ -43,9 +43,9 @@ def test_hostile_strings_stay_text(wide: Watched, factory: ModuleType) -> None:
 
 
 def test_the_trust_row_and_its_control(
-    chromium: Any, complete: Report, factory: ModuleType, tmp_path: Path
+    chromium: Any, wide: Watched, complete: Report, factory: ModuleType, tmp_path: Path
 ) -> None:
-    row = page_row(chromium, complete, factory.HOSTILE, tmp_path / "report.html")
+    row = drawn_row(wide, complete, factory.HOSTILE)
     assert row["strings"] == row["shown_as_text"] >= 10
     assert row["labels"] == row["labels_round_tripped"] >= 10
     assert [row[n] for n in ("executions", "links_out", "requests", "console_lines")] == [0] * 4
@@ -68,7 +68,11 @@ def test_control_without_escaping_the_row_fails(
     for name in ("bdi", "plain"):
         monkeypatch.setitem(html.environment().filters, name, unescaped)
     monkeypatch.setattr(html, "bdi", unescaped)  # the cells of tables
-    row = page_row(chromium, complete, factory.HOSTILE[2:8], tmp_path / "report.html")
+    file = tmp_path / "report.html"
+    file.write_text(html.render(complete), encoding="utf-8")
+    watched = Watched(chromium, file, 1440)
+    row = drawn_row(watched, complete, factory.HOSTILE[2:8])
+    watched.context.close()
     assert row["links_out"] >= 1  # a string became a link
     assert row["executions"] == 0  # the policy still holds
 

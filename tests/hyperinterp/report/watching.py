@@ -22,6 +22,7 @@ SHOWN = """(() => {
   body.querySelectorAll("script, style").forEach(part => part.remove());
   return body.textContent;
 })()"""
+HEIGHT = "document.documentElement.scrollHeight"
 WAITING = "document.querySelectorAll('figure.chart:not([data-drawn])').length"
 
 
@@ -58,6 +59,7 @@ class Watched:
         self.page = self.context.new_page()
         self.noise: list[str] = []
         self.requests: list[str] = []
+        self.heights: tuple[int, int] = (0, 0)
         self.page.on("console", lambda m: self.noise.append(f"{m.type}: {m.text}"))
         self.page.on("pageerror", lambda e: self.noise.append(f"error: {e}"))
         self.page.on("request", lambda r: self.requests.append(r.url))
@@ -69,12 +71,17 @@ class Watched:
         self.page.wait_for_timeout(100)
 
     def draw_all(self) -> None:
-        """Scroll past every figure, folded ones too, and wait until each is drawn."""
+        """Scroll past every figure, folded ones too, and wait until each is drawn.
+
+        The height of the page before and after is in `heights`.
+        """
         self.unfold()
+        before = self.page.evaluate(HEIGHT)
         for figure in self.page.query_selector_all("figure.chart"):
             figure.scroll_into_view_if_needed()
         for _ in range(200):
             if self.page.evaluate(f"{WAITING} === 0"):
+                self.heights = (before, self.page.evaluate(HEIGHT))
                 return
             self.page.wait_for_timeout(50)
         raise AssertionError("some figures were not drawn within 10 s of scrolling past them")
@@ -89,7 +96,7 @@ def all_drawn(browser: Any, file: Path, width: int) -> Iterator[Watched]:
 
 
 def page_row(browser: Any, report: Report, hostile: tuple[str, ...], file: Path) -> dict[str, Any]:
-    """Open a report full of hostile strings: what ran, what linked, what was requested.
+    """Open a report full of hostile strings and draw its figures: what came of them.
 
     Args:
         browser: a running Chromium.
@@ -100,6 +107,13 @@ def page_row(browser: Any, report: Report, hostile: tuple[str, ...], file: Path)
     file.write_text(html.render(report), encoding="utf-8")
     watched = Watched(browser, file, 1440)
     watched.draw_all()
+    found = drawn_row(watched, report, hostile)
+    watched.context.close()
+    return found
+
+
+def drawn_row(watched: Watched, report: Report, hostile: tuple[str, ...]) -> dict[str, Any]:
+    """Tell what ran, what linked and what was requested by a page, as it is drawn by now."""
     page = watched.page
     links = page.evaluate("[...document.querySelectorAll('a')].map(a => a.getAttribute('href'))")
     body = page.evaluate(SHOWN)
@@ -110,7 +124,12 @@ def page_row(browser: Any, report: Report, hostile: tuple[str, ...], file: Path)
     policy = page.evaluate(
         "document.querySelector('meta[http-equiv=Content-Security-Policy]')?.content || ''"
     )
-    row = {
+    shifts = (
+        [] if report.reranking is None else report.reranking.teacher_forced.promoted[: len(labels)]
+    )
+    wanted = [token(shift.token, 22) for shift in shifts]
+    found = [label.replace("\xa0", " ") for label in labels]
+    return {
         "strings": len(hostile),
         "shown_as_text": sum("".join(run for run, _ in pieces(t)) in body for t in hostile),
         "executions": int(page.evaluate("window.pwned") is not None),
@@ -118,15 +137,9 @@ def page_row(browser: Any, report: Report, hostile: tuple[str, ...], file: Path)
         "requests": len(watched.requests) - 1,  # the page itself
         "console_lines": len(watched.noise),
         "policy": policy,
+        "labels": len(labels),
+        "labels_round_tripped": sum(a == b for a, b in zip(found, wanted, strict=False)),
     }
-    watched.context.close()
-    shifts = (
-        [] if report.reranking is None else report.reranking.teacher_forced.promoted[: len(labels)]
-    )
-    wanted = [token(shift.token, 22) for shift in shifts]
-    found = [label.replace("\xa0", " ") for label in labels]
-    agreeing = sum(a == b for a, b in zip(found, wanted, strict=False))
-    return {**row, "labels": len(labels), "labels_round_tripped": agreeing}
 
 
 def page_control(browser: Any, hostile: tuple[str, ...], file: Path) -> dict[str, Any]:

@@ -2,10 +2,6 @@
 
 import ast
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +9,7 @@ import pytest
 from hyperinterp.errors import InputRefused
 from hyperinterp.training import TrainConfig, lock, run_directory, train
 from hyperinterp.training.lock import LOCK_FILES, RunLock, refuse_locked
+from tests.cli_rows import meanwhile
 
 from .factory import letters, sha256, tiny
 
@@ -22,43 +19,28 @@ RECIPE: dict = {
 }  # fmt: skip
 ROOT = Path(__file__).resolve().parents[3]
 HOLDER = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from hyperinterp.training.lock import RunLock
 lock = RunLock(Path(sys.argv[1]))
 lock.take()
-print("held", flush=True)
+Path(sys.argv[2]).write_text(str(os.getpid()))
 time.sleep(120)
 """
-
-
-def _holder(folder: Path) -> subprocess.Popen:
-    """Another process that holds the lock of a run directory until it is killed."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True,
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    return process
+"""Holds the lock of a run directory until it is killed."""
 
 
 def test_a_second_process_is_refused_and_a_killed_one_releases(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    holder = _holder(run_directory(out))
-    try:
+    with meanwhile(HOLDER, tmp_path, str(run_directory(out))) as holder:
         for options in ({}, {"resume": True}, {"force": True}):
             with pytest.raises(InputRefused) as refused:
                 train(tiny("llama"), letters(9), out, TrainConfig(**RECIPE), **options)
             told = str(refused.value)
-            assert f"expected no other run, found process {holder.pid} training there" in told
+            assert f"expected no other run, found process {holder} training there" in told
             assert "\n" not in told
         assert not out.exists()
         assert {path.name for path in run_directory(out).iterdir()} == LOCK_FILES
-    finally:
-        holder.send_signal(signal.SIGKILL)
-        holder.wait(timeout=30)
-        holder.stdout.close()
     result = train(tiny("llama"), letters(9), out, TrainConfig(**RECIPE))
     other = train(tiny("llama"), letters(9), tmp_path / "other", TrainConfig(**RECIPE))
     assert sha256(result.out) == sha256(other.out)
@@ -66,15 +48,14 @@ def test_a_second_process_is_refused_and_a_killed_one_releases(tmp_path: Path) -
 
 
 TRAINING = """
-import sys, time
+import os, sys, time
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from tests_factory import letters, tiny
 from hyperinterp.training import TrainConfig, train
-out, mark = Path(sys.argv[2]), Path(sys.argv[3])
+from tests.hyperinterp.training.factory import letters, tiny
+out, mark = map(Path, sys.argv[1:])
 def progress(told):
     if told.phase == "train":
-        mark.touch()
+        mark.write_text(str(os.getpid()))
         time.sleep(0.2)
 config = TrainConfig(blocks="last:2", rank=4, batch_size=4, seq_len=30, epochs=99, target_loss=None)
 train(tiny("llama"), letters(9), out, config, on_progress=progress)
@@ -82,23 +63,11 @@ train(tiny("llama"), letters(9), out, config, on_progress=progress)
 
 
 def test_a_training_in_another_process_keeps_this_one_out(tmp_path: Path) -> None:
-    factory = Path(__file__).with_name("factory.py")
-    (tmp_path / "tests_factory.py").write_bytes(factory.read_bytes())
-    out, mark = tmp_path / "out", tmp_path / "mark"
-    process = subprocess.Popen(
-        [sys.executable, "-c", TRAINING, str(tmp_path), str(out), str(mark)],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 120
-        while not mark.exists() and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.05)
-        assert mark.exists(), "the other training did not begin"
-        with pytest.raises(InputRefused, match=f"found process {process.pid} training there"):
+    out = tmp_path / "out"
+    with meanwhile(TRAINING, tmp_path, str(out)) as other:
+        there = pytest.raises(InputRefused, match=f"found process {other} training there")
+        with there:
             train(tiny("llama"), letters(9), out, TrainConfig(**RECIPE), resume=True)
-    finally:
-        process.kill()
-        process.wait(timeout=30)
     with pytest.raises(InputRefused, match="--resume continues it"):
         train(tiny("llama"), letters(9), out, TrainConfig(**RECIPE))
     assert train(tiny("llama"), letters(9), out, TrainConfig(**RECIPE), force=True).epochs == 3

@@ -121,19 +121,27 @@ def test_a_model_that_the_caller_keeps_is_left_as_it_was(tmp_path: Path) -> None
         assert not hasattr(model.hf, "peft_config")
 
 
-def test_bf16_compute_keeps_float32_master_weights(tmp_path: Path) -> None:
-    for name, method in METHODS.items():
-        recipe = _recipe(**method, dtype="bfloat16", epochs=6)
-        result = train(tiny("llama"), letters(10), tmp_path / name, recipe)
-        (path,) = result.out.glob("*model.safetensors")
-        assert {tensor.dtype for tensor in load_file(path).values()} == {torch.float32}
-        steps = [line["loss"] for line in log_lines(result.out, "step")]
-        exact = _recipe(**method, epochs=1)
-        wide = train(tiny("llama"), letters(10), tmp_path / f"{name}-32", exact)
-        first = log_lines(wide.out, "step")[0]["loss"]
-        assert steps[0] != first, "nothing was computed in bf16"
-        assert steps[0] == pytest.approx(first, rel=2e-2)
-        assert steps[-1] < steps[0]
+@pytest.mark.parametrize(
+    "name",
+    [
+        "full",
+        "late-stage",
+        pytest.param("lora", marks=pytest.mark.full),
+        pytest.param("weights", marks=pytest.mark.full),
+    ],
+)
+def test_bf16_compute_keeps_float32_master_weights(name: str, tmp_path: Path) -> None:
+    recipe = _recipe(**METHODS[name], dtype="bfloat16", epochs=6)
+    result = train(tiny("llama"), letters(10), tmp_path / "narrow", recipe)
+    (path,) = result.out.glob("*model.safetensors")
+    assert {tensor.dtype for tensor in load_file(path).values()} == {torch.float32}
+    steps = [line["loss"] for line in log_lines(result.out, "step")]
+    exact = _recipe(**METHODS[name], max_steps=1)
+    wide = train(tiny("llama"), letters(10), tmp_path / "wide", exact)
+    (first,) = (line["loss"] for line in log_lines(wide.out, "step"))
+    assert steps[0] != first, "nothing was computed in bf16"
+    assert steps[0] == pytest.approx(first, rel=2e-2)
+    assert steps[-1] < steps[0]
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])

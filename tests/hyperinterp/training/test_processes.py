@@ -15,7 +15,6 @@ from hyperinterp.training import TrainConfig, train
 from hyperinterp.training.data import EpochSampler, ShareSampler
 from hyperinterp.training.result import TrainResult
 from tests.cli_rows import run_jobs
-from tests.hyperinterp.process_rows import launched
 
 from .factory import letters, log_lines, losses, saved_tiny, sha256, tiny, weights
 from .process_jobs import PASSAGES
@@ -139,9 +138,9 @@ def test_killed_and_resumed_to_the_same_bits(bases, tmp_path, sharded):
 def test_what_is_refused_ends_every_process(bases, tmp_path):
     (tmp_path / "llama-late").mkdir()
     (tmp_path / "llama-late" / "notes.txt").write_text("mine")
-    done = launched(2, SCRIPT, json.dumps([job(bases, tmp_path, "llama-late", 2)]))
-    assert done.returncode != 0
-    assert done.stderr.count("already exists; name another") >= 1
+    done = by(2, [job(bases, tmp_path, "llama-late", 2)], tmp_path)
+    assert done["code"] != 0
+    assert done["stderr"].count("already exists; name another") == 2
     assert [path.name for path in (tmp_path / "llama-late").iterdir()] == ["notes.txt"]
 
 
