@@ -64,11 +64,17 @@ EXAMPLES = {
         "hyperinterp reports runs/first runs/second",
         "hyperinterp reports study --format csv --out claims.csv",
     ),
-    "judge-sheet": ("hyperinterp judge-sheet report --out judges",),
-    "judge-read": ("hyperinterp judge-read judges answers-1.csv answers-2.csv",),
     "push": (
         "hyperinterp push twin owner/my-twin --license apache-2.0 --report report",
         "hyperinterp push report owner/my-report --license cc-by-4.0",
+    ),
+    "judge-sheet": (
+        "hyperinterp judge-sheet report --out judges",
+        "hyperinterp judge-sheet report --seed 1 --out other-order",
+    ),
+    "judge-read": (
+        "hyperinterp judge-read judges answers-1.csv answers-2.csv",
+        "hyperinterp judge-read judges answers-1.csv --json",
     ),
     "demo": ("hyperinterp demo", "hyperinterp demo --preset default --out larger"),
 }
