@@ -33,7 +33,7 @@ from hyperinterp.text import Passage, Passages, builtin_passages
 from hyperinterp.under_comparison import Study
 from tests.hyperinterp.claims.conftest import SIZES, VOCAB, word_tokenizer
 from tests.hyperinterp.claims.planted import CHANGES, flatten, make_room, planted_twin, settle
-from tests.hyperinterp.claims.surgery import operated
+from tests.hyperinterp.claims.surgery import SETTLED, operated, settled
 from tests.hyperinterp.claims.tiny import tiny
 
 FAMILIES = ("llama", "gpt_neox")
@@ -158,7 +158,9 @@ def tiny_study(kind: str, family: str, seed: int) -> Study:
 def real_study(base: HookedModel, kind: str, seed: int, sizes: Sizes) -> Study:
     """A planted pair on a pretrained model and the held-out passages."""
     if kind in ROOMY:
-        twin = operated(base, kind, builtin_passages("train").texts, seed + 1)
+        texts = builtin_passages("train").head(12).texts
+        base = settled(base, texts) if kind in SETTLED else base
+        twin = operated(base, kind, texts, seed + 1)
     else:
         twin = planted_twin(base, kind, seed + 1)
     return Study(

@@ -1,7 +1,8 @@
 """Weight surgery on one matrix: what a last MLP writes, in new or old directions, read or not.
 
-The base stays as it is, so any pretrained model takes it. Directions and sizes come from texts that
-no comparison reads.
+Any pretrained model takes it. Directions and sizes come from texts that no comparison reads. What
+carries a gain in diversity starts from a base that is settled first: its last MLP writes for one
+token everywhere, so that all choices and all diversity of the twin come from the expansion.
 """
 
 from copy import deepcopy
@@ -17,6 +18,8 @@ from .planted import writers
 
 READ, UNREAD = 8, 30
 """New directions that the logits read most, and that they read least, half as loud."""
+SAMPLE = 128
+"""Positions at which choices are looked at to find how loud is loud enough."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,9 @@ class Output:
         known: directions that hold `share` of the stream's variance after the block, `[d k]`.
         read: the other directions, those that the logits read most first, `[d d-k]`.
         length: root mean square norm of the stream after the block.
+        reaching: what reaches it at a sample of the positions, `[n inner]`.
+        stream: what the block writes there, `[n d]`.
+        unembedding: rows that read the stream before the final norm, `[v d]`.
     """
 
     matrix: torch.Tensor
@@ -38,6 +44,14 @@ class Output:
     known: torch.Tensor
     read: torch.Tensor
     length: float
+    reaching: torch.Tensor
+    stream: torch.Tensor
+    unembedding: torch.Tensor
+
+    @property
+    def logits(self) -> torch.Tensor:
+        """At the sample, but for a bias and the norm's division, `[n v]`."""
+        return self.stream @ self.unembedding.mT
 
 
 def last_output(model: HookedModel, texts, share) -> Output:
@@ -56,6 +70,9 @@ def last_output(model: HookedModel, texts, share) -> Output:
     known, rest = vectors[:, :count], vectors[:, count:]
     root = before_norm(model, readout_root(model)).cpu()
     order = torch.linalg.eigh(rest.mT @ root @ root.mT @ rest)[1].flip(1)
+    gain = before_norm(model, torch.eye(model.d_model, dtype=torch.float64)).cpu()
+    head = model.hf.get_submodule(model.anatomy.unembed).get_parameter("weight")
+    sample = torch.linspace(0, len(stream) - 1, min(SAMPLE, len(stream))).long()
     return Output(
         matrix=part.weight,
         mean=reaching.mean(0),
@@ -63,29 +80,79 @@ def last_output(model: HookedModel, texts, share) -> Output:
         known=known,
         read=rest @ order,
         length=float(stream.square().sum(1).mean().sqrt()),
+        reaching=reaching[sample],
+        stream=stream[sample],
+        unembedding=head[: model.vocab_size].detach().double() @ gain.mT,
     )
 
 
-def write_into(found: Output, directions, loudness, seed):
-    """Have the matrix also write to directions: random functions of the context."""
+def functions_of(found: Output, count, seed):
+    """Random linear functions of what reaches the matrix, without a mean, `[count inner]`."""
     draw = torch.Generator().manual_seed(seed)
-    shape = directions.shape[1], len(found.mean)
-    given = torch.randn(shape, generator=draw, dtype=torch.float64)
-    given -= (given @ found.mean)[:, None] * found.mean / found.mean.square().sum()
-    spread = (given @ found.covariance * given).sum(1).sqrt()
-    given *= (torch.as_tensor(loudness) * found.length / spread)[:, None]
+    given = torch.randn(count, len(found.mean), generator=draw, dtype=torch.float64)
+    return given - (given @ found.mean)[:, None] * found.mean / found.mean.square().sum()
+
+
+def write(found: Output, directions, functions):
+    """Have the matrix also write functions of the context to directions."""
     with torch.no_grad():
-        found.matrix.add_((directions @ given).to(found.matrix))
+        found.matrix.add_((directions @ functions).to(found.matrix))
 
 
-def widen(found: Output, seed, loudness, read):
-    """Write to directions that are new: loud where the logits read, and half as loud elsewhere.
+def steady(found: Output):
+    """The function of what reaches the matrix that is nearest to 1 everywhere, `[inner]`."""
+    size = len(found.mean)
+    ridge = 1e-3 * float(found.covariance.trace()) / size * torch.eye(size, dtype=torch.float64)
+    given = torch.linalg.solve(found.covariance + ridge, found.mean)
+    return given / (given @ found.mean)
 
-    The loud ones hold half of the growth. Without `read` the logits read all of them least.
+
+def settle_last(found: Output, sure=0.95, beyond=1.5):
+    """Have the matrix write for one token so loudly that it is chosen nearly everywhere.
+
+    The token is that of the model's own choices which its own row tells best from all others. At
+    `beyond` times the loudness written, `sure` of the sampled choices are that token's.
     """
-    first = found.read[:, :READ] if read else found.read[:, -READ - UNREAD : -UNREAD]
-    directions = torch.cat([first, found.read[:, -UNREAD:]], 1)
-    write_into(found, directions, loudness * torch.tensor([1.0] * READ + [0.5] * UNREAD), seed)
+    choices = found.logits.argmax(1).unique()
+    centred = found.unembedding - found.unembedding.mean(0)
+    toward = centred[choices] / centred[choices].norm(dim=1, keepdim=True)
+    scores = centred @ toward.mT
+    ahead = scores.gather(0, choices[None]).clone() - scores
+    ahead[choices, range(len(choices))] = torch.inf
+    best = int(ahead.amin(0).argmax())
+    token, lead = int(choices[best]), ahead[:, best]
+    function = steady(found)
+    behind = (found.logits - found.logits[:, token : token + 1]) / lead
+    wanted = behind.amax(1) / (found.reaching @ function).clamp_min(1e-3)
+    write(found, beyond * wanted.quantile(sure) * toward[best][:, None], function[None])
+
+
+def widen_carried(found: Output, seed, moved=0.75):
+    """Write to new directions by context, as loudly as moves a share of the choices.
+
+    Those that the logits read most hold more than half of the growth; those that they read least
+    are half as loud. The functions do not vary together.
+    """
+    directions = torch.cat([found.read[:, :READ], found.read[:, -UNREAD:]], 1)
+    given = functions_of(found, READ + UNREAD, seed)
+    values, vectors = torch.linalg.eigh(given @ found.covariance @ given.mT)
+    given = (vectors / values.sqrt()) @ vectors.mT @ given
+    given[READ:] *= 0.5
+    added = found.reaching @ given.mT @ (found.unembedding @ directions).mT
+    choice = found.logits.argmax(1, keepdim=True)
+    behind = found.logits.gather(1, choice) - found.logits
+    gained = added - added.gather(1, choice)
+    needed = torch.where(gained > 0, behind / gained, torch.inf).amin(1)
+    write(found, needed.quantile(moved) * directions, given)
+
+
+def widen_unread(found: Output, seed):
+    """Write to new directions that the logits hardly read: random functions of the context."""
+    count = READ + UNREAD
+    given = functions_of(found, count, seed)
+    spread = (given @ found.covariance * given).sum(1).sqrt()
+    loudness = LOUDNESS * torch.tensor([1.0] * READ + [0.5] * UNREAD)
+    write(found, found.read[:, -count:], (loudness * found.length / spread)[:, None] * given)
 
 
 def turn(found: Output, seed):
@@ -100,19 +167,20 @@ def turn(found: Output, seed):
 
 
 KNOWN = 0.97  # above the share that C12 takes, as its texts are others
+SURELY = 0.99  # what is loud must not show in the directions that C12 takes for known
 LOUDNESS = 0.3
-"""Spread along each loud direction, over the length of the stream."""
+"""Spread along each loud unread direction, over the length of the stream."""
 
 
 def carried(found, seed):
     """New directions that the logits read."""
-    widen(found, seed, LOUDNESS, read=True)
+    widen_carried(found, seed)
 
 
 def turned_and_unread(found, seed):
     """Old directions turned, and new ones that the logits hardly read."""
     turn(found, seed)
-    widen(found, seed, LOUDNESS, read=False)
+    widen_unread(found, seed)
 
 
 OPERATIONS = {
@@ -120,12 +188,25 @@ OPERATIONS = {
     "invisible expansion": turned_and_unread,
     "reordering": turn,
 }
+SETTLED = ("carried expansion",)
+"""Kinds whose base is settled first."""
 
 
-def operated(base: HookedModel, kind: str, texts, seed=0, share=KNOWN) -> HookedModel:
+def copied(model: HookedModel, name) -> HookedModel:
+    """Another model of equal weights."""
+    return HookedModel(deepcopy(model.hf), model.tokenizer, name=name, fingerprint="1" * 64)
+
+
+def settled(base: HookedModel, texts, share=SURELY) -> HookedModel:
+    """A copy of `base` that chooses one token nearly everywhere."""
+    made = copied(base, "base: settled")
+    settle_last(last_output(made, texts, share))
+    return made
+
+
+def operated(base: HookedModel, kind: str, texts, seed=0, share=None) -> HookedModel:
     """A copy of `base` with one kind of surgery; those that hold `share` of variance are old."""
-    twin = HookedModel(
-        deepcopy(base.hf), base.tokenizer, name=f"fitted: {kind}", fingerprint="1" * 64
-    )
+    twin = copied(base, f"fitted: {kind}")
+    share = share or (SURELY if kind in SETTLED else KNOWN)
     OPERATIONS[kind](last_output(twin, texts, share), seed)
     return twin
