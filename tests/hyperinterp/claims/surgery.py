@@ -30,8 +30,8 @@ class Output:
         matrix: its weight, `[d inner]`.
         mean: of what reaches it, `[inner]`.
         covariance: of what reaches it, `[inner inner]`.
-        known: directions that hold `share` of the stream's variance after the block, `[d k]`.
-        read: the other directions, those that the logits read most first, `[d d-k]`.
+        old: directions that hold a share of the stream's variance after the block, `[d k]`.
+        read: those outside a larger share, the ones that the logits read most first, `[d m]`.
         length: root mean square norm of the stream after the block.
         reaching: what reaches it at a sample of the positions, `[n inner]`.
         stream: what the block writes there, `[n d]`.
@@ -41,7 +41,7 @@ class Output:
     matrix: torch.Tensor
     mean: torch.Tensor
     covariance: torch.Tensor
-    known: torch.Tensor
+    old: torch.Tensor
     read: torch.Tensor
     length: float
     reaching: torch.Tensor
@@ -54,7 +54,12 @@ class Output:
         return self.stream @ self.unembedding.mT
 
 
-def last_output(model: HookedModel, texts, share) -> Output:
+SHARES = (0.9, 0.99)
+"""What holds less of the variance is old, what lies outside more is new: C12's 0.95 lies between,
+with room for its directions to come from other texts."""
+
+
+def last_output(model: HookedModel, texts, shares=SHARES) -> Output:
     """Measure a model's last MLP and what its block writes; position 0 is left out."""
     part, site = writers(model.blocks[-1])[-1], block_outputs(model.n_layers)[-1]
     inputs, streams = [], []
@@ -66,8 +71,8 @@ def last_output(model: HookedModel, texts, share) -> Output:
     reaching, stream = torch.cat(inputs), torch.cat(streams)
     held, vectors = torch.linalg.eigh(torch.cov(stream.mT))
     held, vectors = held.flip(0), vectors.flip(1)
-    count = 1 + int((held.cumsum(0) < share * held.sum()).sum())
-    known, rest = vectors[:, :count], vectors[:, count:]
+    counts = [1 + int((held.cumsum(0) < share * held.sum()).sum()) for share in shares]
+    old, rest = vectors[:, : counts[0]], vectors[:, counts[1] :]
     root = before_norm(model, readout_root(model)).cpu()
     order = torch.linalg.eigh(rest.mT @ root @ root.mT @ rest)[1].flip(1)
     gain = before_norm(model, torch.eye(model.d_model, dtype=torch.float64)).cpu()
@@ -77,7 +82,7 @@ def last_output(model: HookedModel, texts, share) -> Output:
         matrix=part.weight,
         mean=reaching.mean(0),
         covariance=torch.cov(reaching.mT),
-        known=known,
+        old=old,
         read=rest @ order,
         length=float(stream.square().sum(1).mean().sqrt()),
         reaching=reaching[sample],
@@ -110,8 +115,8 @@ def steady(found: Output):
 def settle_last(found: Output, sure=0.95, beyond=1.5):
     """Have the matrix write for one token so loudly that it is chosen nearly everywhere.
 
-    The token is that of the model's own choices which its own row tells best from all others. At
-    `beyond` times the loudness written, `sure` of the sampled choices are that token's.
+    The token is that of the model's own choices which its own row tells best from all others. It
+    is written `beyond` times as loudly as makes it `sure` of the sampled choices.
     """
     choices = found.logits.argmax(1).unique()
     centred = found.unembedding - found.unembedding.mean(0)
@@ -127,13 +132,12 @@ def settle_last(found: Output, sure=0.95, beyond=1.5):
     write(found, beyond * wanted.quantile(sure) * toward[best][:, None], function[None])
 
 
-def widen_carried(found: Output, seed, moved=0.75):
-    """Write to new directions by context, as loudly as moves a share of the choices.
+def widen(found: Output, directions, seed, moved):
+    """Write to new directions by context, as loudly as moves a share of the sampled choices.
 
-    Those that the logits read most hold more than half of the growth; those that they read least
-    are half as loud. The functions do not vary together.
+    The first `READ` hold more than half of the growth, the others are half as loud. The functions
+    do not vary together.
     """
-    directions = torch.cat([found.read[:, :READ], found.read[:, -UNREAD:]], 1)
     given = functions_of(found, READ + UNREAD, seed)
     values, vectors = torch.linalg.eigh(given @ found.covariance @ given.mT)
     given = (vectors / values.sqrt()) @ vectors.mT @ given
@@ -146,41 +150,26 @@ def widen_carried(found: Output, seed, moved=0.75):
     write(found, needed.quantile(moved) * directions, given)
 
 
-def widen_unread(found: Output, seed):
-    """Write to new directions that the logits hardly read: random functions of the context."""
-    count = READ + UNREAD
-    given = functions_of(found, count, seed)
-    spread = (given @ found.covariance * given).sum(1).sqrt()
-    loudness = LOUDNESS * torch.tensor([1.0] * READ + [0.5] * UNREAD)
-    write(found, found.read[:, -count:], (loudness * found.length / spread)[:, None] * given)
-
-
 def turn(found: Output, seed):
     """Turn what the matrix writes within the old directions: none is new."""
     draw = torch.Generator().manual_seed(seed)
-    size = found.known.shape[1]
+    size = found.old.shape[1]
     turned = torch.linalg.qr(torch.randn(size, size, generator=draw, dtype=torch.float64))[0]
     with torch.no_grad():
         old = found.matrix.double()
-        inside = found.known.mT @ old
-        found.matrix.add_((found.known @ (turned @ inside - inside)).to(found.matrix))
-
-
-KNOWN = 0.97  # above the share that C12 takes, as its texts are others
-SURELY = 0.99  # what is loud must not show in the directions that C12 takes for known
-LOUDNESS = 0.3
-"""Spread along each loud unread direction, over the length of the stream."""
+        inside = found.old.mT @ old
+        found.matrix.add_((found.old @ (turned @ inside - inside)).to(found.matrix))
 
 
 def carried(found, seed):
-    """New directions that the logits read."""
-    widen_carried(found, seed)
+    """New directions, of which the logits read the loud ones most: they move most choices."""
+    widen(found, torch.cat([found.read[:, :READ], found.read[:, -UNREAD:]], 1), seed, moved=0.75)
 
 
 def turned_and_unread(found, seed):
-    """Old directions turned, and new ones that the logits hardly read."""
+    """New directions that the logits read least, and that move next to no choice; old ones turn."""
+    widen(found, found.read[:, -READ - UNREAD :], seed, moved=0.02)
     turn(found, seed)
-    widen_unread(found, seed)
 
 
 OPERATIONS = {
@@ -197,16 +186,15 @@ def copied(model: HookedModel, name) -> HookedModel:
     return HookedModel(deepcopy(model.hf), model.tokenizer, name=name, fingerprint="1" * 64)
 
 
-def settled(base: HookedModel, texts, share=SURELY) -> HookedModel:
+def settled(base: HookedModel, texts, shares=SHARES) -> HookedModel:
     """A copy of `base` that chooses one token nearly everywhere."""
     made = copied(base, "base: settled")
-    settle_last(last_output(made, texts, share))
+    settle_last(last_output(made, texts, shares))
     return made
 
 
-def operated(base: HookedModel, kind: str, texts, seed=0, share=None) -> HookedModel:
-    """A copy of `base` with one kind of surgery; those that hold `share` of variance are old."""
+def operated(base: HookedModel, kind: str, texts, seed=0, shares=SHARES) -> HookedModel:
+    """A copy of `base` with one kind of surgery; `shares` of variance say what is old, or new."""
     twin = copied(base, f"fitted: {kind}")
-    share = share or (SURELY if kind in SETTLED else KNOWN)
-    OPERATIONS[kind](last_output(twin, texts, share), seed)
+    OPERATIONS[kind](last_output(twin, texts, shares), seed)
     return twin

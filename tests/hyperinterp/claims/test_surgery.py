@@ -12,6 +12,8 @@ from .tiny import tiny
 
 TEXTS = [" ".join(f"w{(7 * row + 3 * n * n) % 150}" for n in range(20)) for row in range(8)]
 
+ALIKE = (0.8, 0.8)
+
 
 @pytest.fixture(params=["llama", "gpt_neox"])
 def base(request, monkeypatch):
@@ -31,7 +33,7 @@ def moved(base, twin):
 @pytest.mark.parametrize("kind", list(surgery.OPERATIONS))
 def test_one_matrix_of_the_copy_changes(base, kind):
     before = {name: value.clone() for name, value in base.hf.state_dict().items()}
-    twin = operated(base, kind, TEXTS, 3, share=0.8)
+    twin = operated(base, kind, TEXTS, 3, shares=ALIKE)
     after = base.hf.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     changed = [n for n, value in twin.hf.state_dict().items() if not torch.equal(value, before[n])]
@@ -40,9 +42,9 @@ def test_one_matrix_of_the_copy_changes(base, kind):
 
 
 def test_an_expansion_stays_outside_the_old_directions_and_a_turn_inside(base):
-    known = last_output(base, TEXTS, 0.8).known
+    known = last_output(base, TEXTS, ALIKE).old
     for kind, share in (("carried expansion", 0.0), ("reordering", 1.0)):
-        difference, _ = moved(base, operated(base, kind, TEXTS, 3, share=0.8))
+        difference, _ = moved(base, operated(base, kind, TEXTS, 3, shares=ALIKE))
         inside = (difference @ known).square().sum() / difference.square().sum()
         torch.testing.assert_close(float(inside), share, atol=1e-6, rtol=0)
 
@@ -54,17 +56,17 @@ def choices(model):
 
 
 def test_a_settled_model_chooses_one_token_nearly_everywhere(base):
-    made = settled(base, TEXTS, 0.8)
+    made = settled(base, TEXTS, ALIKE)
     _, counts = choices(made).unique(return_counts=True)
     assert len(choices(base).unique()) > 3
     assert counts.max() > 0.9 * counts.sum()
 
 
 def test_an_expansion_that_carries_is_loud_enough_varies_apart_and_has_no_mean(base):
-    start = settled(base, TEXTS, 0.8)
-    found = last_output(start, TEXTS, 0.8)
-    twin = operated(start, "carried expansion", TEXTS, 3, share=0.8)
-    there = last_output(twin, TEXTS, 0.8)
+    start = settled(base, TEXTS, ALIKE)
+    found = last_output(start, TEXTS, ALIKE)
+    twin = operated(start, "carried expansion", TEXTS, 3, shares=ALIKE)
+    there = last_output(twin, TEXTS, ALIKE)
     moved = (choices(start) != choices(twin)).double().mean()
     torch.testing.assert_close(float(moved), 0.75, atol=0.1, rtol=0)
     added = (there.matrix - found.matrix).detach().double()
@@ -77,3 +79,11 @@ def test_an_expansion_that_carries_is_loud_enough_varies_apart_and_has_no_mean(b
     faint = found.read[:, -4:].mT @ added
     spread = (faint @ found.covariance * faint).sum(1)
     torch.testing.assert_close(spread, held[0, 0].expand(4) / 4, rtol=1e-3, atol=0)
+
+
+def test_an_expansion_that_no_choice_comes_from(base, monkeypatch):
+    monkeypatch.setattr(surgery, "turn", lambda found, seed: None)
+    twin = operated(base, "invisible expansion", TEXTS, 3, shares=ALIKE)
+    assert (choices(base) != choices(twin)).double().mean() < 0.1
+    difference, _ = moved(base, twin)
+    assert float(difference.norm()) > 0
