@@ -9,6 +9,7 @@ Usage (from the project's root):
     python -m benchmarks.claims [--seeds 0,1] [--passages 32] [--preset default] [--prompts 64]
     python -m benchmarks.claims --model gemma3-270m --reference smollm2
                                 (another family, another judge of C10; results/claims-NAME.json)
+    python -m benchmarks.claims --methods late-stage --shuffled    (on passages of shuffled words)
     python -m benchmarks.claims --card    (the table of the pairs in part f of gpu.json)
 """
 
@@ -26,6 +27,7 @@ import hyperinterp as hi
 from benchmarks import pages, record
 from hyperinterp.report import save
 from hyperinterp.sizes import PRESETS
+from hyperinterp.studies.shuffling import shuffled_words
 from hyperinterp.text import Passages
 from hyperinterp.training import Progress
 
@@ -66,15 +68,16 @@ def told(progress: Progress) -> None:
 
 def trained(
     folder: Path, method: str, seed: int, passages: int, *, model: str = MODEL,
-    device: str = "auto", epochs: int = 40,
+    shuffled: bool = False, device: str = "auto", epochs: int = 40,
 ) -> Path:  # fmt: skip
     """The twin of one method and seed, trained now unless it is there."""
     out = folder / f"{method}-seed{seed}"
     if out.exists():
         return out
+    data = hi.builtin_passages("train").head(passages)
     hi.train(
         model,
-        hi.builtin_passages("train").head(passages),
+        shuffled_words(data) if shuffled else data,
         out,
         hi.TrainConfig(
             method=method,
@@ -215,6 +218,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=64, help="instead of the preset's number")
     parser.add_argument("--model", default=MODEL, help="the base, by any name of load")
     parser.add_argument("--reference", help="the judge of C10; the base itself by default")
+    parser.add_argument("--shuffled", action="store_true", help="train on shuffled words")
     parser.add_argument("--folder", type=Path, help="runs/claims or runs/claims-NAME by default")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--train-only", action="store_true")
@@ -226,12 +230,13 @@ def main() -> None:
         return
     torch.set_num_threads(given.threads)
     name = "claims" if given.model == MODEL else f"claims-{given.model}"
+    name += "-shuffled" if given.shuffled else ""
     folder, pair = given.folder or Path("runs") / name, {"model": given.model}
     start = time.perf_counter()
     seeds = {"late-stage": given.seeds, "full": given.full_seeds}
     plan = [(m, int(seed)) for m in given.methods for seed in seeds[m].split(",") if seed]
     for method, seed in plan:
-        trained(folder, method, seed, given.passages, **pair)
+        trained(folder, method, seed, given.passages, **pair, shuffled=given.shuffled)
     if given.train_only:
         return
     runs: dict[str, list[dict[str, Any]]] = {}
@@ -252,7 +257,8 @@ def main() -> None:
         "paper": PAPER,
     }
     record.write(name, figures, given.threads)
-    pages.rewrite_block(pages.README, name, readme_table(runs))
+    if not given.shuffled:
+        pages.rewrite_block(pages.README, name, readme_table(runs))
     print(readme_table(runs))
 
 
