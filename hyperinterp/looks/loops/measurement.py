@@ -152,6 +152,7 @@ def _way(study: Study, of: str, by: str, rows: TokenRows, turns: Sequence[Row]) 
     found = generate(
         study.models[by], rows, new_tokens=written, batch_size=study.run.batch_size,
         stops=study.shared.texts.stops, processes=study.run.processes,
+        tick=study.run.log.ticker(f"{by} goes on in loops of {of}", len(rows)),
     )["greedy"]  # fmt: skip
     left, free = [], []
     for row, new, turn in zip(rows.rows, found.rows, turns, strict=True):
@@ -192,6 +193,7 @@ def long_texts(study: Study) -> tuple[tuple[Length, ...], int]:
         role: generate(
             study.models[role], prompts, new_tokens=most, batch_size=study.run.batch_size,
             stops=study.shared.texts.stops, processes=study.run.processes,
+            tick=study.run.log.ticker(f"{role} writes long texts", len(prompts)),
         )["greedy"].rows
         for role in PAIR
     }  # fmt: skip
