@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from scipy.stats import binomtest
 
-from benchmarks import planted
+from benchmarks import planted, record
 
 
 @pytest.mark.parametrize(("wrong", "n"), [(0, 40), (3, 40), (40, 40)])
@@ -34,6 +34,14 @@ def test_no_verdict_is_wrong_on_a_tiny_pair_of_another_family(kind):
     found = planted.summary(planted.run(given))
     assert found["all"]["wrong"] == 0
     assert found["all"]["right"] > 0
+
+
+def test_the_stored_verdicts_of_the_real_model_hold_every_kind_and_none_is_wrong():
+    found = record.read("planted_real")
+    assert {"carried expansion", "invisible expansion", "reordering"} <= set(found["kinds"])
+    outcomes = [planted.Outcome(**pair) for pair in found["pairs"]]
+    assert planted.summary(outcomes)["all"] == found["all"]
+    assert found["all"]["wrong"] == 0
 
 
 @pytest.mark.full

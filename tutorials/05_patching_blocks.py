@@ -183,5 +183,6 @@ for condition in report.claims["C6"].conditions:
 #
 # The five trained blocks together are sufficient by construction. Whether one of them suffices, and
 # whether one is necessary, are two questions with two answers, each with an interval and a control.
+# [Tutorial 8](08_do_the_new_dimensions_cause_it.ipynb) asks the same of the new dimensions.
 #
 # Next: [the probes in your own research](06_probes_in_your_own_research.ipynb).

@@ -176,3 +176,5 @@ print(sorted(files)[:6], "...")
 #
 # Any two checkpoints of one architecture and tokenizer go through the same claims. A model beside
 # itself is the null, and a control says whether the recipe, or any training, made the difference.
+#
+# Next: [do the new dimensions cause it?](08_do_the_new_dimensions_cause_it.ipynb)
