@@ -42,7 +42,9 @@ WORDS = re.compile(
 SKIPPED = re.compile(r"^(provenance|schema_version|absent)(/|$)")
 NAMES = ("key", "label", "kind", "direction", "name", "role", "prompt_id", "layer", "temperature")
 ROUNDING = 1e-4
-"""Largest change, relative above 1 and absolute below, that another order of sums may make."""
+"""Largest change, relative above 1 and absolute below, that another order of sums may make.
+
+A difference is as exact as the two sides that it is of, so it is held relative to these."""
 
 DECIDED = {
     r"^results/last_block/(nulls|last_above_null)/|^claims/C6/(conditions/2/|p_value|verdict)": (
@@ -129,11 +131,12 @@ def held(before: dict[str, Any], after: dict[str, Any]) -> Kept:
         old, new = one[place], other[place]
         found.common += 1
         reason = next((why for pattern, why in DECIDED.items() if re.search(pattern, place)), "")
+        gap = apart(old, new, sides(one, place))
         if old == new:
             found.same += 1
-        elif apart(old, new) <= ROUNDING:
+        elif gap <= ROUNDING:
             found.rounded += 1
-            found.largest = max(found.largest, apart(old, new))
+            found.largest = max(found.largest, gap)
         elif reason:
             found.decided[reason] += 1
         else:
@@ -141,11 +144,24 @@ def held(before: dict[str, Any], after: dict[str, Any]) -> Kept:
     return found
 
 
-def apart(one: Any, other: Any) -> float:
-    """How far two numbers are apart, relative above 1 and absolute below; infinity for others."""
+def sides(found: dict[str, Any], place: str) -> tuple[float, ...]:
+    """The two values that a difference is of; none for other places."""
+    pair, _, end = place.rpartition("/delta/")
+    values = [found.get(f"{pair}/{role}/value") for role in ("base", "fitted")] if end else []
+    return tuple(float(value) for value in values if isinstance(value, int | float))
+
+
+def apart(one: Any, other: Any, beside: tuple[float, ...] = ()) -> float:
+    """How far two numbers are apart, relative above 1 and absolute below; infinity for others.
+
+    Args:
+        one: of the first report.
+        other: of the second.
+        beside: what they are held relative to, where that is larger.
+    """
     if any(isinstance(item, bool) or not isinstance(item, int | float) for item in (one, other)):
         return math.inf
-    return abs(one - other) / max(1.0, abs(one), abs(other))
+    return abs(one - other) / max(1.0, *map(abs, (one, other, *beside)))
 
 
 def kept_row(name: str, item: dict[str, Any]) -> list[str]:

@@ -69,6 +69,14 @@ def test_rounding_is_told_from_change_and_what_is_gone_is_found():
     assert found.gone == ["results/reranking/token_ids/0", "results/reranking/token_ids/1"]
 
 
+def test_a_difference_is_as_exact_as_its_sides():
+    found = kept.sides({"a/base/value": 400.0, "a/fitted/value": 402.0}, "a/delta/lo")
+    assert found == (400.0, 402.0)
+    assert kept.sides({"a/base/value": 400.0}, "a/base/lo") == ()
+    assert kept.apart(2.0, 2.01, found) == pytest.approx(0.01 / 402)
+    assert kept.apart(2.0, 2.01) == pytest.approx(0.01 / 2.01)
+
+
 def test_the_page_shows_what_was_kept():
     stored = json.loads(kept.KEPT.read_text(encoding="utf-8"))
     assert block_of(ROOT / "CONTRIBUTING.md", "kept") == kept.page(stored).strip()
