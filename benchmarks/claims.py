@@ -230,7 +230,8 @@ def main() -> None:
         return
     torch.set_num_threads(given.threads)
     name = "claims" if given.model == MODEL else f"claims-{given.model}"
-    name += "-shuffled" if given.shuffled else ""
+    shown = not given.shuffled and (given.model != MODEL or given.reference is None)
+    name += "-shuffled" if given.shuffled else "" if shown else "-judged"
     folder, pair = given.folder or Path("runs") / name, {"model": given.model}
     start = time.perf_counter()
     seeds = {"late-stage": given.seeds, "full": given.full_seeds}
@@ -257,7 +258,7 @@ def main() -> None:
         "paper": PAPER,
     }
     record.write(name, figures, given.threads)
-    if not given.shuffled:
+    if shown:  # in the README; the others have their own file alone
         pages.rewrite_block(pages.README, name, readme_table(runs))
     print(readme_table(runs))
 
