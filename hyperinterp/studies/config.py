@@ -30,7 +30,8 @@ class StudyConfig:
         control: keep each run's weights of least held-out loss, and hold the run against them.
         data: training passages by path or id; None for the built-in fiction.
         passages: the first so many of them.
-        heldout: passages that choose the control; None for the built-in ones.
+        heldout: passages that choose the control; None for the last 16 built-in training passages
+            that are not learnt, or the built-in held-out ones where fewer are left.
         prompts: held-out passages of the comparisons; None for the built-in ones.
         split: of these texts.
         column: their field of text.

@@ -28,6 +28,9 @@ from hyperinterp.training.card import versions
 from hyperinterp.training.starting import prepared
 from hyperinterp.training.targets import check_method
 
+VALIDATION = 16
+"""Built-in passages that choose the control, unless a study names its own."""
+
 
 @own_settings()
 def study(
@@ -108,22 +111,32 @@ def read_texts(config: StudyConfig) -> Texts:
         InputRefused: one that cannot be read, or fewer passages than asked for.
     """
 
-    def read(name: str, given: str | None, builtin: str) -> Passages:
+    def read(name: str, given: str | None, builtin: Passages) -> Passages:
         if given is None:
-            return builtin_passages(builtin)
+            return builtin
         return as_passages(given, split=config.split, column=config.column, what=name)
 
-    learnt = read("data", config.data, "train")
+    learnt = read("data", config.data, builtin_passages("train"))
     if config.passages is not None and config.passages > len(learnt):
         raise InputRefused(
             f"passages: expected at most the {len(learnt)} passages of {learnt.origin}, found "
             f"{config.passages}; ask for fewer, or name more text with data"
         )
+    learnt = learnt.head(config.passages)
     return Texts(
-        learnt.head(config.passages),
-        read("heldout", config.heldout, "heldout"),
-        read("prompts", config.prompts, "heldout"),
+        learnt,
+        read("heldout", config.heldout, _validation(learnt)),
+        read("prompts", config.prompts, builtin_passages("heldout")),
     )
+
+
+def _validation(learnt: Passages) -> Passages:
+    """Built-in passages that are neither learnt nor compared on, where enough of them are left."""
+    whole, known = builtin_passages("train"), {item.text for item in learnt}
+    left = tuple(item for item in whole if item.text not in known)[-VALIDATION:]
+    if len(left) < VALIDATION:
+        return builtin_passages("heldout")
+    return Passages(left, f"{whole.origin}, the last {VALIDATION} that are not learnt")
 
 
 def _measured(

@@ -12,6 +12,7 @@ from hyperinterp.errors import InputRefused
 from hyperinterp.studies import PRESETS, StudyConfig, planned, study_config
 from hyperinterp.studies.cells import Cell, Share, companions
 from hyperinterp.studies.shuffling import shuffled_words
+from hyperinterp.studies.studying import VALIDATION, read_texts
 from hyperinterp.text import Passage, Passages
 
 SMALL = StudyConfig(blocks=("last:2", "first:2", "first:1"), whole=("lora",), seeds=(0, 1))
@@ -109,3 +110,11 @@ def test_shuffled_passages_have_the_same_words_in_another_order() -> None:
 def test_a_recipe_in_words() -> None:
     assert Cell("lora", "last:5", 0).words == "lora, the last 5 blocks"
     assert Cell("full", None, 0, shuffled=True).words == "full, all blocks, words shuffled"
+
+
+def test_built_in_passages_of_the_control_are_neither_learnt_nor_compared_on() -> None:
+    texts = read_texts(StudyConfig(passages=32))
+    assert len(texts.heldout) == VALIDATION
+    assert not {*texts.heldout.texts} & {*texts.learnt.texts, *texts.prompts.texts}
+    everything = read_texts(StudyConfig(passages=None))
+    assert everything.heldout == everything.prompts  # none is left
