@@ -1,0 +1,137 @@
+"""The whole experiment on a real model: placements, methods and seeds, judged as recipes.
+
+LoRA in the last, first, middle and random five blocks and in all of them, full fine-tuning, and the
+first recipe on passages of shuffled words, each under three seeds with its control; 16 built-in
+passages, the quick preset with 24 prompts and texts of 96 tokens. It takes a night on two cores:
+the same command goes on where it stopped, and `--gather` writes what is there so far, to
+benchmarks/results/study.json and docs/how-to/study.md.
+
+Usage (from the project's root):
+    python -m benchmarks.study [--folder DIR] [--threads 2] [--gather]
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import hyperinterp as hi
+from benchmarks import pages, record
+from hyperinterp.claims.spec import Verdict
+
+MODEL = "smollm2"
+PAGE = pages.DOCS / "how-to" / "study.md"
+CONFIG = hi.StudyConfig(
+    methods=("lora",),
+    blocks=("last:5", "first:5", "middle:5", "random:5"),
+    whole=("lora", "full"),
+    seeds=(0, 1, 2),
+    passages=16,
+    train={"epochs": 60},
+    compare="quick",
+    sizes={"prompts": 24, "new_tokens": 96, "window": 96, "context_tokens": 128},
+)
+SHORT = {
+    Verdict.SUPPORTED: "**yes**",
+    Verdict.NOT_SUPPORTED: "no",
+    Verdict.INCONCLUSIVE: "open",
+    Verdict.NOT_TESTED: "-",
+    Verdict.FAILED: "failed",
+}
+
+
+def told(task: str, done: int, total: int) -> None:
+    """One line per finished task on stderr."""
+    if done == total:
+        print(time.strftime("%H:%M:%S"), task, file=sys.stderr, flush=True)
+
+
+def short(study: hi.StudyReport) -> dict[str, Any]:
+    """Verdicts about the recipes and the training of the cells, without the figures by prompt."""
+    return {
+        "recipes": {
+            recipe.name: {
+                "words": recipe.words,
+                "seeds": recipe.seeds,
+                "claims": {
+                    name: {
+                        "verdict": str(claim.verdict),
+                        "effect": claim.effect,
+                        "interval": claim.interval,
+                        "why": claim.why,
+                        "tested_in": recipe.tested_in.get(name, ()),
+                    }
+                    for name, claim in recipe.claims.items()
+                },
+            }
+            for recipe in study.recipes
+        },
+        "cells": [
+            {
+                **{
+                    name: getattr(cell, name)
+                    for name in ("name", "state", "reason", "blocks", "trainable", "epochs", "stop")
+                },
+                "train_loss": cell.train_loss,
+                "heldout_loss": cell.heldout_loss,
+                "claims": {name: asdict(claim) for name, claim in cell.claims.items()},
+            }
+            for cell in study.cells
+        ],
+    }
+
+
+def shown(claim: dict[str, Any]) -> str:
+    """A verdict in a word, with its effect and interval."""
+    text = SHORT[Verdict(claim["verdict"])]
+    if claim["effect"] is not None:
+        text += f" {claim['effect']:.2f}"
+    if claim["interval"]:
+        text += f" [{claim['interval'][0]:.2f}, {claim['interval'][1]:.2f}]"
+    return text
+
+
+def table(found: dict[str, Any]) -> str:
+    """Claims as rows, recipes as columns."""
+    recipes = found["recipes"]
+    head = ["", *(f"{it['words']} ({len(it['seeds'])})" for it in recipes.values())]
+    names = list(next(iter(recipes.values()))["claims"])
+    rows = [[name, *(shown(it["claims"][name]) for it in recipes.values())] for name in names]
+    return pages.table(head, rows)
+
+
+def training_table(found: dict[str, Any]) -> str:
+    """How the cells were trained."""
+    keys = ("name", "blocks", "trainable", "epochs", "train_loss", "heldout_loss", "stop")
+    head = ["cell", "blocks", "trained parameters", "epochs", "loss", "validation loss", "stop"]
+    rows = [[_cell(cell[key]) for key in keys] for cell in found["cells"]]
+    return pages.table(head, rows)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def main() -> None:
+    """Train, compare, gather, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("runs/study"))
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--gather", action="store_true", help="write what is there; train nothing")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    if not given.gather:
+        hi.study(MODEL, given.folder, CONFIG, progress=told)
+    found = short(hi.StudyReport.read(given.folder))
+    record.write("study", {"model": MODEL, "config": CONFIG.as_json(), **found}, given.threads)
+    pages.rewrite_block(PAGE, "study", f"{table(found)}\n\n{training_table(found)}")
+
+
+if __name__ == "__main__":
+    main()
