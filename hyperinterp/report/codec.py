@@ -58,16 +58,21 @@ def stored(path: str | Path, name: str, command: str) -> tuple[str, str]:
 def parsed(adapter: Any, text: str, origin: str, what: str, known: str) -> Any:
     """JSON text back as the frozen dataclass that the type adapter is of.
 
+    An older minor version only lacks what may be missing, and is read as one of today's.
+
     Raises:
         CorruptFile: not JSON, or not of this layout.
-        InputRefused: a layout version other than `known`.
+        InputRefused: a layout of another major version than `known`, or a newer one.
     """
     from pydantic import ValidationError
 
     try:
-        version = json.loads(text).get("schema_version")
+        data = json.loads(text)
+        version = data.get("schema_version")
     except (json.JSONDecodeError, AttributeError, RecursionError) as error:
         raise CorruptFile(f"{origin}: expected a {what}, found {error}") from error
+    if version in _older(known):
+        text, version = json.dumps({**data, "schema_version": known}), known
     if version != known:
         raise InputRefused(
             f"{origin}: expected {what} layout {known}, found {version!r}: make it anew with this "
@@ -79,6 +84,12 @@ def parsed(adapter: Any, text: str, origin: str, what: str, known: str) -> Any:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise CorruptFile(f"{origin}: at {where}: {first['msg']}") from error
+
+
+def _older(known: str) -> list[str]:
+    """The earlier minor versions of a layout."""
+    major, _, minor = known.partition(".")
+    return [f"{major}.{number}" for number in range(int(minor))]
 
 
 @cache
