@@ -20,8 +20,8 @@ LAYOUTS = {
     "trace": (trace_schema, TRACE_VERSION, "2.0", "6cf0f0cb2219b07c"),
     "study": (study_schema, STUDY_VERSION, "1.0", "1e6d058b6e326b8d"),
 }
-"""Version and fingerprint of each layout: change one with the other, the minor version where all that
-is new may be missing."""
+"""Version and fingerprint of each layout: change one with the other; the minor version where all
+that is new may be missing."""
 
 
 def without_words(schema: Any) -> Any:
