@@ -88,6 +88,10 @@ class Reference:
             found.append((tuple(whole[:start]), tuple(whole[start:])))
         return found
 
+    def bytes_of(self, ids: Row) -> int:
+        """Return the length in UTF-8 of the text of ids, whatever its tokens."""
+        return len(self._text(ids).encode("utf-8", "replace"))
+
     def _text(self, ids: Row) -> str:
         """The text of ids, without marks and without a character that was cut."""
         text = self.tokenizer.decode(

@@ -45,7 +45,8 @@ class Sums:
         rows: number of the prompt of each text.
         written: the texts.
         tokens: tokens of the reference.
-        nats: their surprisal.
+        bytes: length in UTF-8.
+        nats: surprisal of the tokens.
         gain: surprisal after another prompt minus `nats`.
         fresh: fresh tokens.
         fresh_nats: their surprisal.
@@ -56,6 +57,7 @@ class Sums:
     rows: tuple[int, ...]
     written: Generated
     tokens: np.ndarray
+    bytes: np.ndarray
     nats: np.ndarray
     gain: np.ndarray
     fresh: np.ndarray
@@ -67,7 +69,7 @@ class Sums:
         """The same of the texts after these prompts."""
         place = {row: number for number, row in enumerate(self.rows)}
         chosen = [place[row] for row in rows]
-        names = ("tokens", "nats", "gain", "fresh", "fresh_nats", "shocking")
+        names = ("tokens", "bytes", "nats", "gain", "fresh", "fresh_nats", "shocking")
         picked = {name: getattr(self, name)[chosen] for name in names}
         last = None if self.last is None else self.last[chosen]
         return Sums(tuple(rows), self.written.chosen(chosen), **picked, last=last)
@@ -76,6 +78,11 @@ class Sums:
         """The same with nothing counted in the texts after other prompts."""
         inside = np.isin(self.rows, list(rows)).astype(np.float64)
         return replace(self, fresh=self.fresh * inside, fresh_nats=self.fresh_nats * inside)
+
+    @property
+    def bits(self) -> np.ndarray:
+        """The surprisal of the tokens of every text in bits, `[n_texts]`."""
+        return self.nats / np.log(2)
 
     @property
     def defined(self) -> np.ndarray:
@@ -122,7 +129,14 @@ def counted(
     pool = np.concatenate([*human, np.zeros(0)])
     beyond = shocking_threshold(pool) if len(pool) else None
     sums = {
-        name: _sums(texts[name], own[part], other[part], fresh[part], beyond)
+        name: _sums(
+            texts[name],
+            [reference.bytes_of(row) for row in texts[name].texts],
+            own[part],
+            other[part],
+            fresh[part],
+            beyond,
+        )
         for name, part in parts.items()
     }
     return sums, beyond
@@ -130,6 +144,7 @@ def counted(
 
 def _sums(
     item: Written,
+    lengths: Sequence[int],
     own: Sequence[Reading],
     other: Sequence[Reading],
     fresh: Sequence[np.ndarray],
@@ -145,6 +160,7 @@ def _sums(
         rows=item.rows,
         written=Generated(item.texts, (False,) * len(item.texts)),
         tokens=np.array([float(len(row)) for row in nats]),
+        bytes=np.array([float(length) for length in lengths]),
         nats=totals,
         gain=away - totals,
         fresh=np.array([float(len(row)) for row in kept]),

@@ -148,6 +148,7 @@ def _quality(name: str, item: Sums, human: Sums, window: int, seed: int) -> Text
         excess=excess,
         distance=mean_of(_distances(human, item, keep)),
         mauve=likeness(human.last, item.last, len(item.rows), seed),
+        bits_per_byte=_ratio(item, "bits", "bytes"),
     )
 
 

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from hyperinterp.brief import Brief
-from hyperinterp.claims.spec import Measured
+from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.drawing.result import Result
+
+EARLIER = missing("not measured by the hyperinterp that made this report")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class TextQuality(Brief):
         excess: fresh surprisal minus that of the human texts of the same passages.
         distance: mean distance of a text's surprisal from that of the human one.
         mauve: MAUVE between these texts and the human ones.
+        bits_per_byte: surprisal of all tokens over the length of the text in UTF-8, which does not
+            depend on how a tokenizer cuts it.
     """
 
     source: str
@@ -36,6 +40,7 @@ class TextQuality(Brief):
     excess: Measured
     distance: Measured
     mauve: Measured
+    bits_per_byte: Measured = EARLIER
 
 
 @dataclass(frozen=True)

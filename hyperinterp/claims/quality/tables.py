@@ -13,7 +13,7 @@ def tables(result: QualityResult) -> tuple[Table, ...]:
     read: dict[str, Heading] = {
         "source": "text", "ttr": "type-token ratio", "fresh": "fresh surprisal",
         "excess": "over human", "shocking": "shocking tokens", "gain": "prompt gain",
-        "surprisal": "surprisal", "distance": "distance",
+        "surprisal": "surprisal", "bits_per_byte": "bits per byte", "distance": "distance",
     }  # fmt: skip
     if any(item.mauve.value is not None for item in result.texts):
         read["mauve"] = "MAUVE"
@@ -24,7 +24,8 @@ def tables(result: QualityResult) -> tuple[Table, ...]:
                 {
                     "source": item.source, "ttr": item.ttr, "fresh": item.fresh,
                     "excess": item.excess, "shocking": item.shocking, "gain": item.gain,
-                    "surprisal": item.surprisal, "distance": item.distance,
+                    "surprisal": item.surprisal, "bits_per_byte": item.bits_per_byte,
+                    "distance": item.distance,
                     "fresh_share": item.fresh_share, "mauve": item.mauve, "n": item.fresh.n,
                     "kind": item.kind,
                 }

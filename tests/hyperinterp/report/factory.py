@@ -479,7 +479,7 @@ def quality(make: Maker) -> QualityResult:
         TextQuality(
             source, kind, m(fresh, 0.3), m(shocking, 0.005), m(gain, 0.1), m(fresh - 0.4, 0.3),
             m(0.8, 0.1), m(ttr, 0.03), m(fresh - 4.37, 0.3), m(abs(fresh - 4.37) + 0.3, 0.1),
-            missing("MAUVE needs at least 200 texts, found 24"),
+            missing("MAUVE needs at least 200 texts, found 24"), m((fresh - 0.4) / 3, 0.1),
         )
         for source, (kind, fresh, shocking, gain, ttr) in figures.items()
     )  # fmt: skip

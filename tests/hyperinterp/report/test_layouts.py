@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hyperinterp.claims.quality.result import EARLIER
 from hyperinterp.errors import InputRefused
 from hyperinterp.report.data import SCHEMA_VERSION
 from hyperinterp.report.schema import Report, json_schema
@@ -16,7 +17,7 @@ from hyperinterp.studies.schema import study_schema
 
 WORDS = {"title", "description"}
 LAYOUTS = {
-    "report": (json_schema, SCHEMA_VERSION, "3.1", "be6c58d072697b26"),
+    "report": (json_schema, SCHEMA_VERSION, "3.2", "acc055bb9f85fe5b"),
     "trace": (trace_schema, TRACE_VERSION, "2.0", "6cf0f0cb2219b07c"),
     "study": (study_schema, STUDY_VERSION, "1.0", "1e6d058b6e326b8d"),
 }
@@ -59,17 +60,21 @@ def test_words_do_not_count_and_fields_do() -> None:
 
 
 def test_a_report_of_an_older_layout_is_named_as_such() -> None:
-    with pytest.raises(InputRefused, match=r"expected report layout 3\.1, found '2\.0': make it"):
+    with pytest.raises(InputRefused, match=r"expected report layout 3\.2, found '2\.0': make it"):
         Report.from_json('{"schema_version": "2.0", "claims": {}}')
 
 
 def test_an_earlier_minor_version_lacks_what_came_later_and_is_read(complete: Report) -> None:
-    """3.0 had no measurement of loops; a newer minor version may hold what is not known here."""
+    """3.0 had neither loops nor bits per byte; a newer one may hold what is not known here."""
     data = json.loads(complete.to_json())
     assert data["results"].pop("loops", None) is None
+    for text in data["results"]["quality"]["texts"]:
+        del text["bits_per_byte"]
     found = Report.from_json(json.dumps({**data, "schema_version": "3.0"}))
-    assert found == complete
     assert found.schema_version == SCHEMA_VERSION
-    for version in ("3.2", "4.0", "2.9", "3", 3.0, None, ["3.0"]):
+    assert found.claims == complete.claims
+    lacks = {item.bits_per_byte.reason for item in found.results["quality"].texts}
+    assert lacks == {EARLIER.reason}
+    for version in ("3.3", "4.0", "2.9", "3", 3.0, None, ["3.0"]):
         with pytest.raises(InputRefused, match="expected report layout"):
             Report.from_json(json.dumps({**data, "schema_version": version}))

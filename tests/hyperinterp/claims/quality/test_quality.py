@@ -116,6 +116,9 @@ def test_quantities_equal_a_plain_recomputation(world):
     found = by_source(result)[FITTED]
     assert found.fresh.value == pytest.approx(float(fitted[1].mean()), rel=1e-5)
     assert found.surprisal.value == pytest.approx(float(torch.cat(fitted[0]).mean()), rel=1e-5)
+    length = sum(len(model.tokenizer.decode(text).encode()) for text in texts["hot"])
+    bits = float(torch.cat(fitted[0]).sum()) / np.log(2)
+    assert found.bits_per_byte.value == pytest.approx(bits / length, rel=1e-5)
     beyond = float(torch.quantile(people[1], 0.99))
     assert found.shocking.value == pytest.approx(float((fitted[1] > beyond).double().mean()))
     other = [nats(p, t) for p, t in zip((*rows[1:], rows[0]), texts["hot"], strict=True)]
