@@ -184,8 +184,8 @@ class PromptSpectra:
             moment[:, :inside].fill_diagonal_(0)
             half = level[start:stop, None] - level[None, start:]
             squares = moment.square_()
-            root = torch.addcmul(squares, half, half).sqrt_().add_(half.abs()).clamp_min_(tiny)
-            apart = squares.div_(root.copysign_(half))
+            root = torch.addcmul(squares, half, half).sqrt_().clamp_min_(tiny)
+            apart = squares.div_(root.copysign_(half).add_(half))
             push[start:stop] += apart.sum(1)
             push[stop:] -= apart[:, inside:].sum(0)
         if last:
