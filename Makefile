@@ -22,7 +22,7 @@ ONE := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false PYTHONDONTWRITEBYTECODE=
 	touch $@
 
 .venv/.eval: .venv/.dev
-	$(PIP) -e '.[eval]'
+	$(PIP) -e '.[eval,trackers]'
 	touch $@
 
 .venv/.docs: .venv/.runtime

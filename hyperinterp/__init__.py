@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from hyperinterp.text import read_passages as read_passages
     from hyperinterp.text import read_prompts as read_prompts
     from hyperinterp.tracing import trace as trace
+    from hyperinterp.tracking import track as track
     from hyperinterp.training import TrainConfig as TrainConfig
     from hyperinterp.training import sweep as sweep
     from hyperinterp.training import train as train
@@ -85,6 +86,7 @@ _WHERE = {
     "study": "hyperinterp.studies",
     "sweep": "hyperinterp.training",
     "trace": "hyperinterp.tracing",
+    "track": "hyperinterp.tracking",
     "train": "hyperinterp.training",
 }
 

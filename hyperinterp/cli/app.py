@@ -24,6 +24,7 @@ from hyperinterp.cli.options import (
     Force,
     Json,
     Like,
+    ReportTo,
     Revision,
     Seed,
     Subfolder,
@@ -93,6 +94,7 @@ def compare(
             "way: the same command again does what is missing."
         ),
     ] = None,
+    report_to: ReportTo = "none",
     force: Force = False,
     **given: Any,
 ) -> None:
@@ -111,7 +113,9 @@ def compare(
             from hyperinterp.report.writing import check_report
             from hyperinterp.roles import compare_config, compare_specs
             from hyperinterp.sizes import sizes_of
+            from hyperinterp.trackers import check_results_tracker
 
+            check_results_tracker(report_to, out)
             specs = compare_specs(registry.roles())
             options = given_options(context, specs, given)
             if quick:
@@ -149,6 +153,9 @@ def compare(
                 show_claims(report)
     if out is not None and not json:
         typer.echo(f"report: {out / 'report.html'}")
+    from hyperinterp.tracking import track
+
+    track(report, report_to, out=out)
     if report.broken():
         raise typer.Exit(4)
 

@@ -113,7 +113,9 @@ KeepControl = Annotated[
     bool, typer.Option("--control", help="Keep the checkpoint of least held-out loss.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
-ReportTo = Annotated[str, typer.Option(help="none, tensorboard, wandb, trackio.")]
+ReportTo = Annotated[
+    str, typer.Option(help="Tell a tracker of it: tensorboard, wandb or trackio; or none.")
+]
 
 N = TypeVar("N", int, float)
 

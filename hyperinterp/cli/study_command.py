@@ -59,6 +59,7 @@ def study(
     like: o.Like = None,
     tokenizer: o.Tokenizer = None,
     device: o.Device = "auto",
+    report_to: o.ReportTo = "none",
     json: o.Json = False,
 ) -> None:
     """Train MODEL by several recipes under several seeds, compare every twin, judge the recipes.
@@ -86,6 +87,9 @@ def study(
 
     with Reporter() as reporter:
         from hyperinterp.studies import study as run
+        from hyperinterp.trackers import check_results_tracker
+
+        check_results_tracker(report_to, out)
 
         found = run(
             model,
@@ -104,6 +108,10 @@ def study(
     else:
         show_study(found)
         typer.echo(f"study: {out / 'study.html'}")
+    if not found.left:  # of several commands the last one tells the whole
+        from hyperinterp.tracking import track
+
+        track(found, report_to, out=out)
     if found.failed:
         raise typer.Exit(4)
 

@@ -23,6 +23,7 @@ def trace(
     ] = None,
     json: o.Json = False,
     figures: o.Figures = "",
+    report_to: o.ReportTo = "none",
     force: o.Force = False,
     **given: Any,
 ) -> None:
@@ -38,7 +39,9 @@ def trace(
             from hyperinterp.report.trace.writing import check_trace, save_trace
             from hyperinterp.tracing import trace as measure
             from hyperinterp.tracing import trace_config
+            from hyperinterp.trackers import check_results_tracker
 
+            check_results_tracker(report_to, target)
             asked = trace_config(config, c.given_options(context, specs_of(TraceConfig), given))
             check_trace(target, formats, force=force)
             held.enter_context(only_one(target))
@@ -50,8 +53,11 @@ def trace(
         )
     if json:
         sys.stdout.write(found.to_json())
-        return
-    from hyperinterp.cli.show import show_trace
+    else:
+        from hyperinterp.cli.show import show_trace
 
-    show_trace(found)
-    typer.echo(f"trace: {written['trace.html']}")
+        show_trace(found)
+        typer.echo(f"trace: {written['trace.html']}")
+    from hyperinterp.tracking import track
+
+    track(found, report_to, out=target)

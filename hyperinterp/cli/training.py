@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hyperinterp.claims import registry
+from hyperinterp.claims.roles import TRAINING, Twin
 from hyperinterp.cli.progress import Reporter
 from hyperinterp.cli.show import show_sweep, show_training
 from hyperinterp.comparison import compare
@@ -15,6 +17,9 @@ from hyperinterp.report.writing import check_report
 from hyperinterp.sizes import sizes_of
 from hyperinterp.text import Passages, Texts, builtin_passages
 from hyperinterp.training import Progress, TrainConfig, sweep, train
+
+VALIDATION = 16
+"""Passages at most that choose the demo's control."""
 
 
 def _shown(reporter: Reporter, title: str):
@@ -151,24 +156,40 @@ def run_demo(
     device: str,
     force: bool,
 ) -> tuple[Report, dict[str, Path]]:
-    """Train a late-stage twin of smollm2, compare the two, and write the report."""
+    """Train a late-stage twin of smollm2, compare the two, and write the report.
+
+    Its control is the checkpoint on the way that has the least loss on passages beside those that
+    are learnt and those that are compared on.
+    """
     sizes_of(preset)
-    config = TrainConfig(method="late-stage", seed=seed)
-    data = builtin_passages("train").head(passages)
+    known = builtin_passages("train")
+    data, unseen = known.head(passages), _unseen(known, passages)
+    config = TrainConfig(method="late-stage", seed=seed, keep_control=unseen is not None)
     twin = out / "late-stage"
     check_report(out / "report", (), force=force)
     base = load("smollm2", device=device)
-    train(
+    trained = train(
         "smollm2",
         data,
         twin,
         config,
+        heldout=unseen,
         device=device,
         force=force,
         on_progress=_shown(reporter, "training the last 5 blocks"),
     )
     fitted = load(twin, base="smollm2", device=device)
+    beside: dict[str, Any] = {TRAINING.keyword: data}
+    if trained.control is not None:
+        (stopped,) = (role for role in registry.roles() if role.twin is Twin.STOPPED)
+        beside[stopped.keyword] = trained.control
     report = compare(
-        base, fitted, train_data=data, preset=preset, seed=seed, device=device, progress=reporter
+        base, fitted, preset=preset, seed=seed, device=device, progress=reporter, **beside
     )
     return report, save(report, out / "report", force=force)
+
+
+def _unseen(known: Passages, learnt: int) -> Passages | None:
+    """The last passages that are not learnt; None where all are."""
+    left = known.items[max(learnt, len(known) - VALIDATION) :]
+    return Passages(left, known.origin) if left else None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 FILES = ("report.json", "report.html", "report.md", "claims.tex", "config.yaml")
-DIRECTORIES = ("tables", "figures")
+DIRECTORIES = ("tables", "figures", "trackers")
 
 
 def save(

@@ -12,6 +12,7 @@ from hyperinterp.checkpoints.files import LOG_NAME
 from hyperinterp.distributed import Processes
 from hyperinterp.models import HookedModel
 from hyperinterp.text import TokenRows
+from hyperinterp.trackers import tracker_faults
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.data import DataSummary
 from hyperinterp.training.evaluation import Evaluator
@@ -21,7 +22,6 @@ from hyperinterp.training.module import LossModule
 from hyperinterp.training.output import Writer
 from hyperinterp.training.prefix import PrefixCache, build_prefix, text_free
 from hyperinterp.training.result import RESULT_NAME, TrainResult
-from hyperinterp.training.surroundings import tracker_faults
 from hyperinterp.training.targets import Trainable, trainable
 from hyperinterp.training.tracker import Progress, Tally, Tracker
 from hyperinterp.training.trainer import HyperfitTrainer

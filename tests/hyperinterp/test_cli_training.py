@@ -5,11 +5,16 @@ import json
 import sys
 from importlib import util
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from hyperinterp.cli import training
 from hyperinterp.cli.app import app
+from hyperinterp.run_log import silent
+from hyperinterp.text import Passages, builtin_passages
 from hyperinterp.training import TrainConfig
 
 RUNNER = CliRunner()
@@ -104,3 +109,34 @@ def test_a_trace_of_a_run(base: Path, data: Path, tmp_path: Path) -> None:
     document = json.loads(text)
     assert [point["name"] for point in document["points"]] == ["base", "epoch-1", "final"]
     assert document["provenance"]["prompts"]["used"] == 2
+
+
+def test_the_demos_control_is_chosen_by_passages_that_are_neither_learnt_nor_compared_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {}
+
+    def trains(model: str, data: Passages, out: Path, config: TrainConfig, **more: Any) -> Any:
+        given.update(data=data, config=config, heldout=more["heldout"])
+        return SimpleNamespace(control=out / "control" if config.keep_control else None)
+
+    def compares(base: object, fitted: object, **more: Any) -> str:
+        given.update(compared=more)
+        return "report"
+
+    monkeypatch.setattr(training, "load", lambda *_, **__: None)
+    monkeypatch.setattr(training, "save", lambda *_, **__: {})
+    monkeypatch.setattr(training, "train", trains)
+    monkeypatch.setattr(training, "compare", compares)
+    asked: dict[str, Any] = {"preset": "quick", "seed": 0, "device": "cpu", "force": False}
+    everything = builtin_passages("train").items
+    for count, unseen in ((32, everything[80:]), (90, everything[90:])):
+        training.run_demo(tmp_path, silent, passages=count, **asked)  # type: ignore[arg-type]
+        assert given["heldout"].items == unseen
+        assert not set(given["heldout"].texts) & set(given["data"].texts)
+        assert not set(given["heldout"].texts) & set(builtin_passages("heldout").texts)
+        assert given["compared"]["control"] == tmp_path / "late-stage" / "control"
+        assert given["compared"]["train_data"] == given["data"]
+    training.run_demo(tmp_path, silent, passages=96, **asked)  # type: ignore[arg-type]
+    assert "control" not in given["compared"]
+    assert not given["config"].keep_control

@@ -53,7 +53,7 @@ def save_trace(
 
 def check_trace(out: Path, figures: tuple[str, ...], *, force: bool) -> None:
     """Refuse, before any work, what `save_trace` would refuse."""
-    refuse(out, {*FILES, "figures"}, "a trace", force=force)
+    refuse(out, {*FILES, "figures", "trackers"}, "a trace", force=force)
     export.check(figures)
 
 

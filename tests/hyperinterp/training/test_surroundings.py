@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hyperinterp import trackers
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.training import TrainConfig, run_directory, surroundings, train
@@ -23,7 +24,7 @@ def _refused(out: Path, name: str) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize("name", surroundings.INSTALLABLE)
+@pytest.mark.parametrize("name", sorted(trackers.TRACKERS))
 def test_a_tracker_that_is_not_installed_names_its_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -67,9 +68,9 @@ def test_wandb_without_a_login_is_refused_before_any_work(
 def test_a_tracker_that_fails_on_the_way_is_one_line() -> None:
     fault = type("CommError", (RuntimeError,), {"__module__": "wandb.errors.errors"})
     told = "wandb stopped: no way there; run `wandb login`"
-    with pytest.raises(InputRefused, match=told), surroundings.tracker_faults("wandb"):
+    with pytest.raises(InputRefused, match=told), trackers.tracker_faults("wandb"):
         raise fault("no way\nthere")
-    with pytest.raises(RuntimeError, match="ours"), surroundings.tracker_faults("wandb"):
+    with pytest.raises(RuntimeError, match="ours"), trackers.tracker_faults("wandb"):
         raise RuntimeError("ours")
 
 
