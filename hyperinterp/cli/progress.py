@@ -94,7 +94,7 @@ class _Task:
         parts += [self.note] if self.note else []
         seconds, made = time.monotonic() - self.began, self.done - self.first
         if made > 0 and self.done < self.total:
-            parts.append(f"{_span(seconds / made * (self.total - self.done))} left")
+            parts.append(f"{span(seconds / made * (self.total - self.done))} left")
         return ", ".join(parts)
 
     def end(self) -> str:
@@ -154,7 +154,7 @@ class _Lines:
                 _say(task.line())
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """A time to wait, e.g. `40 s`, `12 min` or `3.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"

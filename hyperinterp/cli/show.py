@@ -32,14 +32,15 @@ _STYLES = {
 }
 
 
-def _console() -> Console:
+def the_console() -> Console:
+    """The console of results: a hundred columns wide where no terminal says otherwise."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=100)
 
 
 def show_claims(report: Report) -> None:
     """The claims table: the effect, its threshold, what decided it, and what favours it."""
-    console = _console()
+    console = the_console()
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for heading in ("", "claim", "verdict", "effect [95 %]", "threshold", "n"):
         left = heading in ("", "claim", "verdict")
@@ -57,16 +58,16 @@ def show_claims(report: Report) -> None:
     console.print(table)
     for claim in asked(report.claims):
         if told := _deciding(claim):
-            _line(console, claim.id, visible(told))
+            labelled(console, claim.id, visible(told))
         if warned := caveat(report, claim):
-            _line(console, f"{claim.id}, but", warned)
+            labelled(console, f"{claim.id}, but", warned)
     if left_out(report.claims):
-        _line(console, "not asked for (--claims)", left_out(report.claims))
+        labelled(console, "not asked for (--claims)", left_out(report.claims))
     for note in notes(report):
-        _line(console, "note", visible(note))
+        labelled(console, "note", visible(note))
 
 
-def _line(console: Console, label: str, text: str) -> None:
+def labelled(console: Console, label: str, text: str) -> None:
     """A labelled remark; lines after the first are indented."""
     filled = textwrap.fill(f"{label}: {text}", console.width, subsequent_indent="    ")
     console.print(Text(filled))
@@ -78,7 +79,7 @@ def _deciding(claim: Claim) -> str:
 
 
 def _pairs(title: str, values: dict[str, Any]) -> None:
-    console = _console()
+    console = the_console()
     table = Table(show_header=False, show_edge=False, pad_edge=False, title=title)
     for name, value in values.items():
         if value is not None and value not in ({}, ()):
@@ -107,7 +108,7 @@ def show_sweep(found: Any, *, as_json: bool) -> None:
     if as_json:
         _show(found, True)
         return
-    console = _console()
+    console = the_console()
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for heading in ("run", "blocks", "share", "seed", "trained", "loss", "held-out", "epochs", "s"):
         table.add_column(heading, justify="left" if heading == "run" else "right")
@@ -126,7 +127,7 @@ def show_sweep(found: Any, *, as_json: bool) -> None:
 
 def show_study(study: Any) -> None:
     """The verdicts about the recipes, and what has to be known of the cells."""
-    console = _console()
+    console = the_console()
     for recipe in study.recipes:
         seeds = ", ".join(map(str, recipe.seeds)) or "none yet"
         console.print(Text(f"{recipe.name} ({recipe.words}; seeds {seeds})", style="bold"))
@@ -144,19 +145,7 @@ def show_study(study: Any) -> None:
             )  # fmt: skip
         console.print(table)
     for note in study.notes:
-        _line(console, "note", visible(note))
-
-
-def show_cells(cells: Any, share: Any) -> None:
-    """Every cell of a study, how far it is, and whether a share takes it."""
-    console = _console()
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
-    for heading in ("", "cell", "trains", "seed", "state"):
-        table.add_column(heading, justify="right" if heading in ("", "seed") else "left")
-    for index, (cell, state) in enumerate(cells):
-        if share is None or share.takes(index):
-            table.add_row(str(index + 1), cell.name, cell.words, str(cell.seed), state)
-    console.print(table)
+        labelled(console, "note", visible(note))
 
 
 def _loss(value: float | None) -> str:
@@ -165,7 +154,7 @@ def _loss(value: float | None) -> str:
 
 def show_trace(found: Trace) -> None:
     """One line per checkpoint with the main measures."""
-    console = _console()
+    console = the_console()
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     names = ("ttr", "rep_4", "entropy", "heldout_loss", "override_rate")
     for heading in ("checkpoint", "epoch", "loss", *names, "growth at last block"):
@@ -180,7 +169,7 @@ def show_trace(found: Trace) -> None:
         )  # fmt: skip
     console.print(table)
     for warning in found.provenance.warnings:
-        _line(console, "note", visible(warning))
+        labelled(console, "note", visible(warning))
 
 
 def show_summary(summary: Any, *, as_json: bool) -> None:
@@ -196,7 +185,7 @@ def _show(item: Any, as_json: bool) -> None:
         notes = values.pop("notes", ())
         _pairs("", values)
         for note in notes:
-            _line(_console(), "note", visible(note))
+            labelled(the_console(), "note", visible(note))
 
 
 def show_plan(plan: Plan, *, as_json: bool) -> None:
@@ -206,18 +195,18 @@ def show_plan(plan: Plan, *, as_json: bool) -> None:
         facts |= {"peak_bytes": plan.peak_bytes, "fits": plan.fits, "advice": plan.advice()}
         sys.stdout.write(json.dumps(facts, indent=2) + "\n")
         return
-    console = _console()
+    console = the_console()
     for phase in plan.phases:
-        _line(console, f"memory, {phase.name}", size_words(phase.peak_bytes))
-    _line(console, "memory there is", size_words(plan.memory))
-    _line(console, "memory needed at least", size_words(plan.least))
+        labelled(console, f"memory, {phase.name}", size_words(phase.peak_bytes))
+    labelled(console, "memory there is", size_words(plan.memory))
+    labelled(console, "memory needed at least", size_words(plan.least))
     if plan.host:
-        _line(console, "memory of the machine beside", size_words(plan.host))
+        labelled(console, "memory of the machine beside", size_words(plan.host))
     kept = ", activations kept" if plan.kept else ""
-    _line(console, "groups of sites", f"{plan.groups}{kept}")
-    _line(console, "passes of each model", f"{plan.passes} over {plan.tokens} tokens")
-    _line(console, "greedy texts", f"{plan.generated} tokens at most")
+    labelled(console, "groups of sites", f"{plan.groups}{kept}")
+    labelled(console, "passes of each model", f"{plan.passes} over {plan.tokens} tokens")
+    labelled(console, "greedy texts", f"{plan.generated} tokens at most")
     size = f"{plan.decompositions} of {plan.width} x {plan.width}"
-    _line(console, "eigen-decompositions", size)
+    labelled(console, "eigen-decompositions", size)
     for name, seconds in plan.seconds.items():
-        _line(console, f"{name}, about", f"{seconds:.0f} s")
+        labelled(console, f"{name}, about", f"{seconds:.0f} s")

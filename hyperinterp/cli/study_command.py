@@ -52,7 +52,10 @@ def study(
         typer.Option(metavar="I/N", help="Do the I-th of N shares of the cells, e.g. of an array."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the cells and how far they are; do nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="List the cells, how far they are, and their time and memory."
+        ),
     ] = False,
     revision: o.Revision = None,
     subfolder: o.Subfolder = None,
@@ -67,7 +70,7 @@ def study(
     The same command goes on where it stopped. A cell that fails costs that cell (exit code 4).
     """
     o.refuse_launcher("study")
-    from hyperinterp.cli.show import show_cells, show_study
+    from hyperinterp.cli.show import show_study
     from hyperinterp.studies.files import study_config
 
     chosen = study_config(config, preset, {
@@ -78,10 +81,18 @@ def study(
         "compare": compare,
     })  # fmt: skip
     if dry_run:
+        from hyperinterp.cli.show_needs import show_needs
         from hyperinterp.studies.cells import Share
-        from hyperinterp.studies.studying import listed_cells
+        from hyperinterp.studies.needs import study_needs
 
-        show_cells(listed_cells(chosen, out), None if cell is None else Share.read(cell))
+        share = None if cell is None else Share.read(cell)
+        show_needs(
+            study_needs(
+                model, chosen, out, share=share, like=like, revision=revision,
+                subfolder=subfolder, device=device,
+            ),
+            as_json=json,
+        )  # fmt: skip
         return
     from hyperinterp.cli.progress import Reporter
 

@@ -75,7 +75,7 @@ def plan(
         corpus=any(role.kind is Kind.CORPUS for role in given),
         on_host=place == "cpu",
     )
-    return _timed(found, shapes[0], place, dtype) if measured else found
+    return timed(found, shapes[0], place, dtype) if measured else found
 
 
 def _shapes(names: Mapping[str, Any], like: str | Path | None, itemsize: int) -> list[Shape]:
@@ -96,10 +96,16 @@ def _shapes(names: Mapping[str, Any], like: str | Path | None, itemsize: int) ->
     return [Shape.of(first if outline is None else outline, itemsize) for outline in outlines]
 
 
-def _timed(found: Plan, shape: Shape, device: str, dtype: torch.dtype) -> Plan:
-    """The plan with seconds, by rates that take a moment to measure."""
-    square = torch.ones(512, 512, dtype=dtype, device=device)
-    product = 2 * 512**3 / _seconds(device, lambda: square @ square)
+def timed(found: Plan, shape: Shape, device: str, dtype: torch.dtype) -> Plan:
+    """Return a plan with seconds, by rates that take a moment to measure.
+
+    Args:
+        found: the plan.
+        shape: of one of its models.
+        device: where it would run.
+        dtype: of the models.
+    """
+    product = operations(device, dtype)
     symmetric = torch.eye(256, dtype=torch.float64, device=device)
     solved = _seconds(device, lambda: torch.linalg.eigh(symmetric))
     passes = 2 * found.passes * 2 * shape.body * found.tokens / product
@@ -107,6 +113,17 @@ def _timed(found: Plan, shape: Shape, device: str, dtype: torch.dtype) -> Plan:
     spectra = found.decompositions * solved * (found.width / 256) ** 3
     seconds = {"passes": passes, "writing": written, "decompositions": spectra}
     return replace(found, seconds={key: round(value, 1) for key, value in seconds.items()})
+
+
+def operations(device: str, dtype: torch.dtype) -> float:
+    """Return the operations per second of a product of two matrices of 512 by 512.
+
+    Args:
+        device: where it is measured.
+        dtype: of the matrices.
+    """
+    square = torch.ones(512, 512, dtype=dtype, device=device)
+    return 2 * 512**3 / _seconds(device, lambda: square @ square)
 
 
 def _seconds(device: str, work: Callable[[], object]) -> float:

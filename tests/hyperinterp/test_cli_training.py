@@ -13,9 +13,12 @@ from typer.testing import CliRunner
 
 from hyperinterp.cli import training
 from hyperinterp.cli.app import app
-from hyperinterp.run_log import silent
+from hyperinterp.cli.progress import Reporter
+from hyperinterp.report.schema import Report
 from hyperinterp.text import Passages, builtin_passages
 from hyperinterp.training import TrainConfig
+
+from .report.factory import sparse
 
 RUNNER = CliRunner()
 SHORT = ["--seq-len", "30", "--batch-size", "4", "--rank", "4", "--device", "cpu"]
@@ -120,9 +123,9 @@ def test_the_demos_control_is_chosen_by_passages_that_are_neither_learnt_nor_com
         given.update(data=data, config=config, heldout=more["heldout"])
         return SimpleNamespace(control=out / "control" if config.keep_control else None)
 
-    def compares(base: object, fitted: object, **more: Any) -> str:
+    def compares(base: object, fitted: object, **more: Any) -> Report:
         given.update(compared=more)
-        return "report"
+        return sparse()
 
     monkeypatch.setattr(training, "load", lambda *_, **__: None)
     monkeypatch.setattr(training, "save", lambda *_, **__: {})
@@ -131,12 +134,12 @@ def test_the_demos_control_is_chosen_by_passages_that_are_neither_learnt_nor_com
     asked: dict[str, Any] = {"preset": "quick", "seed": 0, "device": "cpu", "force": False}
     everything = builtin_passages("train").items
     for count, unseen in ((32, everything[80:]), (90, everything[90:])):
-        training.run_demo(tmp_path, silent, passages=count, **asked)  # type: ignore[arg-type]
+        training.run_demo(tmp_path, Reporter(quiet=True), passages=count, **asked)
         assert given["heldout"].items == unseen
         assert not set(given["heldout"].texts) & set(given["data"].texts)
         assert not set(given["heldout"].texts) & set(builtin_passages("heldout").texts)
         assert given["compared"]["control"] == tmp_path / "late-stage" / "control"
         assert given["compared"]["train_data"] == given["data"]
-    training.run_demo(tmp_path, silent, passages=96, **asked)  # type: ignore[arg-type]
+    training.run_demo(tmp_path, Reporter(quiet=True), passages=96, **asked)
     assert "control" not in given["compared"]
     assert not given["config"].keep_control

@@ -1,20 +1,25 @@
 """A whole study of a tiny model: interrupted and resumed, with a cell that fails."""
 
 import json
+import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from hyperinterp.checkpoints import save_checkpoint
 from hyperinterp.claims.spec import Verdict
-from hyperinterp.errors import InputRefused, NumericalFault
+from hyperinterp.config import as_yaml
+from hyperinterp.errors import InputRefused
 from hyperinterp.studies import StudyConfig, StudyReport, study
-from hyperinterp.studies.cells import Places, Share
+from hyperinterp.studies.cells import Cell, Places, Share
 from hyperinterp.studies.figures import charts
 from hyperinterp.studies.locks import held
 from hyperinterp.studies.running import Runner
 from hyperinterp.studies.studying import listed_cells
 from hyperinterp.text import Passages
+from tests.cli_rows import run_jobs
 
 from ..training.factory import letters, tiny
 
@@ -125,16 +130,21 @@ def test_a_cell_that_fails_costs_that_cell_and_is_tried_again(
 ) -> None:  # fmt: skip
     honest = Runner.train
 
-    def broken(self: Runner, cell: object) -> None:
-        if getattr(cell, "name", "") == "lora-first1-seed0":
-            raise NumericalFault("training: loss: expected a number, found nan at step 1")
-        honest(self, cell)  # type: ignore[arg-type]
+    def broken(self: Runner, cell: Cell) -> None:
+        weight = self.base.hf.get_input_embeddings().weight.data
+        kept = weight.clone()
+        if cell.name == "lora-first1-seed0":
+            weight.fill_(float("nan"))
+        try:
+            honest(self, cell)
+        finally:
+            weight.copy_(kept)
 
     with monkeypatch.context() as patched:
         patched.setattr(Runner, "train", broken)
         found = study(tiny("llama"), tmp_path / "out", make_config())
     assert found.failed == ("lora-first1-seed0",)
-    assert "found nan at step 1" in found.cells[1].reason
+    assert "nan" in found.cells[1].reason.lower()
     assert [cell.state for cell in found.cells] == ["done", "failed", "done"]
     assert found.recipes[0].claims["C13"].verdict is Verdict.NOT_TESTED
     assert study(tiny("llama"), tmp_path / "out", make_config()) == whole[1]
@@ -174,3 +184,47 @@ def test_cells_are_listed_without_a_model(
 ) -> None:
     assert {state for _, state in listed_cells(make_config(), tmp_path / "none")} == {"not done"}
     assert [state for _, state in listed_cells(make_config(), whole[0])] == ["done"] * 3
+
+
+KILLED = """
+import os, signal, sys, time
+from hyperinterp.cli.main import main
+wait, parent = float(sys.argv.pop(1)), os.getpid()
+if wait and os.fork() == 0:
+    time.sleep(wait)
+    os.kill(parent, signal.SIGKILL)
+    os._exit(0)
+main()
+"""
+
+
+@pytest.mark.full
+def test_killed_five_times_at_random_it_is_the_same_study(
+    make_config: Files, tmp_path: Path
+) -> None:
+    """Two methods in three placements under three seeds, by the command."""
+    model, options, script = (tmp_path / name for name in ("model", "study.yaml", "killed.py"))
+    base = tiny("llama")
+    save_checkpoint(base.hf, base.tokenizer, model, provenance={})
+    config = make_config(
+        methods=["lora", "full"], blocks=["last:1", "first:1", "middle:1"], whole=[],
+        seeds=[0, 1, 2],
+    )  # fmt: skip
+    options.write_text(as_yaml(config.as_json()))
+    script.write_text(KILLED)
+
+    def job(wait: float, out: str) -> dict:
+        given = ["study", str(model), "--config", str(options), "--out", str(tmp_path / out)]
+        return {"script": str(script), "argv": [str(wait), *given]}
+
+    (whole,) = run_jobs([job(0, "whole")], tmp_path)
+    assert whole["code"] == 0, whole["stderr"]
+    assert whole["seconds"] < 300
+    draw = random.Random(4)
+    waits = [draw.uniform(0.05, 0.18) * whole["seconds"] for _ in range(5)]
+    found = run_jobs([*(job(wait, "out") for wait in waits), job(0, "out")], tmp_path)
+    assert [item["code"] for item in found].count(-signal.SIGKILL) >= 3
+    assert found[-1]["code"] == 0, found[-1]["stderr"]
+    assert len(StudyReport.read(tmp_path / "out").cells) == 18
+    texts = [(tmp_path / name / "study.json").read_text() for name in ("whole", "out")]
+    assert texts[0] == texts[1]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.seeds import SPREADS, own, simulated
 from hyperinterp.claims import registry
 from hyperinterp.claims.spec import Measured, Verdict, missing
 from hyperinterp.claims.verdict import judge, not_tested
@@ -89,3 +90,36 @@ def test_a_condition_that_holds_only_where_it_was_measured_needs_all_seeds() -> 
     part = replace(EMPTY, claims={spec.id: judge(spec, {first.key: found[first.key]})})
     assert len(recipe_claim(spec, [whole] * 3).conditions) == 1 + len(rest)
     assert len(recipe_claim(spec, [whole, whole, part]).conditions) == 1
+
+
+@pytest.mark.full
+def test_400_studies_hold_the_truth_and_seeds_with_an_effect_make_no_recipe_of_it() -> None:
+    """The recipe's true effect is the threshold; its seeds lie on both sides of it."""
+    threshold, spreads = SPEC.rule.criteria[0].threshold, list(SPREADS.values())
+    held = supported = single = 0
+    for number in range(400):
+        values = threshold + simulated(3, spreads[number % len(spreads)], number)
+        rows = [own(row) for row in values]
+        each = [Measured(it.value, it.lo, it.hi, it.n, it.unit, it.method) for it in rows]
+        reports = [replace(EMPTY, claims={SPEC.id: judge(SPEC, {"gap": it})}) for it in each]
+        claim = recipe_claim(SPEC, reports)
+        assert claim.interval is not None
+        held += claim.interval[0] <= threshold <= claim.interval[1]
+        supported += claim.verdict is Verdict.SUPPORTED
+        single += reports[0].claims[SPEC.id].verdict is Verdict.SUPPORTED
+    assert 0.9 <= held / 400 <= 0.98
+    assert supported / 400 <= 0.05
+    assert single / 400 > 0.1
+
+
+@pytest.mark.full
+def test_intervals_of_single_prompts_hold_the_truth_in_400_studies() -> None:
+    held, spreads = 0, list(SPREADS.values())
+    for number in range(400):
+        values = simulated(3, spreads[number % len(spreads)], 1000 + number)
+        units = [{str(n): float(value) for n, value in enumerate(row)} for row in values]
+        found = combined([Measured(0.0, -1.0, 1.0, 9)] * 3, units)
+        assert found.lo is not None
+        assert found.hi is not None
+        held += found.lo <= 0 <= found.hi
+    assert 0.9 <= held / 400 <= 0.98
