@@ -14,7 +14,7 @@ from hyperinterp.claims import registry
 from hyperinterp.errors import InputRefused
 from hyperinterp.memory import available
 from hyperinterp.models.load import parse_dtype, pick_device
-from hyperinterp.planning import Plan, TrainingWork, operations, planned, timed
+from hyperinterp.planning import Plan, operations, planned, timed
 from hyperinterp.runs.room import FLOAT, SHARE
 from hyperinterp.runs.shape import Shape
 from hyperinterp.studies.cells import Cell, Share, companions
@@ -22,6 +22,7 @@ from hyperinterp.studies.cells import planned as planned_cells
 from hyperinterp.studies.config import StudyConfig
 from hyperinterp.studies.running import Texts
 from hyperinterp.studies.studying import listed_cells, read_texts
+from hyperinterp.studies.work import TrainingWork
 from hyperinterp.training import TrainConfig
 
 

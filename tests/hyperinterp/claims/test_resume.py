@@ -16,6 +16,7 @@ from hyperinterp.claims.spec import Verdict
 from hyperinterp.cli import ends
 from hyperinterp.cli.main import main
 from hyperinterp.errors import InputRefused, OutOfResources
+from tests.cli_rows import run_jobs
 from tests.hyperinterp import people
 
 from .conftest import SIZES
@@ -227,3 +228,46 @@ def test_a_killed_command_leaves_no_lock_that_holds(tmp_path):
     with only_one(tmp_path / "report"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+COUNTED = """
+import sys
+import torch
+from hyperinterp.cli.main import main
+calls, place = [0], sys.argv.pop(1)
+def count(*_):
+    calls[0] += 1
+torch.nn.modules.module.register_module_forward_hook(count)
+try:
+    main()
+finally:
+    open(place, "w").write(str(calls[0]))
+"""
+
+
+@pytest.mark.full
+def test_a_killed_command_of_the_default_preset_repeats_no_claim_that_is_done(tmp_path):
+    (tmp_path / "p.txt").write_text("\n".join(f"{n} is a number and {n * n}" for n in range(6)))
+    (tmp_path / "counted.py").write_text(COUNTED)
+    pair = [str(people.base(tmp_path)), str(people.fitted(tmp_path))]
+
+    def job(name, claims=WANTED, **more):
+        return {"script": str(tmp_path / "counted.py"), **more, "argv": [
+            str(tmp_path / f"{name}.count"), "compare", *pair, "--preset", "default", "--claims",
+            claims, "--prompts", str(tmp_path / "p.txt"), "--out", str(tmp_path / name),
+            "--resume-dir", str(tmp_path / f"kept-{name.partition('-')[0]}"),
+        ]}  # fmt: skip
+
+    place = {"at": "hyperinterp.claims.keeping:KeptClaims.save:2", "signal": "SIGKILL"}
+    whole, killed = run_jobs([job("whole"), job("cut-1", **place)], tmp_path)
+    assert (whole["code"], killed["code"]) == (0, -signal.SIGKILL), whole["stderr"]
+    done = {path.stem for path in (tmp_path / "kept-cut" / "claims").iterdir()}
+    (left,) = set(WANTED.split(",")) - done
+    resumed, alone = run_jobs([job("cut-2"), job("alone", left)], tmp_path)
+    assert (resumed["code"], alone["code"]) == (0, 0), resumed["stderr"]
+    made = {name: int((tmp_path / f"{name}.count").read_text()) for name in ("cut-2", "alone")}
+    assert made["cut-2"] == made["alone"], "the claim that was missing, and no other"
+    found = [hi.Report.read(tmp_path / name) for name in ("whole", "cut-2")]
+    assert found[0].claims == found[1].claims
+    assert found[0].results == found[1].results
+    assert not (tmp_path / "kept-cut").exists()

@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 from hyperinterp.checkpoints import save_checkpoint
 from hyperinterp.cli.app import app
 from hyperinterp.errors import InputRefused
-from hyperinterp.planning import TrainingWork
 from hyperinterp.runs.shape import Shape
 from hyperinterp.studies import StudyConfig
 from hyperinterp.studies.cells import Cell, Places, Share
 from hyperinterp.studies.needs import study_needs
+from hyperinterp.studies.work import TrainingWork
 from hyperinterp.training import TrainConfig
 from hyperinterp.training.result import RESULT_NAME
 from hyperinterp.training.targets import trainable
