@@ -10,6 +10,8 @@ Usage (from the project's root):
     python -m benchmarks.claims --model gemma3-270m --reference smollm2
                                 (another family, another judge of C10; results/claims-NAME.json)
     python -m benchmarks.claims --methods late-stage --shuffled    (on passages of shuffled words)
+    python -m benchmarks.claims --reference gemma3-270m --claims C10,C11 --methods full
+                                (another judge of the same twins; results/claims-judged.json)
     python -m benchmarks.claims --card    (the table of the pairs in part f of gpu.json)
 """
 
@@ -35,6 +37,7 @@ MODEL = "smollm2"
 METHODS = ("late-stage", "full")
 LEVELS = (3.0, 2.0, 1.0, 0.5, 0.2, 0.1)
 ROLES = ("base", "fitted")
+ASKED = ("passages", "preset", "prompts")
 VALIDATION = 16  # the last built-in training passages
 PAPER = {
     "C1": "TTR +.284",
@@ -103,7 +106,7 @@ def sizes_of(preset: str, prompts: int) -> hi.Sizes:
 
 def of_twin(
     folder: Path, method: str, seed: int, sizes: hi.Sizes, *, model: str = MODEL,
-    reference: str | None = None, device: str = "auto",
+    claims: str | None = None, reference: str | None = None, device: str = "auto",
 ) -> hi.Report:  # fmt: skip
     """A twin's comparison with its base, its control and, for the full one, the late-stage one."""
     twin = folder / f"{method}-seed{seed}"
@@ -112,7 +115,8 @@ def of_twin(
         model,
         twin,
         control=twin / "control",
-        late_stage=[late] if method != "late-stage" else (),
+        late_stage=[late] if method != "late-stage" and late.exists() else (),
+        claims=claims,
         reference=reference,
         sizes=sizes,
         seed=seed,
@@ -125,14 +129,15 @@ def of_twin(
 
 def compared(
     folder: Path, method: str, seed: int, preset: str, prompts: int, *, model: str = MODEL,
-    reference: str | None = None,
+    claims: str | None = None, reference: str | None = None,
 ) -> hi.Report:  # fmt: skip
     """The report of one twin, made now unless it is there."""
     judged = "" if reference is None else f"-judged-by-{reference}"
-    out = folder / f"report-{method}-seed{seed}-{preset}-{prompts}{judged}"
+    only = "" if claims is None else f"-{claims}"
+    out = folder / f"report-{method}-seed{seed}-{preset}-{prompts}{judged}{only}"
     if not out.exists():
-        sizes = sizes_of(preset, prompts)
-        save(of_twin(folder, method, seed, sizes, model=model, reference=reference), out)
+        asked = {"model": model, "claims": claims, "reference": reference}
+        save(of_twin(folder, method, seed, sizes_of(preset, prompts), **asked), out)
     return hi.Report.read(out)
 
 
@@ -148,13 +153,20 @@ def training_facts(twin: Path) -> dict[str, Any]:
 def short(report: hi.Report) -> dict[str, Any]:
     """The claims and diversity of a report, without the per-prompt figures."""
     kept = ("verdict", "effect", "interval", "unit", "n", "threshold", "why")
-    scores = report.diversity.scores
-    return {
+    found: dict[str, Any] = {}
+    if (diversity := report.results.get("diversity")) is not None:
+        found["diversity"] = {name: asdict(diversity.scores[name]) for name in ("ttr", "rep_4")}
+    if (quality := report.results.get("quality")) is not None:
+        names = ("ttr", "fresh", "shocking", "bits_per_byte")
+        found["quality"] = [
+            {"source": text.source, **{name: getattr(text, name).value for name in names}}
+            for text in quality.texts
+        ]
+    return found | {
         "claims": {
             name: {key: getattr(claim, key) for key in kept}
             for name, claim in report.claims.items()
         },
-        "diversity": {name: asdict(scores[name]) for name in ("ttr", "rep_4")},
         "sizes": report.provenance.sizes,
         "wall_seconds": report.provenance.wall_seconds,
     }
@@ -202,6 +214,15 @@ def readme_table(runs: dict[str, list[dict[str, Any]]]) -> str:
     return pages.table(["", *(heads[method] for method in methods), "Li et al."], rows)
 
 
+def earlier(name: str) -> dict[str, list[dict[str, Any]]]:
+    """The runs by method that the results hold; those of methods that are not run again stay."""
+    if not (record.RESULTS / f"{name}.json").is_file():
+        return {}
+    found = record.read(name)
+    how = {key: found[key] for key in ASKED if key in found}
+    return {method: [how | run for run in runs] for method, runs in found["runs"].items()}
+
+
 def on_card() -> dict[str, list[dict[str, Any]]]:
     """The pairs that part f of `benchmarks.gpu` trained and compared on a card."""
     found = record.read("gpu")["parts"]["f"]["runs"]
@@ -218,6 +239,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=64, help="instead of the preset's number")
     parser.add_argument("--model", default=MODEL, help="the base, by any name of load")
     parser.add_argument("--reference", help="the judge of C10; the base itself by default")
+    parser.add_argument("--claims", help="only these; none of them goes into the README")
     parser.add_argument("--shuffled", action="store_true", help="train on shuffled words")
     parser.add_argument("--folder", type=Path, help="runs/claims or runs/claims-NAME by default")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -230,7 +252,8 @@ def main() -> None:
         return
     torch.set_num_threads(given.threads)
     name = "claims" if given.model == MODEL else f"claims-{given.model}"
-    shown = not given.shuffled and (given.model != MODEL or given.reference is None)
+    shown = not given.shuffled and given.claims is None
+    shown = shown and (given.model != MODEL or given.reference is None)
     name += "-shuffled" if given.shuffled else "" if shown else "-judged"
     folder, pair = given.folder or Path("runs") / name, {"model": given.model}
     start = time.perf_counter()
@@ -243,16 +266,16 @@ def main() -> None:
     runs: dict[str, list[dict[str, Any]]] = {}
     for method, seed in plan:
         asked = given.preset, given.prompts
-        report = compared(folder, method, seed, *asked, **pair, reference=given.reference)
+        judged = {"claims": given.claims, "reference": given.reference}
+        report = compared(folder, method, seed, *asked, **pair, **judged)
         found = short(report)
         facts = training_facts(folder / f"{method}-seed{seed}")
-        runs.setdefault(method, []).append({"seed": seed, "training": facts, **found})
+        how = {key: getattr(given, key) for key in ASKED}
+        runs.setdefault(method, []).append({"seed": seed, **how, "training": facts, **found})
+    runs = earlier(name) | runs
     figures = {
         "model": given.model,
         "reference": given.reference or given.model,
-        "passages": given.passages,
-        "preset": given.preset,
-        "prompts": given.prompts,
         "seconds": round(time.perf_counter() - start),
         "runs": runs,
         "paper": PAPER,
