@@ -47,6 +47,12 @@ class Spent:
         if not self._inside:
             self.seconds[name] += time.process_time() - self._start
 
+    @property
+    def known(self) -> float:
+        """Seconds of all parts, of one that has not ended too."""
+        running = time.process_time() - self._start if self._inside else 0.0
+        return sum(self.seconds.values()) + running
+
     def timed(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         """The same function, its time added to a part."""
 
@@ -92,7 +98,7 @@ def main() -> None:
 
     def told(task: str, done: int, total: int) -> None:
         if done == total:
-            now, known = time.process_time(), sum(spent.seconds.values())
+            now, known = time.process_time(), spent.known
             rest[task] = rest.get(task, 0.0) + (now - state["last"]) - (known - state["known"])
             state.update(last=now, known=known)
             print(f"{task}: {now - start:.1f} s", file=sys.stderr)
@@ -101,7 +107,7 @@ def main() -> None:
         start = state["last"] = time.process_time()
         report = hi.compare(base, fitted, preset=given.preset, progress=told)
         total = time.process_time() - start
-    known = sum(spent.seconds.values())
+    known = spent.known
     found = {
         "preset": given.preset,
         "total_seconds": total,
