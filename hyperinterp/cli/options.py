@@ -75,7 +75,9 @@ Alpha = Annotated[float | None, typer.Option(help="LoRA alpha; twice the rank by
 
 # How `train` trains, and when it stops.
 Rate = Annotated[float | None, typer.Option(help="Learning rate; 1e-4 for full, 2e-3 for LoRA.")]
-Schedule = Annotated[str, typer.Option(help="Of the learning rate: constant, linear or cosine.")]
+Schedule = Annotated[
+    str, typer.Option(help="Of the learning rate: plateau, constant, linear or cosine.")
+]
 Warmup = Annotated[int, typer.Option(help="Steps of linear warm-up.")]
 Decay = Annotated[float, typer.Option(help="AdamW's weight decay.")]
 Epochs = Annotated[int, typer.Option(help="At most this many passes over the data.")]

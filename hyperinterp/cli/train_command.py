@@ -30,7 +30,7 @@ def train(
     rank: o.Rank = 32,
     alpha: o.Alpha = None,
     lr: o.Rate = None,
-    schedule: o.Schedule = "constant",
+    schedule: o.Schedule = "plateau",
     warmup: o.Warmup = 0,
     weight_decay: o.Decay = 0.0,
     epochs: o.Epochs = 40,

@@ -8,7 +8,7 @@ from hyperinterp.errors import InputRefused
 from hyperinterp.ranges import at_least, check_seed, each, one_of, positive
 
 METHODS = ("full", "lora", "late-stage")
-SCHEDULES = ("constant", "linear", "cosine")
+SCHEDULES = ("plateau", "constant", "linear", "cosine")
 DTYPES = ("float32", "bfloat16")
 _DEFAULT_LR = {"full": 1e-4, "lora": 2e-3, "late-stage": 2e-3}
 
@@ -39,7 +39,8 @@ class TrainConfig:
         dtype: `float32`, or `bfloat16` for bf16 compute with fp32 master weights.
         weight_decay: of AdamW.
         max_grad_norm: gradients are scaled down to this norm; 0 leaves them alone.
-        schedule: of the learning rate: `constant`, `linear` or `cosine`.
+        schedule: of the learning rate: `plateau` (constant, halved after three epochs in which the
+            mean loss fell by less than 1 %), `constant`, `linear` or `cosine`.
         warmup: steps of linear warm-up.
         prefix_cache: run frozen blocks once per passage when only the last blocks train.
         prefix_budget_bytes: above this the cached stream is memory-mapped on disk.
@@ -72,7 +73,7 @@ class TrainConfig:
     dtype: str = "float32"
     weight_decay: float | int = 0.0
     max_grad_norm: float | int = 1.0
-    schedule: str = "constant"
+    schedule: str = "plateau"
     warmup: int = 0
     prefix_cache: bool = True
     prefix_budget_bytes: int = 2_000_000_000

@@ -152,6 +152,7 @@ class Tracker(TrainerCallback):
         tally.loss = tally.epoch_sum / max(tally.epoch_targets, 1)
         tally.epochs += 1
         tally.epoch_sum, tally.epoch_targets = 0.0, 0
+        self._trainer.end_epoch(tally.loss)
         evaluation = self._evaluate()
         figures = {} if evaluation is None else asdict(evaluation)
         self.log.write(

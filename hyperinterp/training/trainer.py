@@ -23,6 +23,7 @@ from hyperinterp.training.data import (
     pad_rows,
 )
 from hyperinterp.training.module import LossModule
+from hyperinterp.training.plateau import Plateau
 from hyperinterp.training.prefix import PrefixCache
 from hyperinterp.training.resume import load_optimizer, load_weights
 from hyperinterp.training.sharding import block_classes, norms
@@ -121,7 +122,8 @@ def arguments(
 
 
 def _scheduler(config: TrainConfig) -> str:
-    return "constant_with_warmup" if config.schedule == "constant" else config.schedule
+    steady = config.schedule in ("constant", "plateau")  # create_scheduler makes the latter
+    return "constant_with_warmup" if steady else config.schedule
 
 
 class HyperfitTrainer(Trainer):
@@ -155,6 +157,7 @@ class HyperfitTrainer(Trainer):
         self.module = module
         self.processes = processes
         self._fresh = True
+        self._plateau, self._warmup = config.schedule == "plateau", config.warmup
         units = block_classes(module.model) if sharded else ()
         super().__init__(
             model=module,
@@ -177,6 +180,23 @@ class HyperfitTrainer(Trainer):
             state.fsdp_plugin = FullyShardedDataParallelPlugin(**given)
             state.distributed_type = DistributedType.FSDP
             self.is_fsdp_enabled = True
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> Any:
+        """Make the schedule of the recipe; Trainer has no plateau that warms up."""
+        if not self._plateau:
+            return super().create_scheduler(num_training_steps, optimizer)
+        if self.lr_scheduler is None:
+            of: Any = optimizer or self.optimizer
+            self.lr_scheduler = Plateau(of, self._warmup)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def end_epoch(self, loss: float) -> None:
+        """Let the schedule see the mean loss of a whole epoch."""
+        if isinstance(self.lr_scheduler, Plateau):
+            self.lr_scheduler.see(loss)
 
     @property
     def last_rate(self) -> float:

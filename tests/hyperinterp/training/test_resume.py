@@ -20,6 +20,7 @@ METHODS = {
     "lora": {"method": "lora"},
     "full": {"method": "full", "lr": 1e-3},
     "weights": {"late_stage_weights": True, "lr": 1e-3},
+    "plateau": {"lr": 0.3, "warmup": 2},
     "accumulated": {"batch_size": 2, "grad_accum": 2, "schedule": "cosine", "warmup": 3},
 }
 
