@@ -7,7 +7,7 @@ the same command goes on where it stopped, and `--gather` writes what is there s
 benchmarks/results/study.json and docs/how-to/study.md.
 
 Usage (from the project's root):
-    python -m benchmarks.study [--folder DIR] [--threads 2] [--gather]
+    python -m benchmarks.study [--folder DIR] [--threads 2] [--cell 1/2] [--gather]
 """
 
 import argparse
@@ -123,11 +123,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("runs/study"))
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--cell", metavar="I/N", help="one share of the cells")
     parser.add_argument("--gather", action="store_true", help="write what is there; train nothing")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     if not given.gather:
-        hi.study(MODEL, given.folder, CONFIG, progress=told)
+        hi.study(MODEL, given.folder, CONFIG, cell=given.cell, progress=told)
+    if given.cell is not None:
+        return
     found = short(hi.StudyReport.read(given.folder))
     record.write("study", {"model": MODEL, "config": CONFIG.as_json(), **found}, given.threads)
     pages.rewrite_block(PAGE, "study", f"{table(found)}\n\n{training_table(found)}")
