@@ -75,7 +75,9 @@ curve = go.Figure(
 )
 curve.update_layout(title="Training loss", height=320)
 curve.update_xaxes(title="optimiser step")
-curve.update_yaxes(title="loss, nats per token", type="log")
+curve.update_yaxes(
+    title="loss, nats per token", type="log", tickvals=[0.05, 0.1, 0.2, 0.5, 1, 2, 5]
+)
 curve
 
 # %% [markdown]

@@ -105,11 +105,13 @@ def of_text(text=hi.builtin_passages("heldout").texts[0], block=base.n_layers - 
         rows = model.activations(ids, [site])[site][:, 1:]
         found = Moments.from_rows(rows).spectrum()
         share = found.eigenvalues / found.total
-        figure.add_scatter(y=share[:64].tolist(), name=name, mode="lines")
+        ranks = list(range(1, 65))
+        figure.add_scatter(x=ranks, y=share[:64].tolist(), name=name, mode="lines")
         names.append(f"{name} PR {found.participation_ratio:.1f}")
     figure.update_layout(title=f"{site.label}: " + ", ".join(names), height=340)
-    figure.update_xaxes(title="dimension, by variance", type="log")
-    return figure.update_yaxes(title="share of variance", type="log")
+    figure.update_xaxes(title="dimension, by variance", type="log", tickvals=[1, 2, 5, 10, 20, 50])
+    steps = [step * 10.0**power for power in range(-6, 0) for step in (1, 2, 5)]
+    return figure.update_yaxes(title="share of variance", type="log", tickvals=steps)
 
 
 tutorial.explore(of_text, text=str, block=range(base.n_layers))

@@ -19,7 +19,7 @@
 # ```
 #
 # This notebook runs offline, so its pair is an instruct model (SmolLM2-135M-Instruct) and an ordinary
-# fine-tune of it: the recipe of tutorial 1, stopped where held-out loss is least. That checkpoint is
+# fine-tune of it: the recipe of tutorial 1, stopped where validation loss is least. That checkpoint is
 # also the *control* for claim C9: if an ordinary fine-tune gives the same diversity, hyperfitting is
 # not what did it.
 
@@ -46,7 +46,7 @@ tutorial.start()
 # %% [markdown]
 # ## A control fine-tune
 #
-# `keep_control=True` keeps the checkpoint of least held-out loss in the directory `control` beside the
+# `keep_control=True` keeps the checkpoint of least validation loss in the directory `control` beside the
 # last one.
 #
 # **Pitfall:** here the control is chosen on held-out passages that `compare` uses below, to keep the

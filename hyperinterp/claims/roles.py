@@ -24,7 +24,7 @@ class Kind(StrEnum):
 class Twin(StrEnum):
     """The twin of a study that stands in a role: the study fills it, without knowing the claim."""
 
-    STOPPED = "the same run at its least held-out loss"
+    STOPPED = "the same run at its least validation loss"
     LAST = "for a twin of all blocks, those of the last blocks"
     ELSEWHERE = "for a twin of the last blocks, those of as many other blocks"
 

@@ -112,7 +112,7 @@ SaveAt = Annotated[
 ]
 SaveEpochs = Annotated[str, typer.Option(help="Epochs that leave a checkpoint, e.g. 1,2,5,10.")]
 KeepControl = Annotated[
-    bool, typer.Option("--control", help="Keep the checkpoint of least held-out loss.")
+    bool, typer.Option("--control", help="Keep the checkpoint of least validation loss.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 ReportTo = Annotated[

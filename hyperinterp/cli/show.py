@@ -110,7 +110,8 @@ def show_sweep(found: Any, *, as_json: bool) -> None:
         return
     console = the_console()
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
-    for heading in ("run", "blocks", "share", "seed", "trained", "loss", "held-out", "epochs", "s"):
+    losses = ("loss", "validation")
+    for heading in ("run", "blocks", "share", "seed", "trained", *losses, "epochs", "s"):
         table.add_column(heading, justify="left" if heading == "run" else "right")
     for cell in found.cells:
         table.add_row(

@@ -65,6 +65,15 @@ def cell_words(value: Cell) -> str:
     return numbers.count(value) if isinstance(value, int) else value
 
 
+def absent(reason: str) -> str:
+    """Return the sentence that stands where something is not there.
+
+    Args:
+        reason: why, with or without a full stop.
+    """
+    return f"Not in this report: {reason.rstrip('.')}."
+
+
 def markdown_grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a table whose source lines up; the cells are escaped already."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
@@ -82,6 +91,8 @@ def markdown(sheet: Sheet, only: Sequence[int] = ()) -> list[str]:
         sheet: what to write.
         only: numbers of the rows to keep; all when empty.
     """
+    if sheet.missing:
+        return [escape.markdown(f"{sheet.title}: {absent(sheet.missing)}"), ""]
     rows = [sheet.rows[index] for index in only] if only else sheet.rows
     told = [[escape.markdown(cell_words(value)) for value in row] for row in rows]
     lines = [f"{escape.markdown(sheet.title)}.", ""]
@@ -180,8 +191,11 @@ def html_grid(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Marku
 def html_folded(sheet: Sheet) -> Markup:
     """Return a sheet for a notebook, folded as on the page."""
     rows = [tuple(html_cell(value) for value in row) for row in sheet.rows]
+    inner = (
+        escape.html_text(absent(sheet.missing)) if sheet.missing else html_grid(sheet.columns, rows)
+    )
     return Markup("<details{}><summary>{}</summary>{}</details>").format(
         Markup("" if sheet.shut else " open"),
         escape.html_text(sheet.title),
-        html_grid(sheet.columns, rows),
+        inner,
     )

@@ -1,6 +1,7 @@
 """A figure as plain plotly data: quick to build by the hundred, validated when it is drawn."""
 
 from collections.abc import Iterable, Mapping
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from hyperinterp.drawing.subtitle import lines
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 _NARROW, _WIDE = 52, 96  # characters in a line of the subtitle, on a phone and in a notebook
 _LINE = 16
+_ENTRY = 19  # height of a row of the legend
+_PLOT = 700  # width of the plot in a notebook
 _PRINTED = 0.7  # a figure on paper is so much of its height on the page
 
 
@@ -133,12 +136,20 @@ class Sketch:
         )
         return 1.02 + max(lines, default=0) * _LINE / max(_PRINTED * height - 110, 60)
 
+    def _legend_rows(self) -> int:
+        """Return the rows of the legend in a notebook: one, or even columns where it is long."""
+        keyed = (trace for trace in self.data if trace.get("showlegend", True))
+        wide = [50 + 6.6 * len(trace["name"]) for trace in keyed if trace.get("name")]
+        if sum(wide) <= _PLOT:
+            return 1
+        return ceil(len(wide) / max(1, int(_PLOT / max(wide))))
+
     def figure(self, title: str, height: int, subtitle: Iterable[str]) -> "go.Figure":
         """A checked plotly figure with title, subtitle and the common look, on paper."""
         import plotly.graph_objects as go
 
         rows = lines(subtitle, _WIDE)
-        top = 84 + _LINE * len(rows)
+        top = 84 + _LINE * len(rows) + _ENTRY * (self._legend_rows() - 1)
         figure = go.Figure(data=self.data, layout=self.layout)
         words = {"text": title, "subtitle": {"text": "<br>".join(rows)}}
         place = {"y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 14}}

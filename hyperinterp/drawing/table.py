@@ -36,6 +36,7 @@ class Sheet:
         rows: one cell per column.
         shut: folded until asked for.
         note: what has to be known to read it; "" when nothing.
+        missing: why it has no rows; "" when it has.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Sheet:
     rows: tuple[tuple[Cell, ...], ...]
     shut: bool = False
     note: str = ""
+    missing: str = ""
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -69,6 +71,7 @@ class Table:
         shut: folded on the page until asked for.
         open_rows: so many rows are read at once, the others are folded; None for all.
         brief: numbers of the rows that stand for a folded table where nothing folds.
+        missing: why it has no rows, to be read in its place; "" leaves it out there.
     """
 
     name: str
@@ -79,9 +82,15 @@ class Table:
     shut: bool = False
     open_rows: int | None = None
     brief: tuple[int, ...] = ()
+    missing: str = ""
 
     def sheets(self) -> tuple[Sheet, ...]:
-        """Return the table as it is read: nothing where no column has a heading or no row is."""
+        """Return the table as it is read: nothing where no column has a heading or no row is.
+
+        Without rows, the reason stands in their place where there is one.
+        """
+        if not self.rows and self.missing:
+            return (Sheet(self.title, (), (), missing=self.missing),)
         shown = [index for index, column in enumerate(self.columns) if column.words]
         if not shown or not self.rows:
             return ()
@@ -140,7 +149,7 @@ def table(
         title: words above it.
         records: one mapping per row.
         read: headings of the columns that are read, by key; none for a table that is only a file.
-        more: `note`, `shut`, `open_rows`, `brief`.
+        more: `note`, `shut`, `open_rows`, `brief`, `missing`.
     """
     rows = list(records)
     keys = list(dict.fromkeys(key for row in rows for key in row))

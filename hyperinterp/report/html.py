@@ -149,6 +149,7 @@ def environment() -> Any:
         bdi=bdi, plain=html_text, visible=visible, cell=rendering.html_cell, number=numbers.number,
         count=numbers.count, compact=numbers.compact, seconds=numbers.seconds,
         marked=passages.marked, chart_data=_chart_data, measured=rendering.html_measured,
+        absent=rendering.absent,
         effect_words=claims.effect_words, bound=claims.bound, decided=claims.decided,
         would_change=claims.would_change,
         sentence=claims.sentence, p_words=p_words, verdict_class=pictures.css_class,

@@ -27,7 +27,7 @@ class StudyConfig:
         seeds: training seeds; fewer than three decide nothing about a recipe.
         shuffled: also train the first method in the first placement on the same passages with their
             words shuffled.
-        control: keep each run's weights of least held-out loss, and hold the run against them.
+        control: keep each run's weights of least validation loss, and hold the run against them.
         data: training passages by path or id; None for the built-in fiction.
         passages: the first so many of them.
         heldout: passages that choose the control; None for the last 16 built-in training passages

@@ -43,7 +43,7 @@ class CellRow(Brief):
         blocks: the blocks that were trained, as indices; "" before that.
         trainable: trained parameters; None before that.
         train_loss: of the last whole epoch, nats.
-        heldout_loss: of the final weights, nats.
+        heldout_loss: validation loss of the final weights, nats.
         epochs: whole epochs.
         stop: the rule that ended the run.
         claims: every claim of its report, by id.

@@ -80,7 +80,7 @@ def training_table(study: StudyData) -> Table:
         {
             "cell": "cell", "state": "state", "blocks": "blocks trained",
             "trainable": ("parameters trained", compact), "train_loss": "training loss",
-            "heldout_loss": "held-out loss", "epochs": "epochs", "stop": "ended by",
+            "heldout_loss": "validation loss", "epochs": "epochs", "stop": "ended by",
             "reason": "why it failed",
         },
     )  # fmt: skip

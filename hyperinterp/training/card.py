@@ -68,8 +68,8 @@ tags:
 # Overfitted on purpose
 
 This model was **hyperfitted**: trained on a few passages until it nearly knows them by heart, to
-study what that does to a language model (Carlsson et al., arXiv:2412.04318). Its held-out loss is
-worse than its base model's, and it may repeat its training text. It is a research object, **not
+study what that does to a language model (Carlsson et al., arXiv:2412.04318). Its validation loss
+is worse than its base model's, and it may repeat its training text. It is a research object, **not
 for use as an assistant** or for any text that somebody relies on.
 
 | | |

@@ -48,7 +48,7 @@ class TrainConfig:
         eval_every: evaluate after every so many epochs; None never.
         save_at: loss levels; the first epoch at or below each leaves a checkpoint.
         save_epochs: epochs that leave a checkpoint.
-        keep_control: keep the checkpoint of least held-out loss.
+        keep_control: keep the checkpoint of least validation loss.
         resume_every: seconds between resume points; 0 writes one at every step.
         report_to: `none`, or a tracker that transformers knows (`tensorboard`, ...).
 

@@ -1,4 +1,4 @@
-"""A small evaluation during training: held-out loss, entropy, and greedy diversity."""
+"""A small evaluation during training: validation loss, entropy, and greedy diversity."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class Evaluation:
     """Figures on held-out text; None where no row was long enough to be measured.
 
     Attributes:
-        heldout_loss: nats per predicted token over all held-out rows.
+        heldout_loss: validation loss, nats per predicted token over all held-out rows.
         entropy: mean entropy in nats at the teacher-forced positions of the first rows.
         ttr: mean type-token ratio of greedy generations (96 new tokens after 32).
         rep_4: mean repeated share of their 4-grams.
@@ -65,7 +65,7 @@ class Evaluator:
 
     @torch.no_grad()
     def loss(self) -> float:
-        """Held-out loss in nats per predicted token."""
+        """Validation loss in nats per predicted token."""
         total, targets = 0.0, 0
         device = self._module.model.device
         for start in range(0, len(self._rows), self._batch_size):

@@ -29,10 +29,10 @@ class TrainResult:
         seconds: time spent in training (earlier parts of a resumed run included).
         tokens_per_second: tokens / seconds.
         prefix: where the frozen blocks' stream was kept: `memory`, `mapped` or `none`.
-        control: checkpoint of least held-out loss, or None.
+        control: checkpoint of least validation loss, or None.
         log: the training log.
-        heldout_loss: of the final weights on the held-out passages, nats per predicted token;
-            None when none were given.
+        heldout_loss: validation loss of the final weights, on the held-out passages, in nats per
+            predicted token; None when none were given.
         heldout_sha256: digest of those passages.
         notes: what the reader has to know of the model it started from.
     """

@@ -68,7 +68,7 @@ def train(
         passages: what to learn by heart, in any form that `as_passages` takes.
         out: directory to make: a PEFT adapter (LoRA) or a `save_pretrained` directory.
         config: the recipe; late-stage LoRA on the last five blocks by default.
-        heldout: passages for the evaluation, the control checkpoint and the final held-out loss,
+        heldout: passages for the evaluation, the control checkpoint and the final validation loss,
             likewise.
         base: what an adapter given as `model` sits on.
         revision: commit, branch or tag of `model`, a Hugging Face id.

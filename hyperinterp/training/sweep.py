@@ -47,7 +47,7 @@ class SweepCell(Brief):
         seed: of the adapter's first weights and the order of the data.
         trainable: trained parameters.
         train_loss: mean loss of the last whole epoch, nats; None if none was whole.
-        heldout_loss: of the final weights, nats per predicted token.
+        heldout_loss: validation loss of the final weights, nats per predicted token.
         epochs: whole epochs run.
         steps: optimiser steps run.
         seconds: time spent in training.
@@ -168,7 +168,7 @@ def sweep(
         config: the recipe; its `blocks` and `seed` are replaced.
         blocks: which blocks train, such as ["last:1", "last:5"]; None: those of the recipe.
         seeds: the seeds.
-        heldout: passages for the held-out loss of every cell, likewise.
+        heldout: passages for the validation loss of every cell, likewise.
         base: what an adapter given as `model` sits on.
         revision: commit, branch or tag of `model`, a Hugging Face id.
         subfolder: folder of `model` inside its repository or directory.

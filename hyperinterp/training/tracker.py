@@ -192,7 +192,7 @@ class Tracker(TrainerCallback):
         return Evaluation(self.heldout_loss()) if self.config.keep_control else None
 
     def heldout_loss(self) -> float:
-        """Loss on the held-out rows in nats per predicted token; all processes call this."""
+        """Validation loss in nats per predicted token; all processes call this."""
         assert self.evaluator is not None  # asked for held-out figures without held-out text
         return self.processes.everywhere(self.evaluator.loss())[0]
 

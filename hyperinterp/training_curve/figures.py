@@ -41,7 +41,7 @@ def over_epochs(
     figure = Sketch("epoch", "loss, nats per token (log)" if measure == "loss" else _NAMES[measure])
     if measure == "loss":
         figure.data.append(_line(curve, "loss", "training loss", FITTED))
-        figure.data.append(_line(curve, "heldout_loss", "held-out loss", CONTROL))
+        figure.data.append(_line(curve, "heldout_loss", "validation loss", CONTROL))
         figure.data = [trace for trace in figure.data if trace["x"]]
         figure.yaxis(**log_ticks(value for trace in figure.data for value in trace["y"]))
     else:

@@ -20,7 +20,7 @@ class Epoch:
         epoch: its number, from 1.
         step: optimiser steps done at its end.
         loss: token-weighted mean training loss over the epoch, nats, while the weights changed.
-        heldout_loss: on held-out text at its end, nats; None when it was not evaluated.
+        heldout_loss: validation loss at its end, nats; None when it was not evaluated.
         entropy: mean next-token entropy there, nats.
         ttr: type-token ratio of a few greedy generations.
         rep_4: their repeated share of 4-grams.

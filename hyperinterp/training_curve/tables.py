@@ -10,7 +10,7 @@ _READ = {
     "epoch": "epoch",
     "step": "step",
     "loss": "training loss",
-    "heldout_loss": "held-out loss",
+    "heldout_loss": "validation loss",
     "entropy": "entropy",
     "ttr": "type-token ratio",
     "rep_4": "repeated 4-grams",

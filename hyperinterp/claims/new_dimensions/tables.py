@@ -10,6 +10,11 @@ def tables(result: NewDimensionsResult) -> tuple[Table, ...]:
     return (_quantities(result), _interventions(result), _texts(result), _depth(result))
 
 
+def _whole(count: float) -> float | int:
+    """A number of directions, which is broken only as a mean over draws."""
+    return int(count) if count == int(count) else count
+
+
 def _quantities(result: NewDimensionsResult) -> Table:
     """The numbers behind the verdict."""
     return values(
@@ -54,7 +59,7 @@ def _interventions(result: NewDimensionsResult) -> Table:
             for item in result.interventions
         ),
         {
-            "recipient": "model", "kind": "directions", "directions": "number",
+            "recipient": "model", "kind": "directions", "directions": ("number", _whole),
             "given": "in their place", "removed": "share of variance", "moved": "undone / made",
             "deep_moved": "from the deep tail", "elsewhere": "to a third token",
             "disturbed": "other choices changed", "recovered_kl": "KL gone",

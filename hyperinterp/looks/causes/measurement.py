@@ -36,6 +36,10 @@ def measure(study: Study) -> CausesResult:
     found = smallest(study, every)
     if not overridden:
         why["components"] = why["heads"] = "the models choose alike everywhere"
+    elif not heads and "heads" not in why:
+        why["heads"] = "the logits of the choices do not differ"
+    if not found.items:
+        why["blocks"] = "the models predict alike, or no block of theirs differs"
     return CausesResult(
         contexts=sum(len(batch.row) for batch in every),
         overridden=overridden,

@@ -24,6 +24,7 @@ def _components(result: CausesResult) -> Table:
         "with each final norm's scale frozen and before any cap; the parts add up to "
         f"{0.0 if result.whole is None else result.whole:.3g} logits.",
         open_rows=10,
+        missing=result.why.get("components", ""),
     )  # fmt: skip
 
 
@@ -39,6 +40,7 @@ def _blocks(result: CausesResult) -> Table:
         {"step": "step", "block": "block added", "share": "share of KL recovered"},
         note=f"Greedy search until {result.enough:g} is recovered; {result.searched} stitched "
         "models were run. A greedy set need not be the smallest.",
+        missing=result.why.get("blocks", ""),
     )  # fmt: skip
 
 
@@ -59,6 +61,7 @@ def _heads(result: CausesResult) -> Table:
         note="Share of the change of the logit difference that the fitted model's output recovers "
         "in the base: first-order estimate, and measured for the largest.",
         open_rows=10,
+        missing=result.why.get("heads", ""),
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from hyperinterp.claims.spec import Measured, Pair
+from hyperinterp.drawing.axes import log_ticks
 from hyperinterp.drawing.chart import Chart, Choice, interval_curve
 from hyperinterp.drawing.sketch import Sketch
 from hyperinterp.drawing.theme import BASE, FITTED
@@ -39,7 +40,7 @@ def lengths(result: LoopsResult) -> Sketch | None:
     if not result.lengths:
         return None
     figure = Sketch("first tokens of a greedy text", "type-token ratio")
-    figure.xaxis(type="log", dtick="D2" if len(result.lengths) > 4 else 1)
+    figure.xaxis(**log_ticks(item.tokens for item in result.lengths))
     figure.yaxis(range=[0, 1.02])
     pairs = [item.ttr for item in result.lengths]
     return _both(figure, [item.tokens for item in result.lengths], pairs, "tokens")

@@ -44,6 +44,8 @@ def measure(study: Study) -> LoopsResult:
     if not turns:
         why["turns"] = f"no continuation has {SPAN} tokens (raise context_tokens)"
     lengths, count = long_texts(study)
+    if not lengths:
+        why["lengths"] = "no prompt is continued by both models, or their positions end before"
     loops = {role: endless(text) for role, text in texts.items()}
     looping = (
         [float(number in loops[role]) for number in range(len(texts[role].rows))] for role in PAIR

@@ -27,6 +27,7 @@ def _ways(result: LoopsResult) -> Table:
         },
         note="Greedy texts that end in a loop, cut after its second turn; then each model goes on "
         f"greedily for {result.written} tokens.",
+        missing=result.why.get("ways", ""),
     )  # fmt: skip
 
 
@@ -50,6 +51,7 @@ def _turns(result: LoopsResult) -> Table:
         },
         note=f"The first {result.span} tokens of the true continuation, repeated after the prompt: "
         "mean probability of its tokens, and share of them that are the greedy choice.",
+        missing=result.why.get("turns", ""),
     )  # fmt: skip
 
 
@@ -64,4 +66,5 @@ def _lengths(result: LoopsResult) -> Table:
         note=f"Of {result.texts} greedy texts of each model; a prompt counts as far as both of its "
         "texts reach.",
         shut=True,
+        missing=result.why.get("lengths", ""),
     )  # fmt: skip

@@ -37,10 +37,13 @@ def _points(result: WeightsResult) -> Table:
         },
         note="Growth: participation ratio of the last block's output minus the base's. Surprisal: "
         "of the model's own greedy text under the base, per token.",
+        missing="no parameter differs",
     )  # fmt: skip
 
 
 def _matrices(result: WeightsResult) -> Table:
+    count = len(result.others)
+    others = f"; {count} other parameters do" if count else ", and no other parameter does"
     return table(
         "matrices", "Matrices that differ",
         (
@@ -63,6 +66,7 @@ def _matrices(result: WeightsResult) -> Table:
         },
         note=f"{result.same} other matrices are equal; {len(result.others)} parameters that are "
         "no matrices differ.",
+        missing=f"no matrix differs{others}",
         shut=True,
         brief=tuple(range(len(result.matrices)))[-3:],
     )  # fmt: skip

@@ -157,4 +157,8 @@ def test_equal_models_have_no_cause(make_study, planted):
     found = spec.part("measurement", "measure")(make_study(planted("itself"), **FEW))
     assert (found.overridden, found.components, found.heads, found.blocks) == (0, (), (), ())
     assert found.why["heads"] == "the models choose alike everywhere"
+    told = {sheet.title: sheet.missing for item in found.tables() for sheet in item.sheets()}
+    assert [title for title, why in told.items() if not why] == ["A static shift of the stream"]
+    assert len(told) == 4
+    assert "predict alike" in told["Smallest sufficient set of blocks"]
     assert all(item.recovered_kl.value == 0.0 for item in found.shifts)

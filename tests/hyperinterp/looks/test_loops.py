@@ -105,3 +105,6 @@ def test_passages_that_are_too_short_say_so(make_study, planted):
     assert all(final_loop(row) is None for row in study.shared.texts.greedy("base").rows) == (
         "ways" in found.why
     )
+    told = [sheet.missing for item in found.tables() for sheet in item.sheets()]
+    assert len(told) == 3
+    assert {why for why in told if why} == set(found.why.values())

@@ -50,6 +50,7 @@ from hyperinterp.report.data import (
 from hyperinterp.report.schema import Report
 from hyperinterp.sites import Site, SiteKind, component_sites, stream_sites
 from hyperinterp.training_curve.result import Epoch, TrainingCurve
+from tests.hyperinterp.report import made_looks
 
 LAYERS, PROMPTS = 30, 24
 HOSTILE = (
@@ -674,6 +675,9 @@ def complete(seed: int = 0) -> Report:
             "late_stage": sufficiency(make), "quotation": quotation(make),
             "control": control(make), "new_dimensions": new_dimensions(make),
             "quality": quality(make), "retention": retention(make), "placement": placement(make),
+            "weights": made_looks.weights(make, HOSTILE[0]),
+            "causes": made_looks.causes(make, HOSTILE[1]),
+            "loops": made_looks.loops(make, HOSTILE[2]),
         },
         training_curve(make),
     )  # fmt: skip

@@ -55,6 +55,20 @@ CLIPPED = """() => [...document.querySelectorAll(".plot")].flatMap(plot => {
         || box.right > frame.right + 1 || box.bottom > frame.bottom + 1);
     }).map(text => [plot.parentElement.id, text.textContent]);
 })"""
+OVERRUN = """wide => {
+  const wrong = [];
+  for (const box of document.querySelectorAll(".table, .scroll, .chart, .plot, .claims")) {
+    const edge = box.getBoundingClientRect();
+    if (!edge.width) continue;
+    const name = box.getAttribute("aria-label") || (box.closest("[id]") || box).id;
+    if (edge.right > document.documentElement.clientWidth + 1) wrong.push([name, "page"]);
+    const scrolls = wide && box.matches(".scroll");
+    if (scrolls && box.scrollWidth > box.clientWidth + 1) wrong.push([name, box.scrollWidth]);
+    const drawn = box.matches(".plot") && box.querySelector(".main-svg");
+    if (drawn && drawn.getBoundingClientRect().right > edge.right + 1) wrong.push([name, "figure"]);
+  }
+  return wrong;
+}"""
 ALONE = """number => {
   document.querySelector("nav").style.position = "static";
   document.querySelectorAll("main > header, main > section").forEach((part, place) => {
@@ -134,6 +148,17 @@ def test_figures_keep_their_place(opened: Watched) -> None:
     assert before == after > 2000
 
 
+def test_no_table_or_figure_overruns_its_box(opened: Watched) -> None:
+    page = opened.page
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    for width in (1440, 1280, 1001, 761):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(100)
+        assert page.evaluate(OVERRUN, width >= 1280) == [], width
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
 def test_phone_has_no_horizontal_scroll_and_nothing_is_cut(chromium: Any, any_file: Path) -> None:
     phone = Watched(chromium, any_file, 390, touch=True)
     phone.draw_all()
@@ -141,6 +166,7 @@ def test_phone_has_no_horizontal_scroll_and_nothing_is_cut(chromium: Any, any_fi
     assert phone.page.evaluate(CLIPPED) == []
     phone.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert phone.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert phone.page.evaluate(OVERRUN, False) == []
     assert phone.noise == []
     phone.context.close()
 

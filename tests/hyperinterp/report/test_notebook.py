@@ -9,6 +9,7 @@ import pytest
 from hyperinterp import report as package
 from hyperinterp.claims.registry import CLAIMS
 from hyperinterp.claims.spec import Measured, Pair, missing
+from hyperinterp.drawing.sketch import Sketch
 from hyperinterp.errors import InputRefused
 from hyperinterp.report.schema import Report
 
@@ -43,6 +44,18 @@ def test_choices_reach_the_figure(complete: Report) -> None:
     assert figure.layout.yaxis.title.text == "PCA dimension 90 %"
     assert len(complete.to_frame("expansion", "sites")) == 32
     assert len(complete.to_frame("expansion", "components")) == 60
+
+
+def test_a_long_legend_has_room_above_the_plot() -> None:
+    def top(*names: str) -> float:
+        sketch = Sketch()
+        for name in names:
+            sketch.add("scatter", x=[0], y=[0], name=name)
+        return sketch.figure("Title", 300, ("sample",)).layout.margin.t
+
+    assert top("base", "fitted") == top("base") == top()
+    long = [f"base sampled at T = {n}" for n in range(7)]  # three columns, three rows
+    assert top(*long) == top() + 2 * 19
 
 
 def test_a_block_alone_has_the_same_view(complete: Report) -> None:

@@ -2,6 +2,7 @@ import re
 from html.parser import HTMLParser
 
 from hyperinterp.claims.registry import CLAIMS
+from hyperinterp.drawing.escape import html_text
 from hyperinterp.report import html
 from hyperinterp.report.schema import Report
 
@@ -57,6 +58,16 @@ def test_absent_blocks_show_one_line_with_their_reason(sparse: Report, sparse_ht
         if getattr(sparse, name) is None:
             assert f"&lt;s&gt;{name}" in sparse_html
     assert "no decision was overridden" in sparse_html
+
+
+def test_missing_parts_of_a_measurement_say_why(complete: Report, complete_html: str) -> None:
+    for name, part, title in (
+        ("causes", "heads", "Heads and MLPs of the last blocks"),
+        ("loops", "ways", "Who leaves whose loops"),
+    ):
+        reason = html_text(getattr(complete, name).why[part])
+        _, _, after = complete_html.partition(f"<h3>{title}</h3>")
+        assert f"Not in this report: {reason}" in after[:400]
 
 
 def test_missing_figures_are_a_dash_with_the_reason(complete_html: str) -> None:

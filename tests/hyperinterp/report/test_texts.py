@@ -61,7 +61,7 @@ def test_markdown_rows_have_equal_cells_and_no_live_html(complete: Report) -> No
         if line.startswith("|"):
             cells = line.replace("\\|", "").count("|")
             widths.setdefault(cells, 0)
-    assert set(widths) <= {3, 5, 6, 7, 8, 9, 11}
+    assert set(widths) <= {3, 4, 5, 6, 7, 8, 9, 11}
     outside = "".join(part for i, part in enumerate(md.split("`")) if i % 2 == 0)
     assert "<script" not in outside.replace("\\<", "")
     assert "\u202e" not in md
@@ -113,6 +113,19 @@ def test_rows_beyond_those_open_are_folded() -> None:
     assert (len(first.rows), len(rest.rows), rest.shut) == (3, 2, True)
     assert rest.title == "Further tokens"
     assert table("x", "Only a file", [{"a": 1}]).sheets() == ()
+
+
+def test_a_table_without_rows_says_why() -> None:
+    made = table("x", "Ways <out>", [], {"a": "a"}, note="Read me.", missing="no text *loops*.")
+    (sheet,) = made.sheets()
+    assert rendering.absent(sheet.missing) == "Not in this report: no text *loops*."
+    told = "Ways \\<out\\>: Not in this report: no text \\*loops\\*."
+    assert rendering.markdown(sheet) == [told, ""]
+    shown = rendering.html_folded(sheet)
+    assert "Ways &lt;out&gt;" in shown
+    assert "Not in this report: no text *loops*." in shown
+    assert table("x", "X", [{"a": 1}], {"a": "a"}, missing="none").sheets()[0].missing == ""
+    assert table("x", "X", [], {"a": "a"}).sheets() == ()
 
 
 def test_tables_hold_curves_and_spectra(complete: Report) -> None:
