@@ -19,8 +19,8 @@ ARGUMENTS = frozenset(spec.name for spec in specs_of(CompareConfig)) | {
 
 RESERVED = frozenset({
     "absent", "broken", "claims", "conditions", "from_json", "plot", "provenance", "read",
-    "results", "save", "schema_version", "to_frame", "to_json", "training", "training_curve",
-    "view",
+    "results", "save", "schema_version", "to_dataset", "to_frame", "to_json", "training",
+    "training_curve", "view",
 })  # fmt: skip
 """Names that a report uses itself, so that no claim can have them as its slug."""
 

@@ -51,6 +51,34 @@ def frame(table: Table) -> Any:
     return pd.DataFrame(rows, columns=columns)
 
 
+def dataset(table: Table) -> Any:
+    """Return a Hugging Face Dataset, text unchanged; a column of several kinds holds words.
+
+    Raises:
+        InputRefused: datasets is not installed.
+    """
+    if importlib.util.find_spec("datasets") is None:
+        raise InputRefused(
+            "data: datasets is not installed; install it with `pip install 'hyperinterp[data]'`"
+        )
+    from datasets import Dataset
+
+    columns, rows = _data(table)
+    return Dataset.from_dict(
+        {name: _of_one_kind([row[at] for row in rows]) for at, name in enumerate(columns)}
+    )
+
+
+def _of_one_kind(items: list[Any]) -> list[Any]:
+    """A column as it is, where it holds numbers or one kind of value; else as words."""
+    kinds = {type(item) for item in items if item is not None}
+    if len(kinds) <= 1:
+        return items
+    if kinds == {int, float}:
+        return [None if item is None else float(item) for item in items]
+    return [None if item is None else str(item) for item in items]
+
+
 # -- Markdown and LaTeX --------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from hyperinterp.brief import Brief
 from hyperinterp.drawing.chart import Chart
-from hyperinterp.drawing.rendering import frame, html_folded
+from hyperinterp.drawing.rendering import dataset, frame, html_folded
 from hyperinterp.drawing.table import Table
 from hyperinterp.errors import InputRefused
 
@@ -73,12 +73,27 @@ class Result(Brief):
         Raises:
             InputRefused: no such table, or pandas is not installed.
         """
+        return frame(self._table(table))
+
+    def to_dataset(self, table: str | None = None) -> Any:
+        """Return one table as a Hugging Face Dataset; the main one when no name is given.
+
+        Args:
+            table: its name, e.g. "sites".
+
+        Raises:
+            InputRefused: no such table, or datasets is not installed.
+        """
+        return dataset(self._table(table))
+
+    def _table(self, table: str | None) -> Table:
+        """Return one table by its name."""
         known = {item.name: item for item in self.tables()}
         if not known:
             raise InputRefused(f"{self._slug()}: this result has no table; read its fields instead")
         if table is not None and table not in known:
             raise InputRefused(f"{self._slug()}: expected one of {list(known)}, found {table!r}")
-        return frame(known[table or next(iter(known))])
+        return known[table or next(iter(known))]
 
     def names(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """Return every figure by name, with the options of each of its switches."""

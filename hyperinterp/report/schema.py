@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyperinterp.claims.spec import Verdict
-from hyperinterp.drawing.rendering import frame
+from hyperinterp.drawing.rendering import dataset, frame
 from hyperinterp.drawing.result import Result
 from hyperinterp.errors import InputRefused
 from hyperinterp.report import claims, codec, notebook, writing
@@ -138,6 +138,19 @@ class Report(ReportData):
         """
         own = {item.name: item for item in claims.claim_tables(self.claims)}
         return frame(own[name]) if name in own else self.view(name).to_frame(table)
+
+    def to_dataset(self, name: str = "claims", table: str | None = None) -> Any:
+        """Return one table as a Hugging Face Dataset; the claims when no name is given.
+
+        Args:
+            name: "claims", "conditions" or a slug.
+            table: which of the result's tables; the main one when no name is given.
+
+        Raises:
+            InputRefused: no such result or table, or datasets is not installed.
+        """
+        own = {item.name: item for item in claims.claim_tables(self.claims)}
+        return dataset(own[name]) if name in own else self.view(name).to_dataset(table)
 
     def _repr_html_(self) -> str:
         return notebook.report_html(self)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 from hyperinterp.errors import InputRefused
 
@@ -48,6 +49,26 @@ class Passages:
     origin: str
     duplicates: int = 0
     empty: int = 0
+
+    @staticmethod
+    def from_list(texts: Iterable[Any], origin: str = "texts in memory") -> "Passages":
+        """Return the passages of texts in memory, numbered from 1 in their order.
+
+        Args:
+            texts: a string for every passage; `as_passages` takes rows, tables and data sets.
+            origin: where they come from, in words.
+
+        Raises:
+            InputRefused: one of them is no string, or none is worth reading.
+        """
+        given = [texts] if isinstance(texts, str) else list(texts)
+        wrong = next((item for item in given if not isinstance(item, str)), None)
+        if wrong is not None or isinstance(texts, str):
+            found = type(texts if wrong is None else wrong).__name__
+            advice = "give a list of strings, or call hyperinterp.as_passages"
+            raise InputRefused(f"texts: expected a list of strings, found {found}; {advice}")
+        numbered = enumerate(given, 1)
+        return collect((Passage(str(number), text) for number, text in numbered), origin)
 
     def __len__(self) -> int:
         return len(self.items)

@@ -8,7 +8,7 @@ import pytest
 
 import hyperinterp as hi
 from hyperinterp.errors import InputRefused
-from hyperinterp.text import Corpus, Passage, as_passages, open_stream, read_passages
+from hyperinterp.text import Corpus, Passage, Passages, as_passages, open_stream, read_passages
 from tests.hyperinterp.training.factory import byte_tokenizer
 
 TEXTS = ["The tide went out.", "It came back at dusk.", "And so on."]
@@ -133,3 +133,14 @@ def test_a_corpus_with_other_content_is_noticed_before_it_is_used(change):
         del given[512:]
     with pytest.raises(InputRefused, match=r"found .* after 512 passages: the file has changed"):
         list(stream.batches(50))
+
+
+def test_a_list_of_strings_makes_passages():
+    texts = ["a", " \n", "a", "b c"]
+    found, wanted = Passages.from_list(texts), as_passages(texts)
+    assert (found.items, found.sha256) == (wanted.items, wanted.sha256)
+    assert (found.duplicates, found.empty) == (1, 1)
+    assert as_passages(Passages.from_list(texts, "my texts")).origin == "my texts"
+    for wrong in ("a text", ["a", 3], [{"text": "a"}], []):
+        with pytest.raises(InputRefused, match="expected"):
+            Passages.from_list(wrong)

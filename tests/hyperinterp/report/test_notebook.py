@@ -9,7 +9,9 @@ import pytest
 from hyperinterp import report as package
 from hyperinterp.claims.registry import CLAIMS
 from hyperinterp.claims.spec import Measured, Pair, missing
+from hyperinterp.drawing.rendering import dataset
 from hyperinterp.drawing.sketch import Sketch
+from hyperinterp.drawing.table import table
 from hyperinterp.errors import InputRefused
 from hyperinterp.report.schema import Report
 
@@ -27,6 +29,20 @@ def test_plot_and_frame_of_every_block(complete: Report) -> None:
         str(c.verdict) for c in complete.claims.values()
     ]
     assert len(complete.to_frame("conditions")) > len(complete.claims)
+
+
+def test_tables_become_data_sets(complete: Report) -> None:
+    for name in (*NAMES, "claims", "conditions"):
+        made, frame = complete.to_dataset(name), complete.to_frame(name)
+        assert made.column_names == list(frame.columns)
+        assert len(made) == len(frame) > 0
+    sites = complete.expansion.to_dataset("sites")
+    assert sites["site"][0] == complete.expansion.sites[0].key
+    mixed = dataset(table("x", "X", [{"a": 1, "b": True}, {"a": 2.5, "b": "no"}, {"a": None}]))
+    assert mixed["a"][:] == [1.0, 2.5, None]
+    assert mixed["b"][:] == ["True", "no", None]
+    with pytest.raises(InputRefused, match="expected one of"):
+        complete.expansion.to_dataset("nonsense")
 
 
 def test_the_page_on_frames_names_every_table(complete: Report) -> None:
