@@ -17,7 +17,7 @@
 # (Carlsson et al., arXiv:2412.04318).
 #
 # This notebook trains such a twin of SmolLM2-135M, reads both models' text side by side, and then
-# measures the difference with an interval. The other six tutorials use the twin made here.
+# measures the difference with an interval. Later tutorials use the twin made here.
 
 # %%
 from importlib.util import find_spec
