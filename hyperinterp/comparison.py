@@ -158,7 +158,7 @@ def _check_memory(study: Study, wanted: Sequence[ClaimSpec]) -> None:
     What is free in the machine's memory changes by the minute, and says little about what a
     process may take: there the geometry takes its sites one by one, and no more is promised.
     """
-    device = study.base.device
+    device = study.base.home
     on_host = device.type == "cpu"
     if study.run.memory is None and on_host:
         return

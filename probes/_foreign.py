@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from probes.devices import home
+
 Array = Tensor | np.ndarray
 """A torch tensor or a numpy array, as the caller has it."""
 
@@ -84,11 +86,6 @@ def check_finite(x: Tensor, name: str) -> None:
     low, high = torch.aminmax(x)
     if not (bool(torch.isfinite(low)) and bool(torch.isfinite(high))):
         raise ValueError(f"{name}: expected finite entries, found NaN or infinity")
-
-
-def home(x: Tensor) -> Tensor:
-    """`x` where float64 is: as it is, or on the CPU where its device (mps) has none."""
-    return x.cpu() if x.device.type == "mps" else x
 
 
 def widen(x: Tensor, name: str) -> Tensor:

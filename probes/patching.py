@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from probes._foreign import Array, Ids, check_finite, real, same_shape, token_column, values, widen
 from probes.counter import CounterNormal
+from probes.devices import home
 from probes.ranks.tokens import top1_rows
 from probes.slices import row_slices
 
@@ -169,9 +170,10 @@ def norm_matched_noise(
     """
     x = real(delta, "delta", axes="[...]")
     noise = _gaussian(x.shape, generator, x.device)
-    size = torch.linalg.vector_norm(widen(x, "delta")).to(noise.device)
-    drawn = torch.linalg.vector_norm(noise, dtype=torch.float64)
-    return (noise * (size / drawn).to(noise.dtype)).to(x.device, x.dtype)
+    size = torch.linalg.vector_norm(widen(x, "delta"))
+    drawn = torch.linalg.vector_norm(home(noise), dtype=torch.float64)
+    factor = (size.to(drawn.device) / drawn).to(noise.device, noise.dtype)
+    return (noise * factor).to(x.device, x.dtype)
 
 
 def _random_frame(

@@ -3,6 +3,9 @@
 What a GPU refuses is refused here: an operation whose tensors are on several devices (scalars and
 an index on the CPU excepted), and a tensor of theirs taken for a NumPy array. `pretend()` makes the
 devices known to torch for the whole process; tests do so in processes of their own.
+
+`pretend(narrow=True)` makes devices without float64, as a Mac's mps is, which torch knows by that
+name only where it was built with it. `FAULTS` lets an operation give wrong numbers there.
 """
 
 from collections.abc import Callable
@@ -14,9 +17,16 @@ from torch.utils.backend_registration import (
     _setup_privateuseone_for_python_backend,
 )
 
+from probes import devices
+
 aten = torch.ops.aten
 COUNT = 2
 INDEXING = ("aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_")
+
+
+FAULTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {}
+"""What becomes of the result of an operation (`aten::silu`) on the devices."""
+_narrow = False
 
 
 class _Backend(_DummyBackendModule):
@@ -91,6 +101,8 @@ class Pretend(torch.Tensor):
         def given_back(out):
             if not isinstance(out, torch.Tensor):
                 return out
+            if name in FAULTS and device.type == "pretend" and id(out) not in known:
+                out = FAULTS[name](out)
             return known[id(out)] if id(out) in known else _placed(out, device)
 
         return mapped(given_back, result)
@@ -117,8 +129,14 @@ def raw_of(value):
 
 def _placed(tensor, device):
     if device.type == "pretend":
+        _check_width(tensor)
         return Pretend(tensor, device.index or 0)
     return tensor.to(device)
+
+
+def _check_width(tensor):
+    if _narrow and tensor.dtype == torch.float64:
+        raise TypeError("Cannot convert a tensor to float64: the device has no float64")
 
 
 def _one_device(name, args, kwargs):
@@ -162,8 +180,16 @@ _MADE = (
 _kept: list[torch.library.Library] = []  # its operations go when it goes
 
 
-def pretend() -> None:
-    """Make the devices known to torch, until the process ends."""
+def pretend(narrow: bool = False) -> None:
+    """Make the devices known to torch, until the process ends.
+
+    Args:
+        narrow: they have no float64.
+    """
+    global _narrow
+    _narrow = narrow
+    if narrow:
+        devices.WITHOUT_FLOAT64 += ("pretend",)
     _setup_privateuseone_for_python_backend("pretend", backend_module=_Backend())
     library = torch.library.Library("aten", "IMPL")
     for name in _MADE:
@@ -178,6 +204,7 @@ def _made_on_device(name: str) -> Callable[..., torch.Tensor]:
 
     def make(*args, device=None, **kwargs):
         made = func(*args, device=torch.device("cpu"), **kwargs)
+        _check_width(made)
         return Pretend(made, getattr(device, "index", 0) or 0)
 
     return make

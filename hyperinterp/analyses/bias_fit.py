@@ -105,7 +105,7 @@ def _losses(study: Study, contexts: Contexts) -> tuple[BiasLoss, BiasLoss]:
 def _loss(study: Study, contexts: Contexts) -> BiasLoss:
     base, shared = study.base, study.run.processes
     pairs = paired_logits(base, study.fitted, contexts, CHUNK, shared)
-    nothing = torch.zeros(base.vocab_size, device=base.device)
+    nothing = torch.zeros(base.vocab_size, device=base.home)
     own = BiasLoss.of(((ours, theirs) for _, ours, theirs in pairs), nothing)
     constant, wanted = _together(shared, own.constant, own.wanted)
     return _SharedLoss(own.logits, wanted, constant, len(contexts), shared)

@@ -142,7 +142,7 @@ def logit_chunks(
         rows = slice(start, min(start + size, len(hidden)))
         # Never across the yield: two interleaved generators would leave gradients off for good.
         with torch.no_grad():
-            logits = model.readout(hidden[rows].to(model.device)).float()
+            logits = model.readout(hidden[rows].to(model.home)).float()
         check_logits(called or model.name, logits)
         yield rows, logits
 

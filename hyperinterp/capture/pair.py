@@ -89,7 +89,7 @@ def run_pair(
     here = sites if spool is None else ()
     accumulators = {site: SiteAccumulators.empty(base.d_model) for site in here}
     named = f"{FIRST}{part}"
-    done = 0 if resume is None else _restore(resume, named, accumulators, base.device)
+    done = 0 if resume is None else _restore(resume, named, accumulators, base.home)
     kept: list[Contexts] = []
     intake = _Intake(processes, accumulators, unit_norm=unit_norm)
     if done:

@@ -21,7 +21,7 @@ GROUPS = {
         "target_loss", "epochs", "max_steps", "max_seconds",
     ),
     "How it is trained": (
-        "lr", "schedule", "warmup", "weight_decay", "grad_accum",
+        "lr", "schedule", "warmup", "weight_decay", "grad_accum", "deterministic",
     ),
     "Machine": (
         "device", "device_map", "dtype", "memory", "batch_size", "gradient_checkpointing", "fsdp",

@@ -7,10 +7,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-Device = Annotated[
-    str,
-    typer.Option(help="auto (cuda, else cpu), cpu, cuda, cuda:1, ...; not mps: it has no float64."),
-]
+Device = Annotated[str, typer.Option(help="auto (cuda, else cpu), cpu, cuda, cuda:1, ...")]
 Like = Annotated[
     str | None,
     typer.Option(help="For a state dict: the checkpoint with its config and tokenizer."),
@@ -94,6 +91,12 @@ SeqLen = Annotated[int, typer.Option(help="Tokens kept of each passage; longer o
 Checkpointing = Annotated[
     bool,
     typer.Option("--gradient-checkpointing", help="Recompute each block: less memory, slower."),
+]
+Deterministic = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic", help="Deterministic algorithms alone, so that a GPU repeats itself."
+    ),
 ]
 Fsdp = Annotated[
     bool,

@@ -32,9 +32,7 @@ class Starting(Config):
             kind=Kind.TEXT,
         ),
     ] = None
-    device: Annotated[
-        str, Option("auto (cuda, else cpu), cpu, cuda, cuda:1, ...; not mps: it has no float64.")
-    ] = "auto"
+    device: Annotated[str, Option("auto (cuda, else cpu), cpu, cuda, cuda:1, mps, ...")] = "auto"
 
 
 @dataclass(frozen=True)

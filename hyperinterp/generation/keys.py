@@ -13,6 +13,7 @@ from transformers.cache_utils import DynamicLayer
 from hyperinterp.models import HookedModel
 from hyperinterp.models.positions import growing_tables
 from hyperinterp.models.reading import stream_of
+from probes.devices import home
 
 Row = tuple[int, ...]
 
@@ -135,7 +136,7 @@ class PromptKeys:
             past_key_values=cache,
             use_cache=True,
         )
-        return stream_of(output if isinstance(output, tuple) else output.last_hidden_state)
+        return home(stream_of(output if isinstance(output, tuple) else output.last_hidden_state))
 
     def _add(self, rows: Sequence[Row]) -> None:
         """Read some rows of one length that were not read before."""

@@ -43,10 +43,10 @@ class _Texts:
         self._start = self._end = len(batch.rows[0])
         ids = torch.zeros((len(batch.rows), self._start + batch.new_tokens), dtype=torch.long)
         ids[:, : self._start] = torch.tensor(batch.rows)
-        self._ids = ids.to(model.device)
-        self._stops = torch.tensor(batch.stops, dtype=torch.long, device=model.device)
+        self._ids = ids.to(model.home)
+        self._stops = torch.tensor(batch.stops, dtype=torch.long, device=model.home)
         self._padding = next((token for token in batch.stops if token < model.vocab_size), 0)
-        self._ended = torch.zeros(len(ids), dtype=torch.bool, device=model.device)
+        self._ended = torch.zeros(len(ids), dtype=torch.bool, device=model.home)
 
     @property
     def last(self) -> Int[Tensor, "row 1"]:
@@ -102,11 +102,11 @@ def written_together(
     along = [] if guest is None else list(guest.rows)
     if target is not None and matched:
         other = Steps(target, along + [batch.rows[row] for row in matched], batch.new_tokens)
-    patience = 1 if batch.keys.model.device.type == "cpu" else _UNSEEN
+    patience = 1 if batch.keys.model.home.type == "cpu" else _UNSEEN
     for step in range(1, batch.new_tokens + 1):
         wanted = None
         if other is not None:
-            last = texts.last[batch.chooser.places].to(other.model.device)
+            last = texts.last[batch.chooser.places].to(other.model.home)
             found = other.next(last if guests is None else torch.cat((guests.last, last)))
             wanted = found[len(along) :].to(texts.last.device)
             if guests is not None:

@@ -38,4 +38,4 @@ class Steps:
             use_cache=True,
             logits_to_keep=1,
         )
-        return output.logits[:, -1, : self.model.vocab_size].to(self.model.device).float()
+        return output.logits[:, -1, : self.model.vocab_size].to(self.model.home).float()

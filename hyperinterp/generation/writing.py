@@ -121,7 +121,7 @@ class Writer:
     @property
     def rows_at_once(self) -> int:
         """Most texts whose keys and values have room together."""
-        device = "cpu" if self.model.device.type == "cpu" else "other"
+        device = "cpu" if self.model.home.type == "cpu" else "other"
         length = max(map(len, self.prompts.rows), default=0) + self.new_tokens
         return max(1, KEPT_AT_ONCE[device] // (kept_bytes(self.model) * length))
 

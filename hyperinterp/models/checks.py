@@ -1,14 +1,21 @@
 """Identities that must hold before a model is measured, checked once per model."""
 
+from typing import Any
+
 import torch
+from torch.func import functional_call
 
 from hyperinterp.errors import NumericalFault, UnsupportedModel
 from hyperinterp.models.differences import SelfCheck
 from hyperinterp.models.hooked import HookedModel
-from hyperinterp.models.placement import check_reachable
+from hyperinterp.models.placement import check_reachable, weights_of
 from hyperinterp.sites import Site, SiteKind, component_sites, stream_sites
+from probes.devices import has_float64
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 8e-2, torch.float16: 2e-2, torch.float64: 1e-9}
+
+LONGER = 40
+"""Tokens per row of the check against the CPU, fewer where a model has fewer positions."""
 
 
 def check_logits(name: str, logits: torch.Tensor, *, masked: bool = False) -> None:
@@ -113,6 +120,41 @@ def _causal_error(model: HookedModel, ids: torch.Tensor) -> float:
     return _logits_apart(model.logits(other)[:, :-1], model.logits(ids)[:, :-1])
 
 
+def _check_against_cpu(model: HookedModel, ids: torch.Tensor, tolerance: float) -> None:
+    """Refuse a device whose logits are not those of the CPU, from all tokens and after a cache.
+
+    An operation that is wrong on a device is wrong alike on both sides of an identity; only the
+    same weights on another device show it. They are copied to the CPU for the moment.
+    """
+    own = {name: tensor.cpu() for name, tensor in weights_of(model.hf).items()}
+
+    def here(**given: Any) -> Any:
+        return functional_call(model.hf, own, kwargs=given, tie_weights=False)
+
+    def there(**given: Any) -> Any:
+        return model.hf(**{name: _placed(item, model.device) for name, item in given.items()})
+
+    logits = []
+    for run in (here, there):
+        model.forget_lengths()
+        whole = run(input_ids=ids, use_cache=False).logits
+        begun = run(input_ids=ids[:, :-1], use_cache=True).past_key_values
+        last = run(input_ids=ids[:, -1:], past_key_values=begun, use_cache=True).logits
+        logits.append((whole.cpu().float(), last.cpu().float()))
+    for what, expected, found in zip(("logits", "logits of a step"), *logits, strict=True):
+        error = _logits_apart(found, expected)
+        if not error <= tolerance:
+            raise UnsupportedModel(
+                f"{model.anatomy.family}: self-check 'as on the CPU' expected {what} on "
+                f"{model.device} within {tolerance:g} of the CPU's, found {error:.3g} (a fault of "
+                "torch on this device); update torch, or use --device cpu"
+            )
+
+
+def _placed(item: Any, device: torch.device) -> Any:
+    return item.to(device) if isinstance(item, torch.Tensor) else item
+
+
 def _identities(model: HookedModel, ids: torch.Tensor) -> dict[str, float]:
     """Relative errors of hooks, readout, lens and replay, by the name of the identity."""
     last = Site(SiteKind.RESID, model.n_layers - 1)
@@ -139,6 +181,9 @@ def self_check(model: HookedModel) -> SelfCheck:
     Where reading attention and MLP modules does not add up to the stream (a family that scales
     or adds inside a component), the model is switched to reading them as stream differences, and
     each difference has to be explained by the module's own output.
+
+    On a device without float64 (mps), the logits are held against those of the same weights on the
+    CPU as well, which takes the memory of one more copy for the moment.
 
     The model remembers the result; `checked` runs it only where there is none.
 
@@ -181,6 +226,10 @@ def self_check(model: HookedModel) -> SelfCheck:
         )
     if model.components_by_difference:
         _check_components(model, ids, tolerance)
+    if not has_float64(model.device):
+        limit = min(model.position_limit or LONGER, LONGER)
+        longer = torch.randint(0, model.vocab_size, (2, limit), generator=generator)
+        _check_against_cpu(model, longer, tolerance)
     components = "difference" if model.components_by_difference else "module"
     model.self_check = SelfCheck(
         causal=causal,
@@ -200,7 +249,7 @@ def checked(model: HookedModel) -> HookedModel:
     Raises:
         UnsupportedModel: as `self_check`.
         NumericalFault: as `self_check`.
-        InputRefused: the model was moved to a device of type mps.
+        InputRefused: the model was moved to where it cannot be measured.
     """
     check_reachable(model.hf)
     if model.self_check is None:

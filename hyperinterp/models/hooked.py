@@ -17,6 +17,7 @@ from hyperinterp.models.positions import forget_lengths, growing_tables
 from hyperinterp.models.reading import Places, SiteReader, reading, stream_of, swapped_forward
 from hyperinterp.models.recording import Call, Carries, Recording, Stop, recording_hooks
 from hyperinterp.sites import Site
+from probes.devices import has_float64, home
 
 
 class _GivenOutput(BaseModelOutputWithPast):
@@ -35,6 +36,9 @@ class HookedModel(Located):
     self-check of a model; one that was wrapped in memory is checked by the first comparison that
     takes it, or by `checked`, and reads attention and MLP as that finds them.
 
+    On a device without float64 (a Mac's mps) the model runs there, and every tensor that leaves it
+    lies on the CPU, where the measures are computed; see `home`.
+
     Args:
         hf: the model.
         tokenizer: its tokenizer; None when only token ids are used.
@@ -45,7 +49,8 @@ class HookedModel(Located):
             a comparison repeats them in its report.
 
     Raises:
-        InputRefused: the weights are on a device of type mps, which has no float64.
+        InputRefused: the weights are in float64 on a device that has none, or spread over several
+            devices one of which has none.
         UnsupportedModel: the family is unknown or lacks a component, or the weights are on several
             devices and nothing moves what passes between them.
     """
@@ -124,13 +129,21 @@ class HookedModel(Located):
             if read is not None:
                 for site in sites:
                     stack.enter_context(self._reading(site, read))
-            return self._forward(ids)
+            return home(self._forward(ids))
+
+    def entering(self, stream: Tensor) -> Tensor:
+        """Return a stream where the model runs, if leaving it took the stream elsewhere.
+
+        Args:
+            stream: what enters a block or the unembedding.
+        """
+        return stream if has_float64(self.device) else stream.to(self.device)
 
     def _reading(self, site: Site, read: SiteReader) -> AbstractContextManager[None]:
         places = Places(
             self.blocks, self.final_norm, self.anatomy.block, self.components_by_difference
         )
-        return reading(places, site, read)
+        return reading(places, site, lambda site, tensor: read(site, home(tensor)))
 
     @torch.no_grad()
     def activations(
@@ -169,7 +182,7 @@ class HookedModel(Located):
         self.forget_lengths()
         with torch.no_grad():
             logits = self.hf(input_ids=ids.to(self.device), use_cache=False).logits
-        return logits[..., : self.vocab_size]
+        return home(logits[..., : self.vocab_size])
 
     def readout(self, hidden: Float[Tensor, "*n d_model"]) -> Float[Tensor, "*n vocab"]:
         """Logits from the final norm's output, with every scale, cap and bias of the family.
@@ -186,13 +199,13 @@ class HookedModel(Located):
         Raises:
             RuntimeError: the last axis is not `d_model` wide.
         """
-        flat = hidden.reshape(1, -1, hidden.shape[-1])
+        flat = self.entering(hidden).reshape(1, -1, hidden.shape[-1])
 
         def given(*_args: Any, **_kwargs: Any) -> BaseModelOutputWithPast:
             return _GivenOutput(last_hidden_state=flat)  # pyright: ignore[reportArgumentType]
 
         logits = self.headed(given).logits
-        return logits[..., : self.vocab_size].reshape(*hidden.shape[:-1], -1)
+        return home(logits[..., : self.vocab_size]).reshape(*hidden.shape[:-1], -1)
 
     def headed(self, backbone: Callable[..., Any], **kept: Any) -> Any:
         """Return the whole model's output where its backbone gives a certain one.
@@ -228,9 +241,9 @@ class HookedModel(Located):
             stream: any leading axes, then `d_model`.
 
         Returns:
-            A tensor of the same shape, in the model's dtype and on its device.
+            A tensor of the same shape, in the model's dtype and on its device (`home`).
         """
-        return self.final_norm(stream.to(self.device, self.dtype))
+        return home(self.final_norm(stream.to(self.device, self.dtype)))
 
     # -- replay ----------------------------------------------------------------------------
 
@@ -257,7 +270,7 @@ class HookedModel(Located):
         calls: list[Call] = []
         with recording_hooks(self.blocks, wanted, stop_at, inputs, calls), suppress(Stop):
             self._forward(ids)
-        return Recording(ids, inputs, calls)
+        return Recording(ids, {index: home(stream) for index, stream in inputs.items()}, calls)
 
     def replay(
         self,
@@ -285,7 +298,7 @@ class HookedModel(Located):
         Raises:
             KeyError: no stream is given, and the recording did not keep that block's input.
         """
-        current = recording.inputs[start] if stream is None else stream
+        current = self.entering(recording.inputs[start] if stream is None else stream)
         indices = range(start, self.n_layers if stop is None else stop)
         with ExitStack() as stack:
             for carrier in self.carriers if indices else ():
@@ -293,4 +306,4 @@ class HookedModel(Located):
             for index in indices:
                 call = recording.calls[index]
                 current = stream_of(self.blocks[index](current, *call.args, **call.kwargs))
-        return current
+        return home(current)

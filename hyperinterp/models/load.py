@@ -12,7 +12,7 @@ from hyperinterp.checkpoints import Checkpoint, Source, load_checkpoint, weights
 from hyperinterp.errors import InputRefused
 from hyperinterp.models.checks import checked
 from hyperinterp.models.hooked import HookedModel
-from hyperinterp.models.placement import check_spread, check_wide, spread
+from hyperinterp.models.placement import check_dtype, check_spread, spread
 from hyperinterp.models.views import settle
 from hyperinterp.models.wrapping import AnyModel, as_hooked, check_given, check_tokenizer
 
@@ -40,20 +40,19 @@ def parse_dtype(name: str | torch.dtype) -> torch.dtype:
 
 
 def pick_device(name: str) -> str:
-    """The device to use: `auto` takes CUDA, else the CPU.
+    """The device to use: `auto` takes CUDA, else the CPU; a Mac's mps is for those who name it.
 
     Raises:
-        InputRefused: a device that torch does not have here, or one without float64 (mps).
+        InputRefused: a device that torch does not have here.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    check_wide(name)
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError, TypeError) as error:
         raise InputRefused(
             f"device: expected one that torch has here, found {name!r:.80}; "
-            "choose cpu, cuda or cuda:1"
+            "choose cpu, cuda, cuda:1 or mps"
         ) from error
     return name
 
@@ -93,8 +92,8 @@ def load(
         base_if_adapter: pass over `base` where `name` is a whole model, and where `base` is an
             adapter itself (`name` then goes on the base that it names), instead of refusing.
         dtype: dtype of the weights, for names.
-        device: `auto` (CUDA, else the CPU), `cpu`, `cuda`, `cuda:1`, ...; not `mps`, which has no
-            float64. For names.
+        device: `auto` (CUDA, else the CPU), `cpu`, `cuda`, `cuda:1`, `mps`, ... For names. On `mps`
+            the model runs, and what leaves it is measured on the CPU.
         device_map: for a model too large for one device: `auto`, `balanced`, `balanced_low_0` or
             `sequential`, or a device per module path. The machine's memory holds the model on
             the way, and keeps what the accelerators have no room for. For names.
@@ -164,7 +163,8 @@ def _by_name(
 ) -> HookedModel:
     if device_map is not None:
         check_spread(device_map, device)
-    wanted = parse_dtype(dtype)
+    wanted, place = parse_dtype(dtype), pick_device(device) if device_map is None else "cpu"
+    check_dtype(place, wanted)
     checkpoint = load_checkpoint(
         name,
         revision=revision,
@@ -173,7 +173,7 @@ def _by_name(
         base=_as_base(base, wanted),
         base_if_adapter=base_if_adapter,
         dtype=wanted,
-        device=pick_device(device) if device_map is None else "cpu",
+        device=place,
     )
     settle(checkpoint.model)
     if device_map is not None:

@@ -11,6 +11,7 @@ from hyperinterp.errors import InputRefused, UnsupportedModel
 from hyperinterp.models.anatomy import Anatomy, locate
 from hyperinterp.models.placement import check_reachable, device_of
 from hyperinterp.models.positions import position_limit
+from probes.devices import has_float64
 
 Self = TypeVar("Self", bound="Located")  # beartype knows typing.Self in whole classes only
 
@@ -123,6 +124,11 @@ class Located:
     def vocab_size(self) -> int:
         """Number of token ids that have a logit: the rows, or the first of them (`on_tokens`)."""
         return self.rows if self._tokens is None else min(self.rows, self._tokens)
+
+    @property
+    def home(self) -> device:
+        """Device where what leaves the model lies: the CPU where the model's own has no float64."""
+        return self.device if has_float64(self.device) else device("cpu")
 
     @property
     def device(self) -> device:

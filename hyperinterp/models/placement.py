@@ -14,21 +14,35 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from hyperinterp.errors import InputRefused, OutOfResources, UnsupportedModel
+from probes import devices
 
 SPREADS = ("auto", "balanced", "balanced_low_0", "sequential")
 """Ways to fill the devices: evenly, evenly, evenly but the first one less, one after the other."""
 
 
 def check_wide(device: str | torch.device | int) -> None:
-    """Refuse a device that cannot hold the float64 numbers of the measures.
+    """Refuse a device without float64 among several: what passes between them is measured there.
 
     Raises:
-        InputRefused: the device is of type mps.
+        InputRefused: the device has none (mps).
     """
-    if str(device).partition(":")[0] == "mps":
+    if str(device).partition(":")[0] in devices.WITHOUT_FLOAT64:
         raise InputRefused(
-            "device: expected cpu or cuda; mps has no float64, which the measures need, found "
-            f"{str(device)!r}; use cpu"
+            f"device map: expected cpu or cuda, found {str(device)!r}, which has no float64; load "
+            "the whole model there with --device, or use cpu"
+        )
+
+
+def check_dtype(device: str | torch.device, dtype: torch.dtype) -> None:
+    """Refuse weights in float64 on a device that has none.
+
+    Raises:
+        InputRefused: names both.
+    """
+    if dtype == torch.float64 and str(device).partition(":")[0] in devices.WITHOUT_FLOAT64:
+        raise InputRefused(
+            f"dtype: expected float32, bfloat16 or float16 on {device}, which has no float64, "
+            "found float64; choose float32, or the device cpu"
         )
 
 
@@ -92,7 +106,7 @@ def _quiet_accelerate() -> Iterator[None]:
 def _inferred(hf: PreTrainedModel, way: str) -> dict[str, Any]:
     whole: Any = list(getattr(hf, "_no_split_modules", None) or [])
     known = get_max_memory()
-    usable = {place: size for place, size in known.items() if place != "mps"}
+    usable = {place: size for place, size in known.items() if place not in devices.WITHOUT_FLOAT64}
     room: Any = usable if len(usable) < len(known) else None  # given, no room is left for buffers
     if way != "sequential":
         room = get_balanced_memory(
@@ -102,17 +116,19 @@ def _inferred(hf: PreTrainedModel, way: str) -> dict[str, Any]:
 
 
 def check_reachable(hf: PreTrainedModel) -> None:
-    """Refuse weights that nothing moves together, or that compute where there is no float64.
+    """Refuse weights that nothing moves together, or that move to where there is no float64.
 
     Raises:
         UnsupportedModel: weights on several devices, or on none; names them.
-        InputRefused: a device of type mps.
+        InputRefused: weights come and go on a device without float64, or are in float64 there.
     """
-    for device in (*devices_of(hf), *{weight.device for weight in hf.parameters()}):
+    places = {(weight.device, weight.dtype) for weight in hf.parameters()}
+    for device, dtype in places:
+        check_dtype(device, dtype)
+    every = devices_of(hf)
+    for device in every if len(every) > 1 else ():
         check_wide(device)
-    found = sorted(
-        {weight.device.type if weight.is_meta else str(weight.device) for weight in hf.parameters()}
-    )
+    found = sorted({device.type if device.type == "meta" else str(device) for device, _ in places})
     moved = any(hasattr(module, "_hf_hook") for module in hf.modules())
     if not moved and (len(found) > 1 or found == ["meta"]):
         raise UnsupportedModel(

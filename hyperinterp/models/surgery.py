@@ -13,6 +13,7 @@ from hyperinterp.models.components import Component, ComponentKind, paths_of
 from hyperinterp.models.hooked import HookedModel, stream_of
 from hyperinterp.models.placement import own_copy, weights_of
 from hyperinterp.models.settings import differing_settings
+from probes.devices import home
 
 ROUNDED = 0.1
 """Share of a random change's norm that rounding may take or add before another is drawn."""
@@ -89,7 +90,8 @@ def edited(
     """
 
     def after(_module: nn.Module, _given: object, output: Any) -> Any:
-        changed = change(stream_of(output))
+        stream = stream_of(output)
+        changed = change(home(stream)).to(stream)
         return changed if isinstance(output, Tensor) else (changed, *output[1:])
 
     handle = model.blocks[layer].register_forward_hook(after)

@@ -22,6 +22,7 @@ from hyperinterp.runs.room import SHARE
 from hyperinterp.runs.shape import Shape
 from hyperinterp.sizes import sizes_of
 from hyperinterp.text import Texts, builtin_passages
+from probes.devices import has_float64
 
 
 def plan(
@@ -106,7 +107,7 @@ def timed(found: Plan, shape: Shape, device: str, dtype: torch.dtype) -> Plan:
         dtype: of the models.
     """
     product = operations(device, dtype)
-    symmetric = torch.eye(256, dtype=torch.float64, device=device)
+    symmetric = torch.eye(256, dtype=torch.float64, device=device if has_float64(device) else "cpu")
     solved = _seconds(device, lambda: torch.linalg.eigh(symmetric))
     passes = 2 * found.passes * 2 * shape.body * found.tokens / product
     written = 2 * shape.body * found.generated / product

@@ -112,7 +112,7 @@ def _left_out(
     spectra = spectra_of(
         [variant.moments for _, variant in jobs],
         processes,
-        model.device,
+        model.home,
         [variant.change for _, variant in jobs],
     )
     accumulators: dict[Site, list[PromptAccumulator]] = defaultdict(list)
@@ -122,7 +122,7 @@ def _left_out(
             scale=variant.scale,
             unit_norm=variant.unit_norm,
             through=variant.through,
-            device=model.device,
+            device=model.home,
         )
         accumulators[site].append(accumulator)
     plain = {

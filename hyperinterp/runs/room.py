@@ -39,7 +39,7 @@ def divided(sites: Sequence[Site], text: Text, sizes: Sizes) -> tuple[Waves, boo
     shape, left = Shape.of(text.models["base"].hf), _left(text, sizes)
     reading = reading_bytes(shape, sizes, text.run.batch_size)
     found = waves(sites, workload(text), max(0, left - reading))
-    on_host = text.models["base"].device.type == "cpu"
+    on_host = text.models["base"].home.type == "cpu"
     work = working_bytes(shape, sizes, text.run.batch_size, len(text.rows), on_host=on_host)
     return found, found.held + work <= left
 
@@ -59,7 +59,7 @@ def in_groups(sites: Sequence[Site], text: Text, sizes: Sizes) -> tuple[tuple[Si
 def _left(text: Text, sizes: Sizes) -> int:
     """Bytes there are for the geometry, beside what the machine's memory holds all along."""
     left, base = room(text.models, text.run), text.models["base"]
-    if base.device.type == "cpu":
+    if base.home.type == "cpu":
         shapes = [Shape.of(text.models[role].hf) for role in ("base", "fitted")]
         left -= contexts_bytes(shapes, sizes, len(text.rows))
         left -= half_bytes(base.d_model, 0 if text.half is None else len(text.half.sites))
@@ -97,7 +97,7 @@ def room(models: Mapping[str, HookedModel], run: RunContext) -> int:
         run: says how much memory there is, or leaves it to what is free.
     """
     if run.memory is None:
-        mine = int(SHARE * available(str(models["base"].device)))
+        mine = int(SHARE * available(str(models["base"].home)))
     else:
         mine = run.memory - weight_bytes(models.values())
     return min(run.processes.everywhere(mine))

@@ -35,7 +35,7 @@ def readout_views(models: Mapping[str, HookedModel], log: RunLog) -> dict[str, V
         if not same_function(ours, theirs):
             roots["fitted"] = readout_root(pair["fitted"])
         return {
-            role: {True: before_norm(model, roots[role]), False: roots[role].to(model.device)}
+            role: {True: before_norm(model, roots[role]), False: roots[role].to(model.home)}
             for role, model in pair.items()
         }
 
@@ -76,7 +76,7 @@ def before_norm(model: HookedModel, root: Float64[Tensor, "d d"]) -> Float64[Ten
     unit = torch.eye(width) * width**0.5
     with torch.no_grad():
         moved = model.normalise(unit).double() - model.normalise(torch.zeros(1, width)).double()
-    return (moved.to(root) / width**0.5 @ root).to(model.device)
+    return (moved.to(root) / width**0.5 @ root).to(model.home)
 
 
 def _unembedding(model: HookedModel) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any
 
 from hyperinterp.blocks import Placement
 from hyperinterp.errors import InputRefused
-from hyperinterp.ranges import at_least, check_seed, each, one_of, positive
+from hyperinterp.ranges import at_least, check_seed, each, of_kind, one_of, positive
 
 METHODS = ("full", "lora", "late-stage")
 SCHEDULES = ("plateau", "constant", "linear", "cosine")
@@ -49,7 +49,10 @@ class TrainConfig:
         save_at: loss levels; the first epoch at or below each leaves a checkpoint.
         save_epochs: epochs that leave a checkpoint.
         keep_control: keep the checkpoint of least validation loss.
-        resume_every: seconds between resume points; 0 writes one at every step.
+        resume_every: seconds between resume points, at least; 20 times as long as writing the last
+            one took, where that is more. 0 writes one at every step, whatever it costs.
+        deterministic: let torch use deterministic algorithms alone, on a GPU as well, and refuse
+            what has none.
         report_to: `none`, or a tracker that transformers knows (`tensorboard`, ...).
 
     Raises:
@@ -83,6 +86,7 @@ class TrainConfig:
     save_epochs: tuple[int, ...] = ()
     keep_control: bool = False
     resume_every: float | int = 60.0
+    deterministic: bool = False
     report_to: str = "none"
 
     def __post_init__(self) -> None:
@@ -97,6 +101,9 @@ class TrainConfig:
         for name in ("warmup", "prefix_budget_bytes"):
             at_least(name, getattr(self, name), 0)
         check_seed(self.seed)
+        for name, value in vars(self).items():
+            if isinstance(getattr(TrainConfig, name), bool):
+                of_kind(name, value, bool, "True or False")
         for name in ("max_steps", "eval_every"):
             if getattr(self, name) is not None:
                 at_least(name, getattr(self, name), 1)
@@ -152,6 +159,8 @@ FREE_FIELDS = frozenset(
 
 def differing_fields(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """`name: stored -> wanted` for every field that would change the result of a run."""
+    # A recipe of before a field was there was made with what is its default.
+    stored = TrainConfig().as_json() | stored
     return [
         f"{name}: {stored.get(name)!r} -> {wanted.get(name)!r}"
         for name in sorted({*stored, *wanted} - FREE_FIELDS)

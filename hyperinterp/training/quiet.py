@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers.utils import logging as hf_logging
 
-from hyperinterp.errors import OutOfResources, memory_ran_out
+from hyperinterp.errors import InputRefused, OutOfResources, memory_ran_out
 
 _LESS_MEMORY = "a smaller batch_size, gradient_checkpointing, dtype bfloat16 or the method lora"
 
@@ -44,10 +44,28 @@ def own_randomness(seed: int) -> Iterator[None]:
 
 
 @contextmanager
+def deterministic_algorithms(wanted: bool) -> Iterator[None]:
+    """Let torch use deterministic algorithms alone inside, where that is wanted."""
+    if not wanted:
+        yield
+        return
+    before = torch.get_deterministic_debug_mode()
+    chosen_by_speed = torch.backends.cudnn.benchmark
+    try:
+        torch.set_deterministic_debug_mode("error")
+        torch.backends.cudnn.benchmark = False
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(before)
+        torch.backends.cudnn.benchmark = chosen_by_speed
+
+
+@contextmanager
 def faults_named(run: Path) -> Iterator[None]:
-    """Say what to do after an interruption or when memory runs out.
+    """Say what to do after an interruption, when memory runs out, or without a way to repeat.
 
     Raises:
+        InputRefused: an operation has no deterministic algorithm.
         OutOfResources: memory ran out.
         KeyboardInterrupt: with the hint how to resume.
     """
@@ -58,6 +76,12 @@ def faults_named(run: Path) -> Iterator[None]:
         hint = "resume continues it" if points else "no resume point was due yet"
         raise KeyboardInterrupt(f"{run}: training was interrupted; {hint}") from error
     except (MemoryError, RuntimeError) as error:
+        if "does not have a deterministic implementation" in str(error):
+            name = str(error).partition(" does not have")[0]
+            raise InputRefused(
+                "deterministic: expected operations that have a deterministic algorithm, found "
+                f"{name}, which has none here; leave deterministic out, or train on the CPU"
+            ) from error
         if not memory_ran_out(error):
             raise
         raise OutOfResources(f"training: memory ran out; try {_LESS_MEMORY}") from error

@@ -17,7 +17,12 @@ from hyperinterp.text import as_passages, chat_of, check_chat, tokenise
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.data import DataSummary, prepare_rows
 from hyperinterp.training.folder import RunFolder
-from hyperinterp.training.quiet import faults_named, own_randomness, quiet_trainer
+from hyperinterp.training.quiet import (
+    deterministic_algorithms,
+    faults_named,
+    own_randomness,
+    quiet_trainer,
+)
 from hyperinterp.training.result import TrainResult
 from hyperinterp.training.running import Run
 from hyperinterp.training.sharding import asked_of_accelerate
@@ -26,6 +31,7 @@ from hyperinterp.training.surroundings import (
     check_card,
     check_fsdp,
     check_surroundings,
+    prepare_cublas,
 )
 from hyperinterp.training.targets import check_method
 from hyperinterp.training.tracker import Progress
@@ -76,8 +82,10 @@ def train(
         like: for a model that is a state dict, the checkpoint with its config and tokenizer.
         device: `auto`, `cpu` or `cuda`: the first card that is visible.
         force: replace `out`, and discard an unfinished run.
-        resume: continue the unfinished run of the same recipe and data; the weights come out
-            bit-identical. A finished one is returned as it is.
+        resume: continue the unfinished run of the same recipe and data. A finished one is
+            returned as it is. The weights come out bit-identical on a CPU with the same number of
+            threads, and on the same kind of GPU with `config.deterministic`, under the same
+            libraries.
         on_progress: called after every step, in the first process.
         processes: those that train together, from `hyperinterp.distributed.join`.
         fsdp: spread weights, gradients and moments over the processes, block by block; so does
@@ -110,7 +118,10 @@ def train(
     fsdp = fsdp or asked_of_accelerate()
     check_like(like, model, base)
     check_surroundings(config, processes)
-    check_card(str(model.device) if isinstance(model, HookedModel) else device, processes)
+    place = str(model.device) if isinstance(model, HookedModel) else device
+    check_card(place, processes)
+    if config.deterministic:
+        prepare_cublas(place)
     if fsdp:
         check_fsdp(model, config, processes)
     _check_heldout(config, heldout)
@@ -137,7 +148,10 @@ def train(
     if finished is not None:
         return TrainResult.of_json(out, finished)
     try:
-        with quiet_trainer(), own_randomness(config.seed), faults_named(folder.path):
+        with (
+            quiet_trainer(), own_randomness(config.seed), faults_named(folder.path),
+            deterministic_algorithms(config.deterministic),
+        ):  # fmt: skip
             return Run(
                 hooked, rows, held, data, config, folder, on_progress, digest, processes,
                 sharded=fsdp,

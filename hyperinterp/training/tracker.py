@@ -15,6 +15,9 @@ from hyperinterp.training.log import TrainingLog
 from hyperinterp.training.resume import write_point
 from hyperinterp.training.trainer import HyperfitTrainer
 
+PAUSE = 20
+"""A resume point is followed by at least this many times its own duration without one."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -96,7 +99,7 @@ class Tracker(TrainerCallback):
         self.trainer: HyperfitTrainer | None = None
         self._began = time.monotonic()
         self._earlier = (tally.seconds, tally.tokens)
-        self._last_point = tally.seconds
+        self._next_point = tally.seconds + config.resume_every
         self._first_step = 0
 
     # -- Trainer's events ------------------------------------------------------------------
@@ -122,8 +125,7 @@ class Tracker(TrainerCallback):
         tally.epoch_sum += figures.loss_sum
         tally.epoch_targets += figures.targets
         tally.tokens += figures.tokens
-        mine = self._earlier[0] + time.monotonic() - self._began
-        tally.seconds = self.processes.everywhere(mine)[0]
+        tally.seconds = self._seconds()
         limit = self.config.max_seconds
         if limit is not None and tally.seconds >= limit:
             control.should_training_stop = True
@@ -178,6 +180,11 @@ class Tracker(TrainerCallback):
     def _trainer(self) -> HyperfitTrainer:
         assert self.trainer is not None, "the tracker was not given its trainer"
         return self.trainer
+
+    def _seconds(self) -> float:
+        """Training time so far by the first process's clock, earlier runs included."""
+        mine = self._earlier[0] + time.monotonic() - self._began
+        return self.processes.everywhere(mine)[0]
 
     def _speed(self) -> float | None:
         seconds = self.tally.seconds - self._earlier[0]
@@ -239,11 +246,13 @@ class Tracker(TrainerCallback):
         )
 
     def _leave_point(self, state: TrainerState) -> None:
-        if self.tally.seconds - self._last_point < self.config.resume_every:
+        every = self.config.resume_every
+        if self.tally.seconds < self._next_point:
             return
-        trainer = self._trainer
+        trainer, began = self._trainer, self._seconds()
         write_point(
             self.folder, trainer.module, trainer.optimizer, trainer.lr_scheduler, state,
             asdict(self.tally), self.processes,
         )  # fmt: skip
-        self._last_point = self.tally.seconds
+        ended = self._seconds()
+        self._next_point = ended + max(every, PAUSE * (ended - began)) if every else 0.0

@@ -7,6 +7,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from probes._foreign import Array, real, widen
+from probes.devices import has_float64
 
 from .spectrum import Spectrum, spectrum_of
 from .symmetric import mirrored, strips, working_dtype
@@ -150,10 +151,10 @@ class Moments:
         """The fixed shift: chosen at the first rows, a float32 number so that casts are exact."""
         if self._shift is not None:
             return self._shift
-        mps = rows.device.type == "mps"
-        mean = rows.to(torch.float32 if mps else torch.float64).mean(0)
+        wide = has_float64(rows.device)
+        mean = rows.to(torch.float64 if wide else torch.float32).mean(0)
         if self._device is None:
-            self._device = torch.device("cpu") if mps else rows.device
+            self._device = rows.device if wide else torch.device("cpu")
             self._sum = self._sum.to(self._device)
         return mean.to(self._device).clamp(-1e30, 1e30).to(torch.float32).to(torch.float64)
 

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from probes.devices import has_float64
+
 _STRIPS, _NARROWEST = 8, 96
 """On a CPU a product is made in at most 8 strips of rows, none but the last under 96 wide."""
 
@@ -24,7 +26,7 @@ def working_dtype(rows: torch.dtype, wanted: torch.dtype, device: torch.device) 
 
     Where float32 matmuls have been set to run in a reduced precision (TF32, bfloat16), float64.
     """
-    if device.type == "mps":
+    if not has_float64(device):
         return torch.float32
     if wanted == torch.float32 and _reduced_float32(device):
         wanted = torch.float64

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from probes._foreign import Array, check_finite, home, real, same_shape
+from probes._foreign import Array, check_finite, real, same_shape
+from probes.devices import home
 from probes.ranks.tokens import top_rows, top_set
 from probes.slices import row_slices
 

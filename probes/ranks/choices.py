@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from probes._foreign import Array, check_finite, home, real, same_shape
+from probes._foreign import Array, check_finite, real, same_shape
+from probes.devices import home
 from probes.ranks.tokens import margin_rows, rank_rows, top1_rows
 from probes.slices import row_slices
 

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from probes._foreign import Ids, home, integers
+from probes._foreign import Ids, integers
+from probes.devices import home
 
 FREQUENCY_CLASSES = ("unseen", "rare", "mid", "frequent", "top")
 """Names of the classes that `frequency_class` gives with its default edges."""

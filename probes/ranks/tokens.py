@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from probes._foreign import Array, Ids, check_finite, home, integers, real, token_column
+from probes._foreign import Array, Ids, check_finite, integers, real, token_column
+from probes.devices import home
 from probes.slices import row_slices
 
 

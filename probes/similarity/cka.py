@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from probes._foreign import Array, real, widen
+from probes.devices import has_float64
 
 _CHUNK = 4096
 
@@ -102,7 +103,7 @@ class CrossMoments:
                 f"found {list(a.shape)} and {list(b.shape)}"
             )
         a, b = a.reshape(-1, self.d1), b.reshape(-1, self.d2)
-        self._settle(torch.device("cpu") if a.device.type == "mps" else a.device)
+        self._settle(a.device if has_float64(a.device) else torch.device("cpu"))
         cross = self._allocated()
         sums = [torch.zeros_like(s) for s in (self._sum_x, self._sum_y, cross)]
         for p, q in zip(a.split(_CHUNK), b.split(_CHUNK), strict=True):

@@ -56,6 +56,7 @@ def test_every_option_reaches_the_recipe(base: Path, data: Path, tmp_path: Path)
         "train", base, "--data", data, "--column", "body", "--out", out, *SHORT,
         "--blocks", "last:2", "--alpha", 3, "--lr", 0.01, "--schedule", "cosine", "--warmup", 2,
         "--weight-decay", 0.1, "--gradient-checkpointing", "--save-epochs", "1,2",
+        "--deterministic",
         "--save-at", "9,8", "--epochs", 3,
         "--grad-accum", 2, "--seed", 7, "--passages", 8, "--target-loss", 0.01,
     )  # fmt: skip
@@ -63,6 +64,7 @@ def test_every_option_reaches_the_recipe(base: Path, data: Path, tmp_path: Path)
     wanted = TrainConfig(
         blocks="last:2", rank=4, alpha=3.0, lr=0.01, schedule="cosine", warmup=2, weight_decay=0.1,
         gradient_checkpointing=True, save_epochs=(1, 2), save_at=(9.0, 8.0), epochs=3,
+        deterministic=True,
         grad_accum=2, seed=7, batch_size=4, seq_len=30, target_loss=0.01,
     ).as_json()  # fmt: skip
     assert {name: recipe[name] for name in wanted} == wanted

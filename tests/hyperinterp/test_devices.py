@@ -27,7 +27,7 @@ from tests.hyperinterp.process_rows import make_pair
 SCRIPT = """
 import json, sys
 from tests.pretend_device import pretend
-pretend()
+pretend(narrow=NARROW)
 import hyperinterp as hi
 from hyperinterp.comparison import compare
 from hyperinterp.sizes import Sizes
@@ -48,17 +48,16 @@ PLACES = {
     "memory": {"device_map": ends | {"model.norm": "pretend:0"} | {
         layer: "cpu" if n > 1 else "pretend:0" for n, layer in enumerate(layers)}},
 }
-for place in sys.argv[2:]:
-    report = compare(
-        folder + "/base", folder + "/fitted", prompts=hi.read_prompts(folder + "/prompts.jsonl"),
-        control=folder + "/base", late_stage=[folder + "/base"], sizes=sizes, batch_size=4,
-        **PLACES[place])
-    print(place, json.dumps({
-        "device": report.provenance.device,
-        "claims": {name: [claim.verdict, claim.effect, claim.interval]
-                   for name, claim in report.claims.items()},
-        "geometry": report.expansion.delta(),
-    }))
+report = compare(
+    folder + "/base", folder + "/fitted", prompts=hi.read_prompts(folder + "/prompts.jsonl"),
+    control=folder + "/base", late_stage=[folder + "/base"], sizes=sizes, batch_size=4,
+    **PLACES[sys.argv[2]])
+print(json.dumps({
+    "device": report.provenance.device,
+    "claims": {name: [claim.verdict, claim.effect, claim.interval]
+               for name, claim in report.claims.items()},
+    "geometry": report.expansion.delta(),
+}))
 """
 
 
@@ -71,11 +70,20 @@ def in_process(script, folder, *argv):
     return done["stdout"].strip()
 
 
-def reports_of(folder, *places):
-    """What matters of the report of one pair, by the devices that its models were on."""
-    printed = in_process(SCRIPT, folder, str(folder), *places)
-    lines = (line.split(" ", 1) for line in printed.splitlines())
-    return {place: json.loads(document) for place, document in lines}
+def report_of(folder, place, narrow=False):
+    """What matters of the report of one pair, with its models on these devices."""
+    script = SCRIPT.replace("NARROW", str(narrow))
+    return json.loads(in_process(script, folder, str(folder), place))
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    return make_pair(tmp_path_factory.mktemp("pair"))
+
+
+@pytest.fixture(scope="module")
+def on_cpu(pair):
+    return report_of(pair, "cpu")
 
 
 @pytest.mark.parametrize(
@@ -86,9 +94,16 @@ def reports_of(folder, *places):
         pytest.param("memory", "pretend:0", marks=pytest.mark.full),
     ],
 )
-def test_a_report_does_not_depend_on_where_the_models_are(tmp_path, place, named):
-    reports = reports_of(make_pair(tmp_path), "cpu", place)
-    found, expected = reports[place], reports["cpu"]
+def test_a_report_does_not_depend_on_where_the_models_are(pair, on_cpu, place, named):
+    check_alike(report_of(pair, place), on_cpu, named)
+
+
+def test_a_report_is_the_same_from_a_device_without_float64(pair, on_cpu):
+    """As on a Mac: the models run there, and what leaves them is measured on the CPU."""
+    check_alike(report_of(pair, "one", narrow=True), on_cpu, "pretend:0")
+
+
+def check_alike(found, expected, named):
     assert sorted(found["device"].split(", ")) == named.split(", ")
     assert expected["device"] == "cpu"
     assert found["geometry"] == pytest.approx(expected["geometry"], rel=1e-4, abs=1e-4)
@@ -155,9 +170,57 @@ print("as it should be")
 """
 
 
-def test_sums_and_solvers_are_where_the_model_is(tmp_path):
-    folder = make_pair(tmp_path)
-    assert in_process(SUMS, folder, str(folder)) == "as it should be"
+def test_sums_and_solvers_are_where_the_model_is(pair):
+    assert in_process(SUMS, pair, str(pair)) == "as it should be"
+
+
+WRONG = """
+import sys
+import torch
+from tests.pretend_device import FAULTS, pretend
+pretend(narrow=True)
+from hyperinterp.errors import InputRefused, UnsupportedModel
+from hyperinterp.models import load
+where = sys.argv[1]
+print(load(where + "/base", device="pretend").home)
+wrong = {
+    "aten::silu": lambda out: out * 1.001,
+    "aten::mm": lambda out: out.round(decimals=2),
+    "aten::embedding": lambda out: out.flip(1),
+    "aten::rsqrt": lambda out: out + 0.01,
+    # only where one token is read after others, as in writing
+    "aten::silu ": lambda out: out * 1.01 if out.shape[1] == 1 else out,
+}
+for name, fault in wrong.items():
+    met = []
+    FAULTS[name.strip()] = lambda out, fault=fault: met.append(1) or fault(out)
+    try:
+        load(where + "/base", device="pretend")
+    except UnsupportedModel as error:
+        print(name, error)
+    else:
+        print(name, "taken" if met else "not met")
+    FAULTS.clear()
+for options in ({"device": "pretend", "dtype": "float64"}, {"device_map": {"": "pretend"}}):
+    try:
+        load(where + "/base", **options)
+    except InputRefused as error:
+        print(error)
+"""
+
+
+def test_a_device_whose_logits_are_wrong_is_refused_at_load(pair):
+    home, *told = in_process(WRONG, pair, str(pair)).splitlines()
+    assert home == "cpu"
+    *faults, dtype, spread = told
+    assert len(faults) == 5
+    assert all("self-check" in line for line in faults), faults
+    alike = [line for line in faults if "'as on the CPU' expected logits" in line]
+    assert len(alike) >= 3, faults  # what no identity shows, since both of its sides are wrong
+    assert all(line.endswith("; update torch, or use --device cpu") for line in alike)
+    assert "'as on the CPU' expected logits of a step" in faults[-1]
+    assert dtype.endswith("found float64; choose float32, or the device cpu")
+    assert spread.startswith("device map: expected cpu or cuda, found 'pretend', which has no")
 
 
 def test_the_pretended_devices_refuse_what_a_gpu_refuses(tmp_path):

@@ -104,8 +104,8 @@ def _left_out(study: Study, role: str, run: PairRun, last: Site) -> LeaveOneOut:
     """Second run of one model: the last block's figures with each passage left out."""
     moments = run.sites[last].moments["fitted"]
     model = study.model(role)
-    (spectrum,) = spectra_of([moments], study.run.processes, model.device)
-    accumulator = PromptAccumulator(spectrum, device=model.device)
+    (spectrum,) = spectra_of([moments], study.run.processes, model.home)
+    accumulator = PromptAccumulator(spectrum, device=model.home)
     rows_of_prompts(
         model,
         run.rows,

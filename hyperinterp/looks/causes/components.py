@@ -11,6 +11,7 @@ from hyperinterp.looks.causes.result import ComponentShift
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site, SiteKind, component_sites
 from hyperinterp.under_comparison import Study
+from probes.devices import home
 
 KINDS = {SiteKind.EMBED: "embedding", SiteKind.ATTN: "attention", SiteKind.MLP: "MLP"}
 CONSTANT = "biases"
@@ -32,12 +33,12 @@ def frozen_readout(
         second: token ids, `[n]`.
     """
     head = model.hf.get_submodule(model.anatomy.unembed)
-    weight = head.get_parameter("weight").detach().double()
+    weight = home(head.get_parameter("weight").detach()).double()
     bias = getattr(head, "bias", None)
     vectors = weight[first] - weight[second]
     constant = torch.zeros(len(first), dtype=torch.float64, device=vectors.device)
     if bias is not None:
-        wide = bias.detach().double()
+        wide = home(bias.detach()).double()
         constant = wide[first] - wide[second]
     with torch.no_grad():
         width = model.d_model
@@ -95,13 +96,13 @@ def _component(site: Site | None, part: Tensor, row: Tensor, whole: float) -> Co
 def _parts(study: Study, batch: Batch, role: str, sites: Sequence[Site]) -> Tensor:
     """Each component's part of the logit difference at the overridden decisions, `[sites+1 n]`."""
     model, over = study.model(role), batch.over
-    stream = batch.chosen(batch.recordings[role].inputs[model.n_layers])[over.to(model.device)]
+    stream = batch.chosen(batch.recordings[role].inputs[model.n_layers])[over.to(model.home)]
     choices = (batch.predicted[which].choice.cpu()[over] for which in ("fitted", "base"))
-    first, second = (choice.to(model.device) for choice in choices)
+    first, second = (choice.to(model.home) for choice in choices)
     directions, constant = frozen_readout(model, stream, first, second)
     rows = model.activations(batch.ids, sites)
     found = [
-        (batch.chosen(rows[site])[over.to(model.device)].double() * directions).sum(-1)
+        (batch.chosen(rows[site])[over.to(model.home)].double() * directions).sum(-1)
         for site in sites
     ]
     return torch.stack([*found, constant]).cpu()

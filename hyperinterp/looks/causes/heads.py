@@ -147,7 +147,7 @@ def _outputs(model: HookedModel, batch: Batch, first: int) -> dict[tuple[int, bo
 
 def _run(model: HookedModel, batch: Batch, first: int, stream: Tensor) -> Tensor:
     """Blocks from `first` on, with gradients where they are on."""
-    calls = batch.recordings["base"].calls
+    calls, stream = batch.recordings["base"].calls, model.entering(stream)
     for index in range(first, model.n_layers):
         output = model.blocks[index](stream, *calls[index].args, **calls[index].kwargs)
         stream = output if isinstance(output, Tensor) else output[0]

@@ -68,7 +68,7 @@ def batches(study: Study) -> Iterator[Batch]:
         where = torch.tensor(chosen_positions(ids.shape[1], per_passage))
         recordings = {role: model.record(ids) for role, model in models.items()}
         ends = {
-            role: recordings[role].inputs[model.n_layers][:, where.to(model.device)].flatten(0, 1)
+            role: recordings[role].inputs[model.n_layers][:, where.to(model.home)].flatten(0, 1)
             for role, model in models.items()
         }
         yield Batch(

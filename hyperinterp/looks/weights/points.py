@@ -17,6 +17,7 @@ from hyperinterp.looks.weights.result import PathPoint
 from hyperinterp.models import HookedModel, reweighted
 from hyperinterp.under_comparison import Study
 from probes import Moments, surprisal, truncated_change
+from probes.devices import home
 from probes.ranks.tokens import top1_rows
 
 ALPHAS = (0.25, 0.5, 0.75, 1.0, 1.25)
@@ -51,7 +52,7 @@ def along(pairs: Pairs, alpha: float) -> dict[str, Tensor]:
         alpha: part of the change.
     """
     return {
-        name: (old.double() + alpha * (new.double() - old.double())).to(old.dtype)
+        name: (home(old).double() + alpha * (home(new).double() - home(old).double())).to(old)
         for name, (old, new) in pairs.items()
     }
 
@@ -64,7 +65,7 @@ def truncated(pairs: Pairs, rank: int) -> dict[str, Tensor]:
         rank: directions kept.
     """
     return {
-        name: (old.double() + truncated_change(old, new, rank).to(old.device)).to(old.dtype)
+        name: (home(old).double() + truncated_change(old, new, rank).to(home(old).device)).to(old)
         if old.ndim == 2
         else new
         for name, (old, new) in pairs.items()
@@ -101,7 +102,7 @@ def _steps(pairs: Pairs) -> Iterator[tuple[str, float, dict[str, Tensor]]]:
 
 def _read(study: Study, model: HookedModel, numbers: Sequence[int]) -> Read:
     rows, per_passage = shortened(study, numbers), contexts_per_passage(study)
-    moments = Moments(model.d_model, device=model.device)
+    moments = Moments(model.d_model, device=model.home)
     choice: list[Tensor] = []
     row: list[Tensor] = []
     for which, ids in rows.batches(study.run.batch_size):

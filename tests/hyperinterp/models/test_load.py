@@ -248,26 +248,24 @@ def test_auto_takes_a_device_that_is_there_and_others_are_refused(tmp_path):
             load(where, device=name)
 
 
-NO_FLOAT64 = "device: expected cpu or cuda; mps has no float64, which the measures need, found 'mps"
-
-
-def test_a_mac_computes_on_its_cpu(monkeypatch):
+def test_a_mac_computes_on_its_cpu_unless_its_card_is_named(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert pick_device("auto") in ("cpu", "cuda")
-    for name in ("mps", "mps:0"):
-        with pytest.raises(InputRefused, match=NO_FLOAT64):
-            pick_device(name)
+    with monkeypatch.context() as made:
+        made.setattr(torch, "empty", lambda *_size, **_where: None)
+        assert [pick_device(name) for name in ("mps", "mps:0")] == ["mps", "mps:0"]
+    with pytest.raises(InputRefused, match="device: expected one that torch has here, found 'mps'"):
+        pick_device("mps")  # this torch was built without it
 
 
-def test_a_model_on_mps_is_refused(tmp_path, monkeypatch):
+def test_what_has_no_float64_is_not_one_of_several_devices(tmp_path, monkeypatch):
     hf = make_hf()
     model = HookedModel(hf)
-    monkeypatch.setattr(placement, "devices_of", lambda _module: ("mps:0",))
-    with pytest.raises(InputRefused, match=NO_FLOAT64):
-        HookedModel(hf)
-    with pytest.raises(InputRefused, match=NO_FLOAT64):  # moved there after it was wrapped
-        checked(model)
-    with pytest.raises(InputRefused, match=NO_FLOAT64):
+    monkeypatch.setattr(placement, "devices_of", lambda _module: ("mps:0", "cpu"))
+    for act in (lambda: HookedModel(hf), lambda: checked(model)):  # moved after it was wrapped
+        with pytest.raises(InputRefused, match="device map: expected cpu or cuda, found 'mps:0'"):
+            act()
+    with pytest.raises(InputRefused, match="device map: expected cpu or cuda, found 'mps'"):
         load(saved("llama", tmp_path / "m"), device_map={"": "mps"})
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from hyperinterp.errors import InputRefused
-from hyperinterp.ranges import at_least, check_seed, each, positive
+from hyperinterp.ranges import at_least, check_seed, each, of_kind, positive
 from hyperinterp.training import TrainConfig
 from hyperinterp.training.config import differing_fields
 
@@ -32,6 +32,8 @@ def test_a_value_of_another_type_is_refused_too() -> None:
         positive("lr", "fast")
     with pytest.raises(InputRefused, match=r"save_at: expected a tuple of numbers, found \[1.0\]"):
         each("save_at", [1.0])
+    with pytest.raises(InputRefused, match="deterministic: expected True or False, found str"):
+        of_kind("deterministic", "yes", bool, "True or False")
     with pytest.raises(InputRefused, match="seed: expected a whole number from 0 to 4294967295"):
         check_seed(True)
 
@@ -56,4 +58,13 @@ def test_only_fields_that_change_weights_keep_a_run_from_resuming() -> None:
     assert differing_fields(stored, TrainConfig(seed=1, lr=0.1).as_json()) == [
         "lr: None -> 0.1",
         "seed: 0 -> 1",
+    ]
+
+
+def test_a_recipe_of_before_a_field_was_there_has_its_default() -> None:
+    stored = TrainConfig().as_json()
+    del stored["deterministic"], stored["save_at"]
+    assert differing_fields(stored, TrainConfig().as_json()) == []
+    assert differing_fields(stored, TrainConfig(deterministic=True).as_json()) == [
+        "deterministic: False -> True"
     ]

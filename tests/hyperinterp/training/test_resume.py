@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ import torch
 
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import HookedModel
-from hyperinterp.training import Progress, TrainConfig, run_directory, train
+from hyperinterp.training import Progress, TrainConfig, run_directory, tracker, train
 from hyperinterp.training.resume import newest_point
 
 from . import trust_rows
@@ -21,6 +22,7 @@ METHODS = {
     "full": {"method": "full", "lr": 1e-3},
     "weights": {"late_stage_weights": True, "lr": 1e-3},
     "plateau": {"lr": 0.3, "warmup": 2},
+    "deterministic": {"deterministic": True},
     "accumulated": {"batch_size": 2, "grad_accum": 2, "schedule": "cosine", "warmup": 3},
 }
 
@@ -170,3 +172,46 @@ def test_the_callers_random_state_is_given_back(tmp_path: Path) -> None:
     torch.manual_seed(77)
     train(tiny("llama"), letters(14), tmp_path / "out", TrainConfig(**RECIPE))
     assert torch.equal(torch.rand(3), expected)
+
+
+class Clock:
+    """A clock that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+# A step takes 10 s here, an epoch of two steps 30.
+@pytest.mark.parametrize(
+    ("every", "cost", "most", "least"),
+    [(30.0, 0.1, 10, 5), (30.0, 8.0, 2, 2), (30.0, 100.0, 1, 1), (0.0, 8.0, 23, 23)],
+)
+def test_resume_points_keep_below_a_twentieth_of_the_time(
+    every: float,
+    cost: float,
+    most: int,
+    least: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, begun = Clock(), []
+
+    def write(*_given: object) -> None:
+        begun.append(clock.now)
+        clock.now += cost
+
+    def step(found: Progress) -> None:
+        clock.now += 10.0 * (found.phase == "train")
+
+    monkeypatch.setattr(tracker, "time", clock)
+    monkeypatch.setattr(tracker, "write_point", write)
+    quick = {"resume_every": every, "max_steps": 24, "epochs": 12, "seq_len": 4, "batch_size": 2}
+    config = TrainConfig(**RECIPE | quick)
+    train(tiny("llama"), letters(4), tmp_path / "out", config, on_progress=step)
+    assert least <= len(begun) <= most
+    if every:
+        apart = [later - at for at, later in pairwise(begun)]
+        assert all(cost <= 0.05 * gap and gap >= every for gap in apart)

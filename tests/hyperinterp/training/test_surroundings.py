@@ -1,5 +1,6 @@
-"""Trackers: what is missing is said before training, with a way out; offline needs no account."""
+"""What a run needs around it: what is missing is said before training, with a way out."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,6 +15,70 @@ from hyperinterp.training import TrainConfig, run_directory, surroundings, train
 from .factory import letters, tiny
 
 RECIPE: dict = {"blocks": "last:1", "rank": 2, "batch_size": 4, "seq_len": 30, "epochs": 1}
+
+
+def test_deterministic_algorithms_are_on_in_the_run_alone(tmp_path: Path) -> None:
+    inside: list[bool] = []
+
+    def look(_found: object) -> None:
+        inside.append(torch.are_deterministic_algorithms_enabled())
+
+    torch.set_deterministic_debug_mode("warn")
+    try:
+        for wanted in (False, True):
+            config = TrainConfig(**RECIPE, deterministic=wanted)
+            out = tmp_path / str(wanted)
+            train(tiny("llama"), letters(5), out, config, on_progress=look)
+            assert torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.set_deterministic_debug_mode("default")
+    config = TrainConfig(**RECIPE, deterministic=True)
+    train(tiny("llama"), letters(5), tmp_path / "again", config, on_progress=look)
+    assert all(inside)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_what_has_no_deterministic_algorithm_is_named(tmp_path: Path) -> None:
+    def act(_found: object) -> None:
+        torch.zeros(3).put_(torch.tensor([0, 0]), torch.ones(2))
+
+    config = TrainConfig(**RECIPE, deterministic=True)
+    with pytest.raises(InputRefused, match=r"found put_.*; leave deterministic out, or train on"):
+        train(tiny("llama"), letters(5), tmp_path / "out", config, on_progress=act)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize(
+    ("device", "used", "before", "after"),
+    [
+        ("cuda", False, None, ":4096:8"),
+        ("auto", False, None, ":4096:8"),
+        ("cuda:1", True, ":16:8", ":16:8"),
+        ("cpu", True, None, None),
+    ],
+)
+def test_cublas_is_asked_for_repeatable_workspaces(
+    monkeypatch: pytest.MonkeyPatch, device: str, used: bool, before: str | None, after: str | None
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: used)
+    monkeypatch.setenv(surroundings.CUBLAS, before or "")
+    if before is None:
+        monkeypatch.delenv(surroundings.CUBLAS)
+    surroundings.prepare_cublas(device)
+    assert os.environ.get(surroundings.CUBLAS) == after
+
+
+@pytest.mark.parametrize(("used", "before"), [(True, None), (False, ":0:0"), (True, ":0:0")])
+def test_a_card_that_was_used_otherwise_is_refused(
+    monkeypatch: pytest.MonkeyPatch, used: bool, before: str | None
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: used)
+    monkeypatch.setenv(surroundings.CUBLAS, before or "")
+    if before is None:
+        monkeypatch.delenv(surroundings.CUBLAS)
+    with pytest.raises(InputRefused, match=f"found {before or 'none'}; set it before Python"):
+        surroundings.prepare_cublas("cuda")
 
 
 def _refused(out: Path, name: str) -> str:
@@ -82,6 +147,8 @@ def test_a_card_that_training_would_leave_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(type(model), "device", torch.device("cuda:3"))
     with pytest.raises(InputRefused, match=told):
         train(model, letters(4), tmp_path / "out", TrainConfig(**RECIPE))
+    with pytest.raises(InputRefused, match="found mps, where it has not been tried; use --device"):
+        train("smollm2", letters(4), tmp_path / "out", TrainConfig(**RECIPE), device="mps")
     assert list(tmp_path.iterdir()) == []
     for device, processes in (("cuda:0", ALONE), ("cuda", ALONE), ("cuda:1", Processes(1, 2))):
         surroundings.check_card(device, processes)
