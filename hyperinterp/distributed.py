@@ -22,6 +22,7 @@ from hyperinterp.errors import InputRefused
 
 T = TypeVar("T")
 S = TypeVar("S")
+K = TypeVar("K")
 
 PATIENCE = timedelta(hours=24)  # a dead process closes its connections, which ends the wait
 
@@ -72,13 +73,19 @@ class Processes:
         return found
 
     def tensors_dealt(
-        self, items: Sequence[Callable[[], Mapping[str, Tensor]]]
+        self,
+        items: Sequence[Callable[[], Mapping[str, Tensor]]],
+        given: Callable[[int], object] = lambda number: None,
     ) -> Iterator[list[dict[str, Tensor]]]:
         """For every item of this process's share, the named tensors that each process has of it.
+
+        Nobody but an item's owner gets them.
 
         Args:
             items: give the tensors of this process, of all items in all processes; called twice,
                 for the shapes and for the tensors, so that those of one item are there at a time.
+            given: called with the number of an item that was handed over, which this process
+                needs no longer.
         """
         if self.size == 1:
             yield from ([dict(item())] for item in items)
@@ -89,6 +96,7 @@ class Processes:
             if owner != self.rank:
                 for tensor in mine.values():
                     self._pass(tensor.detach().cpu().contiguous(), self.rank, owner)
+                given(index)
                 continue
             found = [mine if rank == owner else {} for rank in range(self.size)]
             for rank, head in enumerate(heads):
@@ -111,6 +119,10 @@ class Processes:
         parts = self.everywhere(list(mine))
         count = sum(map(len, parts))
         return [parts[index % self.size][index // self.size] for index in range(count)]
+
+    def collected(self, mine: Mapping[K, T]) -> dict[K, T]:
+        """Return what all processes have, each under names of its own, by rank."""
+        return {name: item for part in self.everywhere(dict(mine)) for name, item in part.items()}
 
     def mapped(self, each: Callable[[S], T], items: Iterable[S]) -> list[T]:
         """`each` of every item, in order; every process computes its share."""

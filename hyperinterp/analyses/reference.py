@@ -131,9 +131,7 @@ class Reference:
             mine |= self._batch(keys, {k: distinct[k] for k in numbers}, keep_last)
             if tick is not None:
                 tick(len(numbers) * self.processes.size)
-        every = {
-            key: item for part in self.processes.everywhere(mine) for key, item in part.items()
-        }
+        every = self.processes.collected(mine)
         nothing = (torch.zeros(0, dtype=torch.float64), None)
         place = {pair: every.get(number, nothing) for number, pair in enumerate(distinct)}
         return [Reading(*pair, *place[pair]) for pair in owned]

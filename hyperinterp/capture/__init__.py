@@ -23,6 +23,7 @@ from hyperinterp.capture.prompts import (
     feed_prompts,
     leave_one_out,
     rows_of_prompts,
+    spectra_everywhere,
     spectra_of,
 )
 from hyperinterp.capture.resume import ResumeDirectory
@@ -50,6 +51,7 @@ __all__ = [
     "rows_of_prompts",
     "run_one",
     "run_pair",
+    "spectra_everywhere",
     "spectra_of",
     "sums_from",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from hyperinterp.capture.few import FewRows
+from hyperinterp.distributed import Processes
 from hyperinterp.errors import NumericalFault
 from hyperinterp.models import HookedModel
 from hyperinterp.sites import Site
@@ -135,6 +136,32 @@ class SiteAccumulators:
             DriftAccumulator.from_state(below(state, "drift")),
             {role: int(count) for role, count in below(state, "outliers").items()},
         )
+
+
+def dealt(
+    processes: Processes, accumulators: dict[Site, SiteAccumulators]
+) -> dict[Site, SiteAccumulators]:
+    """Return the sums over all processes at this one's share of the sites.
+
+    They are added up in the order of the ranks by the one process that goes on with them.
+
+    Args:
+        processes: those that have read batches of their own.
+        accumulators: this process's own sums at all sites; what is handed over is taken out.
+    """
+    if processes.size == 1:
+        return accumulators
+    sites = list(accumulators)
+    states = [lambda site=site: accumulators[site].state() for site in sites]
+    found = {}
+    parts = processes.tensors_dealt(states, lambda number: accumulators.pop(sites[number]))
+    for site, part in zip(processes.share(sites), parts, strict=True):
+        first, *others = map(SiteAccumulators.from_state, part)
+        for other in others:
+            first.merge(other)
+        found[site] = first
+        accumulators.pop(site)
+    return found
 
 
 def check_finite(model: HookedModel, site: Site, tensor: Tensor) -> None:

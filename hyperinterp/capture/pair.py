@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from hyperinterp.capture.accumulators import SiteAccumulators, below, check_finite, feed
+from hyperinterp.capture.accumulators import SiteAccumulators, below, check_finite, dealt, feed
 from hyperinterp.capture.apart import Apart, Half, ordered
 from hyperinterp.capture.contexts import Contexts, chosen_positions, contexts_of, joined
 from hyperinterp.capture.resume import ResumeDirectory
@@ -26,7 +26,7 @@ class PairRun:
     """The accumulators and contexts of one run of both models over the rows.
 
     Attributes:
-        sites: sums of all rows.
+        sites: sums of all rows; of several processes each has those of its share of the sites.
         contexts: next-token decisions.
         rows: the rows.
         half: moments by site and role of the rows that were read first.
@@ -75,7 +75,8 @@ def run_pair(
         positions: maps a row's number and length to its contexts' positions, instead of the above.
         batch_size: rows per batch.
         tick: called with the number of rows done.
-        processes: the processes that share the batches; all of them get everything.
+        processes: the processes that share the batches; all of them get the contexts, and the sums
+            of a site go to one, its owner.
         resume: keeps the sums on disk on the way, and has those of a run that was cut short;
             contexts are not kept there, so `positions` has to choose none.
         half: rows that are read first, in batches of their own; not beside `resume`. The same
@@ -134,8 +135,7 @@ def run_pair(
         resume.save(named, done, _state_of(accumulators), now=True)
     mine = joined(kept, base.d_model)
     contexts = joined([part for part in processes.everywhere(mine) if len(part)], base.d_model)
-    every = {site: merged(processes, found) for site, found in accumulators.items()}
-    return PairRun(every, contexts, rows, apart.everywhere())
+    return PairRun(dealt(processes, accumulators), contexts, rows, apart.everywhere())
 
 
 def sums_from(
@@ -144,22 +144,20 @@ def sums_from(
     d_model: int,
     *,
     unit_norm: bool = False,
-    processes: Processes = ALONE,
     half: Half | None = None,
 ) -> SiteSums:
     """The sums of one site from what a run kept of it, as that run would have made them.
 
     Args:
-        spool: what each process kept of its own batches.
+        spool: all batches of the site.
         site: where.
         d_model: width of the rows.
         unit_norm: also take moments of rows scaled to length 1.
-        processes: the processes that share the batches; all of them get the sums.
         half: the rows that were read first, and this site where their moments are wanted.
     """
     sums = {site: SiteAccumulators.empty(d_model)}
-    intake = _Intake(processes, sums, unit_norm=unit_norm)
-    apart = Apart(half, sums, processes)
+    intake = _Intake(ALONE, sums, unit_norm=unit_norm)
+    apart = Apart(half, sums, ALONE)
     early = set(() if half is None else half.numbers)
     for numbers, mine, theirs in spool.batches(site):
         if numbers[0] not in early:
@@ -168,7 +166,7 @@ def sums_from(
         intake.agree()
     intake.agree()
     apart.keep()
-    return SiteSums(merged(processes, sums[site]), apart.everywhere().get(site, {}))
+    return SiteSums(sums[site], apart.everywhere().get(site, {}))
 
 
 class _Intake:
@@ -257,18 +255,6 @@ def _restore(
         for site in accumulators:
             accumulators[site] = SiteAccumulators.from_state(below(tensors, site.key), device)
     return done
-
-
-def merged(processes: Processes, accumulators: SiteAccumulators) -> SiteAccumulators:
-    """One site's sums over all processes, added up in the order of their ranks on all of them."""
-    if processes.size == 1:
-        return accumulators
-    first, *others = map(
-        SiteAccumulators.from_state, processes.tensors_everywhere(accumulators.state())
-    )
-    for other in others:
-        first.merge(other)
-    return first
 
 
 def _run_finite(

@@ -22,40 +22,47 @@ from probes import LeaveOneOut, Moments, PromptSpectra, Spectrum
 
 def spectra_of(
     moments: Sequence[Moments],
-    processes: Processes = ALONE,
     device: torch.device | str = "cpu",
     changes: Sequence[Callable[[Moments], Moments] | None] | None = None,
 ) -> list[Spectrum]:
-    """The spectra of several moments, with eigenvectors, the same in all processes.
+    """The spectra of several moments, with eigenvectors.
 
     Args:
         moments: sums of rows.
-        processes: who shares the work.
-        device: where it is done.
+        device: where the work is done.
         changes: for each, what makes other moments of the same rows from it, one at a time.
 
     Returns:
         One spectrum for each, where its sums lie.
     """
-
-    def solved(number: int) -> Spectrum:
-        item, change = moments[number], changes[number] if changes else None
+    found = []
+    for item, change in zip(moments, changes or [None] * len(moments), strict=True):
         given = item if change is None else change(item)
-        return _moved(given.spectrum(vectors=True, device=device), item.mean.device)
+        found.append(_moved(given.spectrum(vectors=True, device=device), item.mean.device))
+    return found
 
+
+def spectra_everywhere(mine: Mapping[str, Spectrum], processes: Processes) -> dict[str, Spectrum]:
+    """Return the spectra that each process has solved for, in all of them.
+
+    Every process feeds its own prompts to the accumulators of all sites, and needs their vectors.
+
+    Args:
+        mine: this process's, by names of their own.
+        processes: who shares them.
+    """
     if processes.size == 1:
-        return [solved(number) for number in range(len(moments))]
-    mine: dict[str, Tensor] = {}
-    for number in processes.share(range(len(moments))):
-        found = _tensors(solved(number))
-        mine |= {f"{number}/{name}": tensor for name, tensor in found.items()}
+        return dict(mine)
+    tensors = {f"{key}/{name}": item for key, found in mine.items()
+               for name, item in _tensors(found).items()}  # fmt: skip
+    counts = processes.collected({key: found.n for key, found in mine.items()})
     every: dict[str, Tensor] = {}
-    for part in processes.tensors_everywhere(mine):
+    for part in processes.tensors_everywhere(tensors):
         every |= part
-    return [
-        _moved(Spectrum(n=item.n, **below(every, str(number))), item.mean.device)  # pyright: ignore[reportArgumentType]
-        for number, item in enumerate(moments)
-    ]
+    return {
+        key: Spectrum(n=n, **below(every, key))  # pyright: ignore[reportArgumentType]
+        for key, n in counts.items()
+    }
 
 
 def _tensors(spectrum: Spectrum) -> dict[str, Tensor]:

@@ -25,6 +25,7 @@ GROUPS = {
     ),
     "Machine": (
         "device", "device_map", "dtype", "memory", "batch_size", "gradient_checkpointing", "fsdp",
+        "frozen_bf16",
     ),
     "Output": (
         "out", "json", "figures", "force", "resume_dir", "resume", "cell", "dry_run",

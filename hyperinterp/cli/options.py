@@ -92,6 +92,13 @@ Checkpointing = Annotated[
     bool,
     typer.Option("--gradient-checkpointing", help="Recompute each block: less memory, slower."),
 ]
+FrozenHalf = Annotated[
+    bool,
+    typer.Option(
+        "--frozen-bf16",
+        help="LoRA with --dtype bfloat16: keep the frozen matrices in bfloat16, half the memory.",
+    ),
+]
 Deterministic = Annotated[
     bool,
     typer.Option(

@@ -185,7 +185,7 @@ def write_all(
         mine |= _written(writers, pair, keys, written)
         written(1.0)
         left -= done
-    every = {key: text for part in processes.everywhere(mine) for key, text in part.items()}
+    every = processes.collected(mine)
     if tick is not None and left:
         tick(left)
     return [

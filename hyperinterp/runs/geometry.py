@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from hyperinterp.capture import (
     PromptAccumulator,
     SiteAccumulators,
     leave_one_out,
+    spectra_everywhere,
     spectra_of,
 )
 from hyperinterp.distributed import Processes
@@ -47,6 +49,25 @@ class Geometry:
         default_factory=lambda: {role: {} for role in ROLES}
     )
 
+    def take(self, mine: "Geometry", sites: Sequence[Site], processes: Processes) -> None:
+        """Take in what each process has found at its share of some sites.
+
+        Args:
+            mine: this process's.
+            sites: all of them, in order.
+            processes: those that share the sites.
+        """
+        parts = processes.everywhere((mine.sites, mine.left_out, mine.half))
+        for site in sites:
+            for figures, left_out, half in parts:
+                if site not in figures:
+                    continue
+                self.sites[site] = figures[site]
+                for role, found in left_out.items():
+                    self.left_out[role] |= {k: item for k, item in found.items() if k[0] == site}
+                if site in half:
+                    self.half[site] = half[site]
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -56,8 +77,10 @@ class Variant:
     moments: Moments
     change: Callable[[Moments], Moments] | None = None
     scale: Tensor | None = None
-    unit_norm: bool = False
-    through: Tensor | None = None
+
+
+NAMES = ("", "@standardised", "@unit_norm", "@visible")
+"""The variants, in order."""
 
 
 def measure(
@@ -66,6 +89,7 @@ def measure(
     sums: Mapping[Site, SiteAccumulators],
     read: Callable[[str, Accumulators], None],
     *,
+    sites: Sequence[Site],
     variants: tuple[str, ...],
     views: Mapping[str, Views],
     processes: Processes,
@@ -75,8 +99,9 @@ def measure(
     Args:
         found: takes the figures.
         models: by role, "base" and "fitted" among them.
-        sums: what the first pass over the text left at these sites.
+        sums: what the first pass over the text left at this process's share of the sites.
         read: takes a role and the accumulators of one model by site, and gives them its rows.
+        sites: all of them.
         variants: of the rows, beside the plain ones.
         views: what each model's logits see of the stream, for the variant "visible".
         processes: the processes that share the work.
@@ -84,60 +109,58 @@ def measure(
     plain: dict[str, dict[Site, Spectrum]] = {}
     for role in ROLES:
         figures, plain[role] = _left_out(
-            role, models[role], sums, partial(read, role), variants, views.get(role), processes
-        )
+            role, models[role], sums, sites, partial(read, role), variants, views.get(role),
+            processes,
+        )  # fmt: skip
         found.left_out[role] |= figures
-
-    def kept(site: Site) -> SiteFigures:
-        return site_figures(sums[site], {role: plain[role][site] for role in ROLES})
-
-    found.sites |= zip(sums, processes.mapped(kept, sums), strict=True)
+    mine = [
+        site_figures(item, {role: plain[role][site] for role in ROLES})
+        for site, item in sums.items()
+    ]
+    found.sites |= zip(sites, processes.gathered(mine), strict=True)
 
 
 def _left_out(
     role: str,
     model: HookedModel,
     sums: Mapping[Site, SiteAccumulators],
+    sites: Sequence[Site],
     read: Callable[[Accumulators], None],
     variants: tuple[str, ...],
     views: Views | None,
     processes: Processes,
 ) -> tuple[dict[tuple[Site, str], LeaveOneOut], dict[Site, Spectrum]]:
-    """Figures of one model with each prompt left out, and the spectra of its plain rows."""
-    jobs = [
-        (site, variant)
+    """Figures of one model with each prompt left out, and own spectra of its plain rows."""
+    jobs = {
+        f"{site.key}{variant.name}": variant
         for site, item in sums.items()
         for variant in (*variants_of(item, role, variants), *_visible(site, item, role, views))
-    ]
-    spectra = spectra_of(
-        [variant.moments for _, variant in jobs],
-        processes,
+    }
+    own = dict(zip(jobs, spectra_of(
+        [variant.moments for variant in jobs.values()],
         model.home,
-        [variant.change for _, variant in jobs],
-    )
+        [variant.change for variant in jobs.values()],
+    ), strict=True))  # fmt: skip
+    spectra = spectra_everywhere(own, processes)
+    scales = {key: item.scale.cpu() for key, item in jobs.items() if item.scale is not None}
+    scales = processes.collected(scales)
     accumulators: dict[Site, list[PromptAccumulator]] = defaultdict(list)
-    for (site, variant), spectrum in zip(jobs, spectra, strict=True):
-        accumulator = PromptAccumulator(
+    named: list[tuple[Site, str]] = []
+    for site, name in product(sites, NAMES):
+        spectrum = spectra.pop(f"{site.key}{name}", None)
+        if spectrum is None:
+            continue
+        named.append((site, name))
+        accumulators[site].append(PromptAccumulator(
             spectrum,
-            scale=variant.scale,
-            unit_norm=variant.unit_norm,
-            through=variant.through,
+            scale=scales.get(f"{site.key}{name}"),
+            unit_norm=name == "@unit_norm",
+            through=views[site.pre_norm] if views and name == "@visible" else None,
             device=model.home,
-        )
-        accumulators[site].append(accumulator)
-    plain = {
-        site: spectrum
-        for (site, variant), spectrum in zip(jobs, spectra, strict=True)
-        if not variant.name
-    }
+        ))  # fmt: skip
     read(accumulators)
-    every = leave_one_out(
-        [accumulator for named in accumulators.values() for accumulator in named], processes
-    )
-    figures = {
-        (site, variant.name): item for (site, variant), item in zip(jobs, every, strict=True)
-    }
-    return figures, plain
+    every = leave_one_out([item for found in accumulators.values() for item in found], processes)
+    return dict(zip(named, every, strict=True)), {site: own[site.key] for site in sums}
 
 
 def variants_of(sums: SiteAccumulators, role: str, variants: tuple[str, ...]) -> Iterator[Variant]:
@@ -158,7 +181,7 @@ def variants_of(sums: SiteAccumulators, role: str, variants: tuple[str, ...]) ->
         scale = 1 / deviations.clamp_min(largest * 1e-6 if largest > 0 else 1.0)
         yield Variant("@standardised", moments, lambda item: item.scaled(scale), scale=scale)
     if f"{role} unit" in sums.moments:
-        yield Variant("@unit_norm", sums.moments[f"{role} unit"], unit_norm=True)
+        yield Variant("@unit_norm", sums.moments[f"{role} unit"])
 
 
 def _visible(
@@ -168,4 +191,4 @@ def _visible(
     if views and site.kind not in (SiteKind.ATTN, SiteKind.MLP):
         through = views[site.pre_norm]
         change = partial(mapped, matrix=through)
-        yield Variant("@visible", sums.moments[role], change, through=through)
+        yield Variant("@visible", sums.moments[role], change)

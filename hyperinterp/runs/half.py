@@ -47,8 +47,11 @@ def half_moments(text: Text, sizes: Sizes) -> dict[Site, dict[str, Moments]]:
         )
         for role in ROLES:
             run.log.forwards[f"{role} over every other passage"] += 1
-        for site, item in sums.sites.items():
-            found[site] = {role: _on_cpu(item.moments[role]) for role in ROLES}
+        every = run.processes.collected({
+            site: {role: _on_cpu(item.moments[role]) for role in ROLES}
+            for site, item in sums.sites.items()
+        })  # fmt: skip
+        found |= {site: every[site] for site in group}
     return found
 
 

@@ -14,6 +14,7 @@ from hyperinterp.capture import (
     run_pair,
     sums_from,
 )
+from hyperinterp.distributed import ALONE
 from hyperinterp.models import HookedModel
 from hyperinterp.runs.context import RunContext
 from hyperinterp.runs.geometry import ROLES, Accumulators, Geometry, measure
@@ -138,30 +139,37 @@ def add_figures(
 
     if first.spool is None:
         geometry.half |= first.found.half
-        measure(geometry, text.models, first.found.sites, again, **every)
+        measure(geometry, text.models, first.found.sites, again, sites=first.sites, **every)
         first.found.sites.clear()
         return
-    spool, tick = first.spool, run.log.ticker("geometry of the rows", len(first.sites))
-    width = text.models["base"].d_model
-    unit_norm = "unit_norm" in text.variants
-    for site in first.sites:
+    _from_rows(geometry, text, first, views, keepers)
+
+
+def _from_rows(
+    geometry: Geometry, text: Text, first: FirstPass, views: Mapping[str, Views], keepers: Keepers
+) -> None:
+    """Measure the sites of a first pass that kept their activations, each in one process."""
+    assert first.spool is not None
+    own, base = Geometry(), text.models["base"]
+    spool, mine = first.spool, first.spool.dealt(text.run.processes, first.sites, base.home)
+    tick = text.run.log.ticker("geometry of the rows", len(mine))
+    for site in mine:
 
         def feed(role: str, accumulators: Accumulators, site: Site = site) -> None:
             for numbers, tensor in spool.role(site, role):
                 feed_prompts(tensor, numbers, accumulators[site], keepers.get(role, {}).get(site))
 
-        sums = sums_from(
-            spool,
-            site,
-            width,
-            unit_norm=unit_norm,
-            processes=run.processes,
-            half=text.half_at([site]),
-        )
-        geometry.half |= {site: sums.half} if sums.half else {}
-        measure(geometry, text.models, {site: sums.every}, feed, **every)
+        unit_norm = "unit_norm" in text.variants
+        half = text.half_at([site])
+        sums = sums_from(spool, site, base.d_model, unit_norm=unit_norm, half=half)
+        own.half |= {site: sums.half} if sums.half else {}
+        measure(
+            own, text.models, {site: sums.every}, feed,
+            sites=[site], variants=text.variants, views=views, processes=ALONE,
+        )  # fmt: skip
         spool.drop(site)
         tick(1)
+    geometry.take(own, first.sites, text.run.processes)
 
 
 def _part(sites: Sequence[Site]) -> str:

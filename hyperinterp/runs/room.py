@@ -86,6 +86,7 @@ def workload(text: Text) -> Workload:
         tokens=-(-rows.n_tokens // share) if isinstance(rows, TokenRows) else None,
         prompts=-(-len(rows) // share),
         variants=text.variants,
+        processes=share,
     )
 
 

@@ -75,12 +75,16 @@ def site_figures(sums: SiteAccumulators, spectra: Mapping[str, Spectrum]) -> Sit
     sides = {role: sums.moments[role] for role in ("base", "fitted")}
     return SiteFigures(
         n_rows=sides["base"].n,
-        spectra={role: replace(found, vectors=None, mean=None) for role, found in spectra.items()},
+        spectra={role: _values(found) for role, found in spectra.items()},
         ratios=_ratios(sums),
         outliers=dict(sums.outliers),
         rogue={role: rogue_dimensions(moments) for role, moments in sides.items()},
         between=_between(sums, spectra["base"], spectra["fitted"]),
     )
+
+
+def _values(found: Spectrum) -> Spectrum:
+    return replace(found, eigenvalues=found.eigenvalues.cpu(), vectors=None, mean=None)
 
 
 def _between(sums: SiteAccumulators, base: Spectrum, fitted: Spectrum) -> Between:

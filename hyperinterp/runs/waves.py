@@ -21,6 +21,7 @@ class Workload:
         tokens: token positions that this process reads; None for a corpus, which is never kept.
         prompts: texts that it reads.
         variants: of the rows, beside the plain ones.
+        processes: that share the sites between the two passes; each reads a part of the text.
     """
 
     width: int
@@ -28,6 +29,7 @@ class Workload:
     tokens: int | None
     prompts: int
     variants: tuple[str, ...] = ()
+    processes: int = 1
 
     @property
     def matrix(self) -> int:
@@ -54,13 +56,18 @@ class Workload:
         return self.spectra(site) * min(GROUPS, self.prompts) * 3 * WIDE * self.width
 
     def second(self, sites: Sequence[Site]) -> int:
-        """Peak bytes of the second pass at some sites at once, sums included."""
+        """Peak bytes of both passes at some sites at once, sums included.
+
+        The first pass leaves sums of all sites in every process; then each has those of its own.
+        """
         matrix = self.matrix
-        base = sum(self.sums(site) + matrix for site in sites)  # and the base's own vectors
+        own = sites[:: self.processes]
+        base = sum(self.sums(site) + matrix for site in own)  # and the base's own vectors
         vectors = matrix * sum(map(self.spectra, sites))
         units = sum(map(self.units, sites))
         feeding = vectors * 3 // 2 + units + int(FEEDING * matrix)  # and the vectors in float32
-        return base + max(vectors + SOLVING * matrix, feeding) + self.seen
+        after = base + max(vectors + SOLVING * matrix, feeding)
+        return max(after, sum(map(self.sums, sites)) + int(FEEDING * matrix)) + self.seen
 
     @property
     def seen(self) -> int:

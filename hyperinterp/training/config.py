@@ -37,13 +37,16 @@ class TrainConfig:
         seq_len: tokens kept of each passage; longer ones are cut, nothing is packed.
         seed: of the adapter's first weights and of the order of the data.
         dtype: `float32`, or `bfloat16` for bf16 compute with fp32 master weights.
+        frozen_bf16: with LoRA and dtype `bfloat16`, keep the blocks' matrices, which do not train,
+            in bfloat16 too: half their memory, and the same adapter to the bit.
         weight_decay: of AdamW.
         max_grad_norm: gradients are scaled down to this norm; 0 leaves them alone.
         schedule: of the learning rate: `plateau` (constant, halved after three epochs in which the
             mean loss fell by less than 1 %), `constant`, `linear` or `cosine`.
         warmup: steps of linear warm-up.
         prefix_cache: run frozen blocks once per passage when only the last blocks train.
-        prefix_budget_bytes: above this the cached stream is memory-mapped on disk.
+        prefix_budget_bytes: above this the cached stream is memory-mapped on disk. On a card it
+            stays there if it fits into a quarter of what is free.
         gradient_checkpointing: recompute each block in the backward pass.
         eval_every: evaluate after every so many epochs; None never.
         save_at: loss levels; the first epoch at or below each leaves a checkpoint.
@@ -74,6 +77,7 @@ class TrainConfig:
     seq_len: int = 128
     seed: int = 0
     dtype: str = "float32"
+    frozen_bf16: bool = False
     weight_decay: float | int = 0.0
     max_grad_norm: float | int = 1.0
     schedule: str = "plateau"
@@ -121,6 +125,21 @@ class TrainConfig:
                 f"late_stage_weights: expected the method late-stage, found {self.method}; "
                 "leave it out"
             )
+        if self.frozen_bf16:
+            self._check_frozen()
+
+    def _check_frozen(self) -> None:
+        """Refuse a base in bfloat16 where something needs it in float32."""
+        for name, fits, wanted in (
+            ("dtype", self.dtype == "bfloat16", "bfloat16"),
+            ("method", self.uses_lora, "LoRA, which leaves the base as it is"),
+            ("eval_every", self.eval_every is None, "none: texts are written in float32"),
+        ):
+            if not fits:
+                raise InputRefused(
+                    f"frozen_bf16: expected {name} {wanted}, found {getattr(self, name)!r}; leave "
+                    "frozen_bf16 out"
+                )
 
     @property
     def placement(self) -> Placement | None:
@@ -153,7 +172,7 @@ class TrainConfig:
 
 # What may differ between a run and its resumption: it changes no weight.
 FREE_FIELDS = frozenset(
-    {"resume_every", "prefix_budget_bytes", "report_to", "max_seconds", "eval_every"}
+    {"resume_every", "prefix_budget_bytes", "report_to", "max_seconds", "eval_every", "frozen_bf16"}
 )
 
 

@@ -15,15 +15,21 @@ from hyperinterp.text import TokenRows
 class PrefixCache:
     """Residual stream entering block `start` at every token of every row.
 
-    Attributes:
+    Args:
         start: the first block that trains.
-        mapped: whether the stream lives in a memory-mapped file.
+        stream: of all rows, one after the other.
+        offsets: where each row begins.
+        place: where the stream lives: `device`, `memory` or `mapped`.
+        given: dtype in which it is handed out; what is kept may be narrower.
     """
 
-    def __init__(self, start: int, stream: Tensor, offsets: Sequence[int], mapped: bool) -> None:
+    def __init__(
+        self, start: int, stream: Tensor, offsets: Sequence[int], place: str, given: torch.dtype
+    ) -> None:
         self.start = start
-        self.mapped = mapped
+        self.place = place
         self._stream = stream
+        self._given = given
         self._offsets = offsets
 
     @property
@@ -33,10 +39,11 @@ class PrefixCache:
 
     def batch(self, numbers: Sequence[int], width: int) -> Float[Tensor, "batch position d_model"]:
         """The stream of some rows, zeros on the right where a row is shorter than `width`."""
-        found = self._stream.new_zeros(len(numbers), width, self._stream.shape[1])
-        for place, number in enumerate(numbers):
+        shape = len(numbers), width, self._stream.shape[1]
+        found = self._stream.new_zeros(shape, dtype=self._given)
+        for index, number in enumerate(numbers):
             row = self._stream[self._offsets[number] : self._offsets[number + 1]]
-            found[place, : len(row)] = row
+            found[index, : len(row)] = row
         return found
 
 
@@ -49,6 +56,7 @@ def build_prefix(
     budget_bytes: int,
     folder: Path,
     dtype: torch.dtype | None = None,
+    device_bytes: int = 0,
     on_rows: Callable[[int], None] | None = None,
 ) -> PrefixCache:
     """Run the blocks before `start` once over all rows.
@@ -60,37 +68,43 @@ def build_prefix(
         batch_size: rows per pass.
         budget_bytes: a larger stream goes to a memory-mapped file in `folder`.
         folder: existing directory for that file.
-        dtype: compute dtype under autocast; None computes in the dtype of the weights.
+        dtype: compute dtype under autocast, in which the stream is kept; None computes and keeps it
+            in the dtype of the weights.
+        device_bytes: a stream of at most so many bytes stays on the model's device.
         on_rows: called with the number of rows done so far.
     """
     offsets = [0]
     for row in rows.rows:
         offsets.append(offsets[-1] + len(row))
-    stream: Tensor | None = None
-    mapped = False
-    done = 0
+    found = kept = torch.empty(0)
+    place, done = "", 0
     for numbers, ids in rows.batches(batch_size):
         with torch.autocast(model.device.type, dtype=dtype, enabled=dtype is not None):
-            found = model.record(ids, keep=[start], stop_at=start).inputs[start].cpu()
-        if stream is None:
-            size = offsets[-1] * found.shape[-1]
-            mapped = size * found.element_size() > budget_bytes
-            stream = _allocate(folder / "prefix.bin", size, found.dtype, mapped)
-            stream = stream.view(offsets[-1], found.shape[-1])
-        for place, number in enumerate(numbers):
-            stream[offsets[number] : offsets[number + 1]] = found[place]
+            found = model.record(ids, keep=[start], stop_at=start).inputs[start]
+        if not place:
+            shape, narrow = (offsets[-1], found.shape[-1]), dtype or found.dtype
+            size = shape[0] * shape[1] * narrow.itemsize
+            place = "mapped" if size > budget_bytes else "memory"
+            place = "device" if size <= device_bytes else place
+            device = model.device if place == "device" else torch.device("cpu")
+            path = folder / "prefix.bin" if place == "mapped" else None
+            kept = _allocate(path, shape, narrow, device)
+        for index, number in enumerate(numbers):
+            kept[offsets[number] : offsets[number + 1]] = found[index]
         done += len(numbers)
         if on_rows is not None:
             on_rows(done)
-    assert stream is not None  # TokenRows never is empty
-    return PrefixCache(start, stream, offsets, mapped)
+    return PrefixCache(start, kept, offsets, place, found.dtype)
 
 
-def _allocate(path: Path, size: int, dtype: torch.dtype, mapped: bool) -> Tensor:
-    if not mapped:
-        return torch.empty(size, dtype=dtype)
+def _allocate(
+    path: Path | None, shape: tuple[int, int], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    if path is None:
+        return torch.empty(shape, dtype=dtype, device=device)
     path.unlink(missing_ok=True)
-    return torch.from_file(str(path), shared=True, size=size, dtype=dtype)
+    size = shape[0] * shape[1]
+    return torch.from_file(str(path), shared=True, size=size, dtype=dtype).view(shape)
 
 
 def _same(first: Any, second: Any) -> bool:

@@ -28,7 +28,8 @@ class TrainResult:
         tokens: token ids seen, over all epochs.
         seconds: time spent in training (earlier parts of a resumed run included).
         tokens_per_second: tokens / seconds.
-        prefix: where the frozen blocks' stream was kept: `memory`, `mapped` or `none`.
+        prefix: where the frozen blocks' stream was kept: `device`, `memory`, `mapped` or
+            `none`.
         control: checkpoint of least validation loss, or None.
         log: the training log.
         heldout_loss: validation loss of the final weights, on the held-out passages, in nats per

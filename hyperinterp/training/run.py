@@ -181,7 +181,7 @@ def _trainee(
 ) -> HookedModel:
     """Return the model that is trained: a copy of one in memory, with the tokenizer asked for."""
     if isinstance(given, HookedModel):
-        hooked = own(hooked, weights_train=not config.uses_lora)
+        hooked = own(hooked, copied=config.frozen_bf16 or not config.uses_lora)
     if tokenizer is not None:
         hooked = hooked.reading_with(load_tokenizer(tokenizer))
         check_vocabulary(hooked.hf, hooked.tokenizer, hooked.name)

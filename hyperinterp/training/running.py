@@ -10,6 +10,7 @@ import torch
 
 from hyperinterp.checkpoints.files import LOG_NAME
 from hyperinterp.distributed import Processes
+from hyperinterp.memory import available
 from hyperinterp.models import HookedModel
 from hyperinterp.text import TokenRows
 from hyperinterp.trackers import tracker_faults
@@ -22,9 +23,12 @@ from hyperinterp.training.module import LossModule
 from hyperinterp.training.output import Writer
 from hyperinterp.training.prefix import PrefixCache, build_prefix, text_free
 from hyperinterp.training.result import RESULT_NAME, TrainResult
-from hyperinterp.training.targets import Trainable, trainable
+from hyperinterp.training.targets import Trainable, halve_frozen, trainable
 from hyperinterp.training.tracker import Progress, Tally, Tracker
 from hyperinterp.training.trainer import HyperfitTrainer
+
+DEVICE_SHARE = 0.25
+"""Of a card's free memory for the stream of the frozen blocks; training needs the rest."""
 
 
 class Run:
@@ -64,6 +68,8 @@ class Run:
 
     def _trained(self, chosen: Trainable) -> TrainResult:
         config, folder = self.config, self.folder
+        if config.frozen_bf16:
+            halve_frozen(self.model)
         point = self.processes.by_first(folder.newest)
         tally = Tally(**point.state) if point else Tally()
         log = TrainingLog(folder.path, point.step if point else None, mute=not self.processes.first)
@@ -95,7 +101,7 @@ class Run:
         tracker.trainer = trainer
         with tracker_faults(config.report_to):
             trainer.train(resume_from_checkpoint=str(point.path) if point else None)
-        where = "none" if prefix is None else "mapped" if prefix.mapped else "memory"
+        where = "none" if prefix is None else prefix.place
         return self._published(writer, tracker, trainer.state.global_step, where)
 
     def _published(self, writer: Writer, tracker: Tracker, steps: int, where: str) -> TrainResult:
@@ -153,8 +159,10 @@ class Run:
             return None
         if self.sharded:
             return None
-        if not text_free(self.model, start):
-            return None
+        half = config.dtype == "bfloat16"
+        with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=half):
+            if not text_free(self.model, start):
+                return None
 
         def on_rows(done: int) -> None:
             if tell and self.on_progress is not None and self.processes.first:
@@ -171,9 +179,15 @@ class Run:
             batch_size=config.batch_size,
             budget_bytes=config.prefix_budget_bytes,
             folder=folder,
-            dtype=torch.bfloat16 if config.dtype == "bfloat16" else None,
+            dtype=torch.bfloat16 if half else None,
+            device_bytes=self._device_bytes(),
             on_rows=on_rows,
         )
+
+    def _device_bytes(self) -> int:
+        """Bytes that the stream may take on the card; on the CPU it is in memory anyway."""
+        device = self.model.device
+        return 0 if device.type == "cpu" else int(DEVICE_SHARE * available(str(device)))
 
     def _evaluator(
         self, module: LossModule, chosen: Trainable, prefix: PrefixCache | None

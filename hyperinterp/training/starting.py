@@ -45,9 +45,9 @@ def prepared(
     return held
 
 
-def own(model: HookedModel, *, weights_train: bool) -> HookedModel:
+def own(model: HookedModel, *, copied: bool) -> HookedModel:
     """Return a hooked model of the run's own, with weights of its own where they will change."""
-    return _again(model, copy.deepcopy(model.hf) if weights_train else model.hf, model.name)
+    return _again(model, copy.deepcopy(model.hf) if copied else model.hf, model.name)
 
 
 def _again(model: HookedModel, hf: Any, name: str) -> HookedModel:

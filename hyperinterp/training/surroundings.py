@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import torch
+from transformers.integrations.integration_utils import get_available_reporting_integrations
 
 from hyperinterp.distributed import Processes
 from hyperinterp.errors import InputRefused
@@ -23,6 +24,7 @@ def check_surroundings(config: TrainConfig, processes: Processes) -> None:
             f"train: expected processes=hyperinterp.distributed.join() where a launcher has "
             f"started several, found {processes.size} and WORLD_SIZE={launched}"
         )
+    check_tracker(config.report_to, get_available_reporting_integrations())
 
 
 def check_card(device: str, processes: Processes) -> None:
@@ -76,6 +78,10 @@ def check_fsdp(model: AnyModel, config: TrainConfig, processes: Processes) -> No
         raise InputRefused(
             "fsdp: expected the name of a model, found one in memory, which it would "
             "leave spread over the processes; give its name or path"
+        )
+    if config.frozen_bf16:
+        raise InputRefused(
+            "fsdp: expected weights of one dtype, found frozen_bf16; leave one of the two out"
         )
     if config.eval_every is not None:
         raise InputRefused(

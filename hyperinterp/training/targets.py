@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import nn
@@ -188,3 +189,18 @@ def _counted(
         )
     total = sum(p.numel() for p in model.hf.parameters())
     return Trainable(blocks, peft, count, total, modules)
+
+
+@torch.no_grad()
+def halve_frozen(model: HookedModel) -> None:
+    """Put the blocks' matrices that do not train into bfloat16, for good.
+
+    Autocast rounds a matrix to bfloat16 whenever it computes with it; embedding, norms and
+    unembedding it reads in float32, and they stay.
+
+    Args:
+        model: the model, with its adapter in place.
+    """
+    for module in model.blocks.modules():
+        if isinstance(module, nn.Linear | Conv1D) and not module.weight.requires_grad:
+            module.weight.data = module.weight.data.bfloat16()

@@ -75,7 +75,12 @@ def collator(
 
 
 def arguments(
-    config: TrainConfig, folder: Path, device: torch.device, units: Sequence[str] = ()
+    config: TrainConfig,
+    folder: Path,
+    device: torch.device,
+    units: Sequence[str] = (),
+    *,
+    pinned: bool = True,
 ) -> TrainingArguments:
     """Trainer's settings for a recipe: it neither prints, nor saves, nor evaluates by itself.
 
@@ -84,6 +89,7 @@ def arguments(
         folder: where Trainer may put a tracker's files.
         device: where to train.
         units: class names of the modules that FSDP gathers at a time; none: no FSDP.
+        pinned: batches are in the machine's memory, and are pinned there for a card.
     """
     fused = device.type in ("cpu", "cuda")
     sharded = {"version": 2, "transformer_layer_cls_to_wrap": list(units)} if units else None
@@ -114,7 +120,7 @@ def arguments(
         disable_tqdm=True,
         remove_unused_columns=False,
         label_names=["labels"],
-        dataloader_pin_memory=device.type == "cuda",
+        dataloader_pin_memory=pinned and device.type == "cuda",
         dataloader_num_workers=0,
     )
     made._n_gpu = min(made.n_gpu, 1)  # one process drives one device; torchrun for more
@@ -161,7 +167,13 @@ class HyperfitTrainer(Trainer):
         units = block_classes(module.model) if sharded else ()
         super().__init__(
             model=module,
-            args=arguments(config, folder, module.model.device, units),
+            args=arguments(
+                config,
+                folder,
+                module.model.device,
+                units,
+                pinned=prefix is None or prefix.place != "device",
+            ),
             data_collator=collator(rows, prefix),
             train_dataset=RowDataset(rows),
             callbacks=callbacks,

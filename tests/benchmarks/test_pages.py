@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import dtypes, families
+from benchmarks import dtypes, families, processes
 from benchmarks.pages import DOCS, block_of, rewrite_block, table
 from tests.hyperinterp.families import FAMILIES, NEWER, NEWER_REFUSED, REFUSED, VARIANTS
 
@@ -19,6 +19,17 @@ def test_the_page_shows_the_stored_results(name, script):
     if script.RESULTS.exists():
         wanted = script.page(json.loads(script.RESULTS.read_text(encoding="utf-8"))).strip()
     assert block_of(PAGE, name) == wanted
+
+
+def test_the_page_of_processes_shows_the_stored_counts():
+    found = json.loads(processes.RESULTS.read_text(encoding="utf-8"))["bytes"]
+    assert block_of(processes.PAGE, "processes") == processes.page(found)
+    rows = [sum(found["rows"][size]["received"].values()) for size in ("2", "4", "8")]
+    assert rows == sorted(rows, reverse=True)
+    for way in ("rows", "sums"):
+        taken = [found[way][size]["memory"] for size in ("1", "2", "4", "8")]
+        assert taken == sorted(taken, reverse=True)
+        assert [processes.memory(n, kept=way == "rows") for n in (1, 2, 4, 8)] == taken
 
 
 def test_every_family_has_a_row_whose_cells_are_figures_or_refusals():

@@ -24,7 +24,11 @@ BREAK = {
     "no common reference": (
         "hyperinterp.capture.pair._Intake._common_references = lambda self: {}"
     ),
-    "nothing dealt out": "Processes.share = lambda self, items: iter(items)",
+    "nothing dealt out": (  # of the batches; sites are a list
+        "share = Processes.share\n"
+        "Processes.share = lambda self, items: "
+        "share(self, items) if isinstance(items, list) else iter(items)"
+    ),
 }
 """Ways to take a guard out, to see that its absence is noticed."""
 
@@ -96,7 +100,8 @@ def told(found):  # few rows are kept as they are by one process, and as one gro
     few = {f"few/{name}/{key}": t for name, state in summed.items() for key, t in state.items()}
     return {name: t for name, t in found.state().items() if not name.startswith("few/")} | few
 
-torch.save({s.key: told(found) for s, found in run.sites.items()}, f"{out}.sums.{processes.rank}")
+every = processes.collected({s.key: told(found) for s, found in run.sites.items()})
+torch.save(every, f"{out}.sums.{processes.rank}")
 if whole == "report":
     report = compare(base, fitted, prompts=prompts, control=fitted, late_stage=[base], sizes=sizes,
                      batch_size=4, processes=processes)

@@ -123,7 +123,7 @@ from pathlib import Path
 from tests.pretend_device import pretend
 pretend()
 import torch
-from hyperinterp.capture import ResumeDirectory, run_pair, spectra_of
+from hyperinterp.capture import ResumeDirectory, run_pair, spectra_everywhere, spectra_of
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.models import load
 from hyperinterp.sites import stream_sites
@@ -147,9 +147,9 @@ assert kept.restored("first-run")[0] == 3
 for site in sites:
     assert places(fresh[site]) == places(again[site]) == {there}, site
 
-class Two(Processes):  # the other one does all the work, too
-    def share(self, items):
-        return iter(items)
+class Two(Processes):  # the other one has nothing
+    def everywhere(self, mine):
+        return [mine]
     def tensors_everywhere(self, mine):
         assert all(tensor.device == torch.device("cpu") for tensor in mine.values())
         return [dict(mine)]
@@ -159,13 +159,14 @@ torch.linalg.eigh = lambda matrix: solved.append(matrix.device) or solve(matrix)
 states = [fresh[site].moments["base"].state() for site in sites]
 merged = [type(fresh[sites[0]].moments["base"]).from_state(
     {name: tensor.cpu() for name, tensor in state.items()}) for state in states]
-for processes in (ALONE, Two(0, 2)):
-    for device in ("cpu", there):
-        solved.clear()
-        for spectrum, sums in zip(spectra_of(merged, processes, device), merged, strict=True):
+for device in ("cpu", there):
+    solved.clear()
+    spectra = {str(n): found for n, found in enumerate(spectra_of(merged, device))}
+    assert solved == len(sites) * [torch.device(device)]
+    for found in (spectra, spectra_everywhere(spectra, Two(0, 2))):
+        for spectrum, sums in zip(found.values(), merged, strict=True):
             assert spectrum.vectors.device == spectrum.mean.device == torch.device("cpu")
             assert torch.equal(spectrum.eigenvalues, sums.spectrum(vectors=True).eigenvalues)
-        assert solved[:len(sites)] == len(sites) * [torch.device(device)]
 print("as it should be")
 """
 

@@ -15,6 +15,7 @@ from hyperinterp.capture import (
     leave_one_out,
     rows_of_prompts,
     run_pair,
+    spectra_everywhere,
     spectra_of,
 )
 from hyperinterp.claims.late_stage.result import LateStageResult, Twin
@@ -102,9 +103,11 @@ def _run(study: Study, role: str, last: Site) -> PairRun:
 
 def _left_out(study: Study, role: str, run: PairRun, last: Site) -> LeaveOneOut:
     """Second run of one model: the last block's figures with each passage left out."""
-    moments = run.sites[last].moments["fitted"]
     model = study.model(role)
-    (spectrum,) = spectra_of([moments], study.run.processes, model.home)
+    own = [found.moments["fitted"] for found in run.sites.values()]  # one process has them
+    solved = dict(zip(run.sites, spectra_of(own, model.home), strict=True))
+    named = {site.key: found for site, found in solved.items()}
+    (spectrum,) = spectra_everywhere(named, study.run.processes).values()
     accumulator = PromptAccumulator(spectrum, device=model.home)
     rows_of_prompts(
         model,

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
 
@@ -21,6 +22,7 @@ from hyperinterp.runs.room import weight_bytes
 from hyperinterp.runs.shape import Shape
 from hyperinterp.sizes import PRESETS
 from hyperinterp.under_comparison import Study
+from probes import CounterNormal, norm_matched_noise
 
 from .conftest import SIZES, word_tokenizer
 
@@ -156,3 +158,33 @@ def test_a_comparison_that_cannot_fit_is_refused_before_it_reads(tiny_pair, word
         )  # fmt: skip
     assert refused.value.exit_code == 3
     assert set(told) <= {"loading checkpoints"}
+
+
+class Operations(TorchDispatchMode):
+    """Counts the numbers that operations give."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        self.count += found.numel() if isinstance(found, torch.Tensor) else 0
+        return found
+
+
+def test_random_changes_take_a_hundredth_of_the_forwards_at_most():
+    """Preset full at the shape of a 1.1B model: operations of all draws against the passes'."""
+    config = LlamaConfig(
+        hidden_size=2048, intermediate_size=5632, num_hidden_layers=22, num_attention_heads=32,
+        num_key_value_heads=4, vocab_size=32000,
+    )  # fmt: skip
+    with torch.device("meta"):
+        shape = Shape.of(LlamaForCausalLM(config), 4)
+    sizes = PRESETS["full"]
+    drawn = sizes.null_draws * min(sizes.null_blocks, shape.layers) * shape.body / shape.layers
+    change = torch.ones(100, 100)
+    with Operations() as each:
+        norm_matched_noise(change, CounterNormal(0))
+    found = planned([shape] * 2, sizes, registry.chosen(None), 80 << 30)
+    forwards = 2 * found.passes * found.tokens * 2 * shape.body  # of both models, no text written
+    assert each.count / change.numel() > 10
+    assert drawn * each.count / change.numel() <= 0.01 * forwards

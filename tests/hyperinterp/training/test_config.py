@@ -43,6 +43,21 @@ def test_full_weights_of_the_last_blocks_belong_to_late_stage() -> None:
         TrainConfig(method="lora", late_stage_weights=True)
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"dtype": "float32"}, "expected dtype bfloat16, found 'float32'"),
+        ({"method": "full"}, "expected method LoRA, which leaves the base as it is, found 'full'"),
+        ({"late_stage_weights": True}, "expected method LoRA"),
+        ({"eval_every": 2}, "expected eval_every none: texts are written in float32, found 2"),
+    ],
+)
+def test_a_base_in_bf16_is_for_lora_in_bf16(changed: dict, told: str) -> None:
+    recipe = {"dtype": "bfloat16", "frozen_bf16": True, **changed}
+    with pytest.raises(InputRefused, match=f"^frozen_bf16: {told}.*; leave frozen_bf16 out$"):
+        TrainConfig(**recipe)
+
+
 def test_defaults_depend_on_the_method() -> None:
     assert TrainConfig(method="full").learning_rate == 1e-4
     assert TrainConfig(method="lora").learning_rate == 2e-3

@@ -9,6 +9,8 @@ from hyperinterp.text import Passages
 from hyperinterp.training import TrainConfig, train
 from hyperinterp.training.data import EpochSampler, pad_rows, prepare_rows
 from hyperinterp.training.prefix import build_prefix, text_free
+from hyperinterp.training.targets import halve_frozen
+from tests.cli_rows import run_jobs
 
 from .factory import LAYERS, byte_tokenizer, letters, losses, sha256, tiny, tiny_hf, weights
 
@@ -104,6 +106,75 @@ def test_memory_mapped_is_bit_identical_to_in_memory(tmp_path: Path) -> None:
     assert (inside.prefix, mapped.prefix) == ("memory", "mapped")
     assert sha256(inside.out) == sha256(mapped.out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"], "nothing left behind"
+
+
+def test_in_bf16_the_stream_is_kept_in_bf16_and_handed_out_as_computed(
+    llama: HookedModel, tmp_path: Path
+) -> None:
+    rows, _ = prepare_rows(byte_tokenizer(), letters(9), 30)
+    given = {"batch_size": 4, "budget_bytes": 10**6, "folder": tmp_path}
+    wide = build_prefix(llama, rows, 2, **given)
+    half = build_prefix(llama, rows, 2, **given, dtype=torch.bfloat16)
+    assert half.nbytes * 2 == wide.nbytes
+    first, second = (found.batch([0, 3], 30) for found in (wide, half))
+    assert first.dtype == second.dtype == torch.float32
+    assert torch.equal(second, second.bfloat16().float())
+    torch.testing.assert_close(second, first, rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.parametrize(("family", "method"), [("llama", "late-stage"), ("gpt2", "lora")])
+def test_a_frozen_base_in_bf16_gives_the_same_adapter(
+    family: str, method: str, tmp_path: Path
+) -> None:
+    model, found = tiny(family), []
+    for half in (False, True):
+        recipe = _recipe(method=method, dtype="bfloat16", frozen_bf16=half, max_steps=4)
+        found.append(train(model, letters(9), tmp_path / str(half), recipe).out)
+    assert sha256(found[0]) == sha256(found[1])
+    assert {weight.dtype for weight in model.hf.parameters()} == {torch.float32}
+
+
+def test_only_the_frozen_matrices_of_blocks_are_halved() -> None:
+    model = tiny("gpt2")
+    block = model.blocks[0]
+    block.mlp.c_fc.weight.requires_grad_(True)
+    for weight in (*block.attn.parameters(), *block.mlp.c_proj.parameters()):
+        weight.requires_grad_(False)
+    halve_frozen(model)
+    halved = {name for name, weight in block.named_parameters() if weight.dtype == torch.bfloat16}
+    assert halved == {"attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_proj.weight"}
+    assert model.dtype == torch.float32
+
+
+ON_A_CARD = """
+from pathlib import Path
+import sys, torch
+from tests.pretend_device import pretend
+pretend()
+from hyperinterp.models import load
+from hyperinterp.training.prefix import build_prefix
+from tests.hyperinterp.training.factory import saved_tiny
+from hyperinterp.text import TokenRows
+folder = Path(sys.argv[1])
+where = saved_tiny("llama", folder)
+rows = TokenRows(tuple(tuple(range(n, n + 9)) for n in range(6)), tuple(range(6)), 9, 0)
+given = {"batch_size": 2, "budget_bytes": 10**6, "folder": folder}
+known = build_prefix(load(where, device="cpu"), rows, 2, **given)
+there = load(where, device="pretend")
+for room, place in ((known.nbytes, "device"), (known.nbytes - 1, "memory")):
+    found = build_prefix(there, rows, 2, **given, device_bytes=room)
+    batch = found.batch([1, 4], 12)
+    assert batch.device.type == ("pretend" if place == "device" else "cpu")
+    assert torch.equal(batch.cpu(), known.batch([1, 4], 12))
+    print(found.place)
+"""
+
+
+def test_a_stream_that_fits_stays_on_the_card(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(ON_A_CARD, encoding="utf-8")
+    (done,) = run_jobs([{"script": str(script), "argv": [str(tmp_path)]}], tmp_path)
+    assert done["stdout"].split() == ["device", "memory"], done["stderr"][-2000:]
 
 
 def test_gradient_checkpointing_changes_nothing(tmp_path: Path) -> None:
