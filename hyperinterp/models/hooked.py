@@ -17,7 +17,7 @@ from hyperinterp.models.positions import forget_lengths, growing_tables
 from hyperinterp.models.reading import Places, SiteReader, reading, stream_of, swapped_forward
 from hyperinterp.models.recording import Call, Carries, Recording, Stop, recording_hooks
 from hyperinterp.sites import Site
-from probes.devices import has_float64, home
+from probes.devices import home
 
 
 class _GivenOutput(BaseModelOutputWithPast):
@@ -130,14 +130,6 @@ class HookedModel(Located):
                 for site in sites:
                     stack.enter_context(self._reading(site, read))
             return home(self._forward(ids))
-
-    def entering(self, stream: Tensor) -> Tensor:
-        """Return a stream where the model runs, if leaving it took the stream elsewhere.
-
-        Args:
-            stream: what enters a block or the unembedding.
-        """
-        return stream if has_float64(self.device) else stream.to(self.device)
 
     def _reading(self, site: Site, read: SiteReader) -> AbstractContextManager[None]:
         places = Places(

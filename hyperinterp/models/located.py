@@ -130,6 +130,14 @@ class Located:
         """Device where what leaves the model lies: the CPU where the model's own has no float64."""
         return self.device if has_float64(self.device) else device("cpu")
 
+    def entering(self, stream: Tensor) -> Tensor:
+        """Return a stream where the model runs, if leaving it took the stream elsewhere.
+
+        Args:
+            stream: what enters a block or the unembedding.
+        """
+        return stream if has_float64(self.device) else stream.to(self.device)
+
     @property
     def device(self) -> device:
         """Device where the embedding computes: token ids go there, and logits come from there."""
