@@ -36,8 +36,7 @@ class HookedModel(Located):
     self-check of a model; one that was wrapped in memory is checked by the first comparison that
     takes it, or by `checked`, and reads attention and MLP as that finds them.
 
-    On a device without float64 (a Mac's mps) the model runs there, and every tensor that leaves it
-    lies on the CPU, where the measures are computed; see `home`.
+    On a device without float64 (a Mac's mps) the model runs, and what leaves it goes to `home`.
 
     Args:
         hf: the model.
@@ -49,8 +48,7 @@ class HookedModel(Located):
             a comparison repeats them in its report.
 
     Raises:
-        InputRefused: the weights are in float64 on a device that has none, or spread over several
-            devices one of which has none.
+        InputRefused: the weights are in float64, or spread, on a device without float64.
         UnsupportedModel: the family is unknown or lacks a component, or the weights are on several
             devices and nothing moves what passes between them.
     """

@@ -179,7 +179,8 @@ FREE_FIELDS = frozenset(
 def differing_fields(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """`name: stored -> wanted` for every field that would change the result of a run."""
     # A recipe of before a field was there was made with what is its default.
-    stored = TrainConfig().as_json() | stored
+    defaults = {name: value for name, value in TrainConfig().as_json().items() if name in wanted}
+    stored = defaults | stored
     return [
         f"{name}: {stored.get(name)!r} -> {wanted.get(name)!r}"
         for name in sorted({*stored, *wanted} - FREE_FIELDS)
