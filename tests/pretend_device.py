@@ -17,7 +17,7 @@ from torch.utils.backend_registration import (
     _setup_privateuseone_for_python_backend,
 )
 
-from probes import devices
+from probes import devices as kinds
 
 aten = torch.ops.aten
 COUNT = 2
@@ -189,7 +189,7 @@ def pretend(narrow: bool = False) -> None:
     global _narrow
     _narrow = narrow
     if narrow:
-        devices.WITHOUT_FLOAT64 += ("pretend",)
+        kinds.WITHOUT_FLOAT64 += ("pretend",)
     _setup_privateuseone_for_python_backend("pretend", backend_module=_Backend())
     library = torch.library.Library("aten", "IMPL")
     for name in _MADE:

@@ -28,8 +28,7 @@ class Moments:
 
     Args:
         d: width of a row.
-        device: where the sums live. None: where the first rows are, or the CPU if that device
-            has no float64.
+        device: where the sums live. None: where the first rows are, or the CPU without float64.
         compute_dtype: dtype of the shift and the matmul, float32 or float64. Rows in a wider
             dtype are computed in theirs; float16 and bfloat16 rows are widened first.
 

@@ -119,7 +119,7 @@ def test_in_bf16_the_stream_is_kept_in_bf16_and_handed_out_as_computed(
     first, second = (found.batch([0, 3], 30) for found in (wide, half))
     assert first.dtype == second.dtype == torch.float32
     assert torch.equal(second, second.bfloat16().float())
-    torch.testing.assert_close(second, first, rtol=2e-2, atol=2e-2)
+    assert 0 < float((second - first).norm() / first.norm()) < 0.02
 
 
 @pytest.mark.parametrize(("family", "method"), [("llama", "late-stage"), ("gpt2", "lora")])
@@ -165,7 +165,7 @@ for room, place in ((known.nbytes, "device"), (known.nbytes - 1, "memory")):
     found = build_prefix(there, rows, 2, **given, device_bytes=room)
     batch = found.batch([1, 4], 12)
     assert batch.device.type == ("pretend" if place == "device" else "cpu")
-    assert torch.equal(batch.cpu(), known.batch([1, 4], 12))
+    torch.testing.assert_close(batch.cpu(), known.batch([1, 4], 12))
     print(found.place)
 """
 
