@@ -165,15 +165,11 @@ class HyperfitTrainer(Trainer):
         self._fresh = True
         self._plateau, self._warmup = config.schedule == "plateau", config.warmup
         units = block_classes(module.model) if sharded else ()
+        pinned = prefix is None or prefix.place != "device"
+        given = arguments(config, folder, module.model.device, units, pinned=pinned)
         super().__init__(
             model=module,
-            args=arguments(
-                config,
-                folder,
-                module.model.device,
-                units,
-                pinned=prefix is None or prefix.place != "device",
-            ),
+            args=given,
             data_collator=collator(rows, prefix),
             train_dataset=RowDataset(rows),
             callbacks=callbacks,
