@@ -214,6 +214,21 @@ def readme_table(runs: dict[str, list[dict[str, Any]]]) -> str:
     return pages.table(["", *(heads[method] for method in methods), "Li et al."], rows)
 
 
+def judged_table(runs: dict[str, list[dict[str, Any]]]) -> str:
+    """C10 and C11 of both methods under another judge than the base."""
+    methods = [method for method in METHODS if runs.get(method)]
+    said = {"late-stage": "late-stage LoRA", "full": "full fine-tuning"}
+    head = ["", *(f"{said[it]}, {runs[it][0]['passages']} passages" for it in methods)]
+    rows = [[claim, *(cell(runs[it], claim) for it in methods)] for claim in ("C10", "C11")]
+
+    def fresh(run: dict[str, Any]) -> str:
+        found = {text["source"]: text["fresh"] for text in run["quality"]}
+        return ", ".join(f"{found[name]:.2f}" for name in ("human", "base greedy", "fitted greedy"))
+
+    told = "nats per fresh token: people, base, fitted"
+    return pages.table(head, [*rows, [told, *(fresh(runs[it][0]) for it in methods)]])
+
+
 def earlier(name: str) -> dict[str, list[dict[str, Any]]]:
     """The runs by method that the results hold; those of methods that are not run again stay."""
     if not (record.RESULTS / f"{name}.json").is_file():
@@ -283,6 +298,8 @@ def main() -> None:
     record.write(name, figures, given.threads)
     if shown:  # in the README; the others have their own file alone
         pages.rewrite_block(pages.README, name, readme_table(runs))
+    elif name == "claims-judged":
+        pages.rewrite_block(pages.README, name, judged_table(runs))
     print(readme_table(runs))
 
 
