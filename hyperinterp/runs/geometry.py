@@ -79,7 +79,8 @@ class Variant:
     scale: Tensor | None = None
 
 
-NAMES = ("", "@standardised", "@unit_norm", "@visible")
+UNIT_NORM = "@unit_norm"
+NAMES = ("", "@standardised", UNIT_NORM, "@visible")
 """The variants, in order."""
 
 
@@ -154,7 +155,7 @@ def _left_out(
         accumulators[site].append(PromptAccumulator(
             spectrum,
             scale=scales.get(f"{site.key}{name}"),
-            unit_norm=name == "@unit_norm",
+            unit_norm=name == UNIT_NORM,
             through=views[site.pre_norm] if views and name == "@visible" else None,
             device=model.home,
         ))  # fmt: skip
@@ -181,7 +182,7 @@ def variants_of(sums: SiteAccumulators, role: str, variants: tuple[str, ...]) ->
         scale = 1 / deviations.clamp_min(largest * 1e-6 if largest > 0 else 1.0)
         yield Variant("@standardised", moments, lambda item: item.scaled(scale), scale=scale)
     if f"{role} unit" in sums.moments:
-        yield Variant("@unit_norm", sums.moments[f"{role} unit"])
+        yield Variant(UNIT_NORM, sums.moments[f"{role} unit"])
 
 
 def _visible(

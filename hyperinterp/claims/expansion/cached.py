@@ -13,7 +13,7 @@ from hyperinterp.claims.expansion.result import ExpansionResult
 from hyperinterp.claims.expansion.site import site_geometry
 from hyperinterp.errors import InputRefused, MismatchedPair, NumericalFault
 from hyperinterp.ranges import check_seed
-from hyperinterp.runs.geometry import variants_of
+from hyperinterp.runs.geometry import UNIT_NORM, variants_of
 from hyperinterp.runs.site_figures import site_figures
 from hyperinterp.sites import Site, SiteKind
 from probes import Spectrum
@@ -50,7 +50,7 @@ def geometry(base: ActivationCache, fitted: ActivationCache, *, seed: int = 0) -
             changes = [variant.change for variant in variants]
             found = spectra_of([variant.moments for variant in variants], changes=changes)
             kept = [
-                PromptAccumulator(spectrum, scale=item.scale, unit_norm=item.unit_norm)
+                PromptAccumulator(spectrum, scale=item.scale, unit_norm=item.name == UNIT_NORM)
                 for item, spectrum in zip(variants, found, strict=True)
             ]
             for number, length in enumerate(cache.lengths):
