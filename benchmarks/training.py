@@ -38,7 +38,13 @@ from hyperinterp.training.targets import lora_config, trainable
 from hyperinterp.training.trainer import HyperfitTrainer, arguments
 
 CONFIG = TrainConfig(
-    blocks="last:5", rank=32, batch_size=8, seq_len=128, epochs=999, target_loss=None
+    blocks="last:5",
+    rank=32,
+    batch_size=8,
+    seq_len=128,
+    epochs=999,
+    target_loss=None,
+    schedule="constant",
 )
 PASSAGES = 32
 

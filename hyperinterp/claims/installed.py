@@ -13,7 +13,7 @@ GROUP = "hyperinterp.claims"
 
 ARGUMENTS = frozenset(spec.name for spec in specs_of(CompareConfig)) | {
     "base", "config", "context", "figures", "fitted", "force", "json", "options", "out",
-    "processes", "progress", "quick", "resume_dir", "roles",
+    "processes", "progress", "quick", "report_to", "resume_dir", "roles",
 }  # fmt: skip
 """Arguments and options of a comparison, so that no role can be named like one."""
 

@@ -20,7 +20,8 @@ STEPS = 50
 def _recipe(**changes: object) -> TrainConfig:
     values: dict = {
         "blocks": "last:2", "rank": 4, "lr": 5e-3, "batch_size": 4, "seq_len": 30,
-        "max_steps": STEPS, "epochs": 99, "target_loss": None, **changes,
+        "max_steps": STEPS, "epochs": 99, "target_loss": None, "schedule": "constant",
+        **changes,
     }  # fmt: skip
     return TrainConfig(**values)
 
