@@ -15,11 +15,8 @@ from hyperinterp.models import load
 from hyperinterp.report import Report, save
 from hyperinterp.report.writing import check_report
 from hyperinterp.sizes import sizes_of
-from hyperinterp.text import Passages, Texts, builtin_passages
+from hyperinterp.text import Passages, Texts, builtin_passages, unlearnt
 from hyperinterp.training import Progress, TrainConfig, sweep, train
-
-VALIDATION = 16
-"""Passages at most that choose the demo's control."""
 
 
 def _shown(reporter: Reporter, title: str):
@@ -162,8 +159,8 @@ def run_demo(
     are learnt and those that are compared on.
     """
     sizes_of(preset)
-    known = builtin_passages("train")
-    data, unseen = known.head(passages), _unseen(known, passages)
+    data = builtin_passages("train").head(passages)
+    unseen = unlearnt(data)
     config = TrainConfig(method="late-stage", seed=seed, keep_control=unseen is not None)
     twin = out / "late-stage"
     check_report(out / "report", (), force=force)
@@ -187,9 +184,3 @@ def run_demo(
         base, fitted, preset=preset, seed=seed, device=device, progress=reporter, **beside
     )
     return report, save(report, out / "report", force=force)
-
-
-def _unseen(known: Passages, learnt: int) -> Passages | None:
-    """The last passages that are not learnt; None where all are."""
-    left = known.items[max(learnt, len(known) - VALIDATION) :]
-    return Passages(left, known.origin) if left else None

@@ -31,7 +31,7 @@ class StudyConfig:
         data: training passages by path or id; None for the built-in fiction.
         passages: the first so many of them.
         heldout: passages that choose the control; None for the last 16 built-in training passages
-            that are not learnt, or the built-in held-out ones where fewer are left.
+            that are not learnt, or the built-in held-out ones where none is left.
         prompts: held-out passages of the comparisons; None for the built-in ones.
         split: of these texts.
         column: their field of text.

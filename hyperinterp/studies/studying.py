@@ -23,13 +23,10 @@ from hyperinterp.studies.result import STUDY_VERSION
 from hyperinterp.studies.running import Runner, Texts, run_cells
 from hyperinterp.studies.schema import StudyReport
 from hyperinterp.studies.writing import write_study
-from hyperinterp.text import Passages, as_passages, builtin_passages, check_chat
+from hyperinterp.text import Passages, as_passages, builtin_passages, check_chat, unlearnt
 from hyperinterp.training.card import versions
 from hyperinterp.training.starting import prepared
 from hyperinterp.training.targets import check_method
-
-VALIDATION = 16
-"""Built-in passages that choose the control, unless a study names its own."""
 
 
 @own_settings()
@@ -125,18 +122,9 @@ def read_texts(config: StudyConfig) -> Texts:
     learnt = learnt.head(config.passages)
     return Texts(
         learnt,
-        read("heldout", config.heldout, _validation(learnt)),
+        read("heldout", config.heldout, unlearnt(learnt) or builtin_passages("heldout")),
         read("prompts", config.prompts, builtin_passages("heldout")),
     )
-
-
-def _validation(learnt: Passages) -> Passages:
-    """Built-in passages that are neither learnt nor compared on, where enough of them are left."""
-    whole, known = builtin_passages("train"), {item.text for item in learnt}
-    left = tuple(item for item in whole if item.text not in known)[-VALIDATION:]
-    if len(left) < VALIDATION:
-        return builtin_passages("heldout")
-    return Passages(left, f"{whole.origin}, the last {VALIDATION} that are not learnt")
 
 
 def _measured(

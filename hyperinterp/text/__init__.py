@@ -4,7 +4,13 @@ from hyperinterp.text.chat import PLAIN, Chat, chat_of, check_chat, contents
 from hyperinterp.text.each import Texts
 from hyperinterp.text.notes import notes
 from hyperinterp.text.passages import MAX_TEXT_BYTES, Passage, Passages, collect
-from hyperinterp.text.reading import as_passages, builtin_passages, read_passages, read_prompts
+from hyperinterp.text.reading import (
+    as_passages,
+    builtin_passages,
+    read_passages,
+    read_prompts,
+    unlearnt,
+)
 from hyperinterp.text.rows import TokenRows, encoded, shared_ngrams, split_half, tokenise
 from hyperinterp.text.stream import Corpus, TokenStream, as_corpus, open_stream
 
@@ -33,4 +39,5 @@ __all__ = [
     "shared_ngrams",
     "split_half",
     "tokenise",
+    "unlearnt",
 ]

@@ -13,6 +13,9 @@ from hyperinterp.text.naming import missing
 from hyperinterp.text.objects import is_name, object_rows
 from hyperinterp.text.passages import Passage, Passages, collect
 
+VALIDATION = 16
+"""Built-in passages at most that choose a control."""
+
 
 def as_passages(
     given: Any,
@@ -124,3 +127,16 @@ def builtin_passages(split: str) -> Passages:
     found = read_passages(path, split=split)
     kind = "text of other kinds" if split == "other" else f"fiction, split {split}"
     return Passages(found.items, f"built-in {kind}")
+
+
+def unlearnt(learnt: Passages) -> Passages | None:
+    """Return the built-in passages that choose a control: up to 16 that are not learnt.
+
+    They are the last training passages, which nothing is compared on; None where all are learnt.
+
+    Args:
+        learnt: what is trained on.
+    """
+    whole, known = builtin_passages("train"), {item.text for item in learnt}
+    left = tuple(item for item in whole if item.text not in known)[-VALIDATION:]
+    return Passages(left, f"{whole.origin}, the last {len(left)} not learnt") if left else None

@@ -12,7 +12,7 @@ from hyperinterp.errors import InputRefused
 from hyperinterp.studies import PRESETS, StudyConfig, planned, study_config
 from hyperinterp.studies.cells import Cell, Share, companions
 from hyperinterp.studies.shuffling import shuffled_words
-from hyperinterp.studies.studying import VALIDATION, read_texts
+from hyperinterp.studies.studying import read_texts
 from hyperinterp.text import Passage, Passages
 
 SMALL = StudyConfig(blocks=("last:2", "first:2", "first:1"), whole=("lora",), seeds=(0, 1))
@@ -114,7 +114,7 @@ def test_a_recipe_in_words() -> None:
 
 def test_built_in_passages_of_the_control_are_neither_learnt_nor_compared_on() -> None:
     texts = read_texts(StudyConfig(passages=32))
-    assert len(texts.heldout) == VALIDATION
+    assert len(texts.heldout) == 16
     assert not {*texts.heldout.texts} & {*texts.learnt.texts, *texts.prompts.texts}
     everything = read_texts(StudyConfig(passages=None))
     assert everything.heldout == everything.prompts  # none is left
