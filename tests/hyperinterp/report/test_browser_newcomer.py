@@ -24,6 +24,8 @@ BOXES = """() => [...document.querySelectorAll(".data")].filter(table =>
   && table.tHead.rows[0].cells.length === 4 && table.checkVisibility())
   .map(table => table.getBoundingClientRect().right)"""
 
+WIDTH = "document.querySelector('#fig-temperature-arms .main-svg').getBoundingClientRect().width"
+
 
 @pytest.fixture
 def page(chromium: Any, complete_file: Path) -> Iterator[Watched]:
@@ -42,8 +44,7 @@ def test_five_questions_are_answered_without_a_request(page: Watched) -> None:
         link = page.page.locator("#questions dd a").nth(number)
         place = link.get_attribute("href")[1:]
         link.click()
-        page.page.wait_for_timeout(300)
-        assert page.page.evaluate(IN_VIEW, place), asked[number]
+        assert page.settled(IN_VIEW, place), asked[number]
         assert len(page.page.locator(f"[id='{place}']").text_content()) > 40
     assert "eigenvalues" in page.page.locator("[id^='term-expansion-participation']").text_content()
     assert len(page.requests) == 1
@@ -59,9 +60,7 @@ def test_what_is_folded_is_drawn_when_it_is_opened(page: Watched) -> None:
     fold.locator("> summary").click()
     page.page.click("[data-set-theme='']")  # redrawn while it is folded, and after
     fold.locator("> summary").click()
-    page.page.wait_for_timeout(200)
-    width = page.page.locator("#fig-temperature-arms .main-svg").first.bounding_box()["width"]
-    assert width > 600
+    assert page.settled(WIDTH, is_good=lambda width: width > 600) > 600
     assert page.noise == []
 
 
@@ -72,8 +71,7 @@ def test_a_prompts_point_leads_to_its_text(page: Watched) -> None:
         "document.querySelector('#fig-diversity-paired .plot').emit('plotly_click',"
         " {points: [{customdata: ['', '', 'generations-9']}]})"
     )
-    page.page.wait_for_timeout(200)
-    assert page.page.evaluate(IN_VIEW, "generations-9")  # it was folded
+    assert page.settled(IN_VIEW, "generations-9")  # it was folded
     shown = page.page.evaluate(
         "document.querySelector('#fig-diversity-paired .plot').data.flatMap(t => t.customdata)"
         ".map(c => c[2]).filter(Boolean)"

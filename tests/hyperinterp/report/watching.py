@@ -1,6 +1,6 @@
 """A report's page in real Chromium, with everything it logged, ran and asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,20 @@ class Watched:
         self.page.on("pageerror", lambda e: self.noise.append(f"error: {e}"))
         self.page.on("request", lambda r: self.requests.append(r.url))
         self.page.goto(file.as_uri() + (part and f"#{part}"), timeout=120_000)
+
+    def settled(
+        self, script: str, argument: Any = None, *, is_good: Callable[[Any], Any] = bool
+    ) -> Any:
+        """What a script tells once it is good, or after 15 s what it tells then.
+
+        A busy machine takes seconds to draw many figures anew: a fixed wait would be a race.
+        """
+        for _ in range(150):
+            found = self.page.evaluate(script, argument)
+            if is_good(found):
+                break
+            self.page.wait_for_timeout(100)
+        return found
 
     def unfold(self) -> None:
         """Open what is folded under a claim, and wait until the page has taken it in."""
