@@ -34,7 +34,8 @@ class Plan(Brief):
         passes: how often each model reads the held-out text.
         tokens: tokens of the held-out text.
         generated: tokens that are generated at most by the greedy texts of both models.
-        decompositions: eigen-decompositions of `[d, d]` in float64.
+        decompositions: eigen-decompositions of `[d, d]` in float64, at most: sites at which all
+            rows of the two models are the same take half of theirs.
         width: d, the width of the residual stream.
         seconds: of the passes and of the decompositions, by a rate measured here; empty where it
             was not measured.

@@ -1,11 +1,12 @@
 """The geometry of both models, some sites at a time: of each only figures are kept."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 
+import torch
 from torch import Tensor
 
 from hyperinterp.capture import (
@@ -79,8 +80,8 @@ class Variant:
     scale: Tensor | None = None
 
 
-UNIT_NORM = "@unit_norm"
-NAMES = ("", "@standardised", UNIT_NORM, "@visible")
+UNIT_NORM, VISIBLE = "@unit_norm", "@visible"
+NAMES = ("", "@standardised", UNIT_NORM, VISIBLE)
 """The variants, in order."""
 
 
@@ -108,12 +109,16 @@ def measure(
         processes: the processes that share the work.
     """
     plain: dict[str, dict[Site, Spectrum]] = {}
+    figures: dict[tuple[Site, str], LeaveOneOut] = {}
     for role in ROLES:
-        figures, plain[role] = _left_out(
+        known = _of_both(figures, sums, views, processes) if figures else {}
+        figures, spectra = _left_out(
             role, models[role], sums, sites, partial(read, role), variants, views.get(role),
-            processes,
+            processes, known,
         )  # fmt: skip
-        found.left_out[role] |= figures
+        every = known | figures
+        found.left_out[role] |= {key: every[key] for key in product(sites, NAMES) if key in every}
+        plain[role] = plain.get("base", {}) | spectra
     mine = [
         site_figures(item, {role: plain[role][site] for role in ROLES})
         for site, item in sums.items()
@@ -130,12 +135,17 @@ def _left_out(
     variants: tuple[str, ...],
     views: Views | None,
     processes: Processes,
+    known: Collection[tuple[Site, str]],
 ) -> tuple[dict[tuple[Site, str], LeaveOneOut], dict[Site, Spectrum]]:
-    """Figures of one model with each prompt left out, and own spectra of its plain rows."""
+    """Figures of one model with each prompt left out, and own spectra of its plain rows.
+
+    What is known of a site and variant is not measured again.
+    """
     jobs = {
         f"{site.key}{variant.name}": variant
         for site, item in sums.items()
         for variant in (*variants_of(item, role, variants), *_visible(site, item, role, views))
+        if (site, variant.name) not in known
     }
     own = dict(zip(jobs, spectra_of(
         [variant.moments for variant in jobs.values()],
@@ -156,12 +166,32 @@ def _left_out(
             spectrum,
             scale=scales.get(f"{site.key}{name}"),
             unit_norm=name == UNIT_NORM,
-            through=views[site.pre_norm] if views and name == "@visible" else None,
+            through=views[site.pre_norm] if views and name == VISIBLE else None,
             device=model.home,
         ))  # fmt: skip
     read(accumulators)
     every = leave_one_out([item for found in accumulators.values() for item in found], processes)
-    return dict(zip(named, every, strict=True)), {site: own[site.key] for site in sums}
+    plain = {site: own[site.key] for site in sums if site.key in own}
+    return dict(zip(named, every, strict=True)), plain
+
+
+def _of_both(
+    figures: Mapping[tuple[Site, str], LeaveOneOut],
+    sums: Mapping[Site, SiteAccumulators],
+    views: Mapping[str, Views],
+    processes: Processes,
+) -> dict[tuple[Site, str], LeaveOneOut]:
+    """The base's figures that are the fitted model's too.
+
+    Below the first block that training has changed all rows are the same, to the bit.
+    """
+    mine = {site.key: item.drift.identical for site, item in sums.items()}
+    identical = processes.collected(mine)
+    found = {key: item for key, item in figures.items() if identical[key[0].key]}
+    if not views:
+        return found
+    seen = {early: torch.equal(*(views[role][early] for role in ROLES)) for early in (True, False)}
+    return {key: it for key, it in found.items() if key[1] != VISIBLE or seen[key[0].pre_norm]}
 
 
 def variants_of(sums: SiteAccumulators, role: str, variants: tuple[str, ...]) -> Iterator[Variant]:
@@ -192,4 +222,4 @@ def _visible(
     if views and site.kind not in (SiteKind.ATTN, SiteKind.MLP):
         through = views[site.pre_norm]
         change = partial(mapped, matrix=through)
-        yield Variant("@visible", sums.moments[role], change)
+        yield Variant(VISIBLE, sums.moments[role], change)

@@ -123,6 +123,8 @@ def add_figures(
 
     def again(role: str, accumulators: Accumulators) -> None:
         kept = {site: item for site, item in keepers.get(role, {}).items() if site in first.sites}
+        if not (accumulators or kept):
+            return
         rows_of_prompts(
             text.models[role],
             text.rows,
@@ -157,7 +159,9 @@ def _from_rows(
 
         def feed(role: str, accumulators: Accumulators, site: Site = site) -> None:
             for numbers, tensor in spool.role(site, role):
-                feed_prompts(tensor, numbers, accumulators[site], keepers.get(role, {}).get(site))
+                feed_prompts(
+                    tensor, numbers, accumulators.get(site, ()), keepers.get(role, {}).get(site)
+                )
 
         unit_norm = "unit_norm" in text.variants
         half = text.half_at([site])

@@ -78,6 +78,12 @@ class DriftAccumulator:
         """Rows in which neither side is zero: those behind the means."""
         return int(self._sums[0])
 
+    @property
+    def identical(self) -> bool:
+        """Whether every pair of rows was seen to be one row twice, and not zero."""
+        _, skipped, _, _, _, moved, _ = self._sums.tolist()
+        return self.n > 0 and skipped == 0 and moved == 0
+
     def result(self) -> DriftMeans:
         """The means. Raises ValueError where no row is defined."""
         return _means(self._sums)

@@ -4,21 +4,23 @@ import numpy as np
 import pytest
 import torch
 
-from hyperinterp.distributed import Processes
+from hyperinterp.distributed import ALONE, Processes
+from hyperinterp.runs import geometry
 from hyperinterp.runs.geometry import Geometry
 from hyperinterp.runs.waves import Workload
 from hyperinterp.sites import component_sites, stream_sites
-from tests.hyperinterp.dealt import alone, counted
+from probes import DriftAccumulator
+from tests.hyperinterp.dealt import alone, counted, pair, read
 from tests.hyperinterp.threads import played
 
 
-def figures(geometry: Geometry) -> dict:
+def figures(whole: Geometry) -> dict:
     found = {
         (role, key): item.full | {f"{name} out": value for name, value in item.loo.items()}
-        for role, items in geometry.left_out.items()
+        for role, items in whole.left_out.items()
         for key, item in items.items()
     }
-    for site, item in geometry.sites.items():
+    for site, item in whole.sites.items():
         found[site] = {"cka": item.between.cka, "drift": item.between.drift, "n": item.n_rows}
     return found
 
@@ -86,3 +88,33 @@ def test_a_fault_in_one_process_ends_all():
 
     with pytest.raises((ValueError, RuntimeError)):
         played(2, work)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_rows_that_are_the_same_in_both_models_are_measured_once(kept, monkeypatch):
+    """Below the first block that differs: figures are those of measuring twice, to the bit."""
+    models = pair()
+    weights = models["base"].hf.state_dict()
+    models["fitted"].hf.load_state_dict(
+        {name: it + 0.1 if ".layers.3.mlp" in name else it for name, it in weights.items()}
+    )
+    assert models["base"].n_layers == 4
+    measured = []
+    leave = geometry.leave_one_out
+
+    def noted(accumulators, processes):
+        measured.append(len(accumulators))
+        return leave(accumulators, processes)
+
+    monkeypatch.setattr(geometry, "leave_one_out", noted)
+    once = figures(read(ALONE, models, kept=kept)[0])
+    fewer = sum(measured)
+    measured.clear()
+    monkeypatch.setattr(DriftAccumulator, "identical", False)
+    twice = figures(read(ALONE, models, kept=kept)[0])
+    assert list(once) == list(twice)
+    for key, known in twice.items():
+        for name, value in known.items():
+            assert np.array_equal(once[key][name], value), key
+    # The embedding and three blocks, as they are and of length 1; four attentions, three MLPs.
+    assert sum(measured) - fewer == 2 * 4 + 7

@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -191,13 +189,11 @@ def test_a_quotation_is_found_in_a_large_corpus():
     corpus = list(rng.integers(0, 49152, (800, 250)))
     text = rng.integers(0, 49152, 96)
     text[30:71] = corpus[517][100:141]
-    started = time.perf_counter()
     index = NgramIndex(corpus)
     assert longest_copied_span(text, index) == CopiedSpan(41, 30, 517, 100)
     assert copied_spans(text, index) == [(30, 71)]
     assert copied_share(text, index) == pytest.approx(34 / 89)
     assert index.tokens == 200_000
-    assert time.perf_counter() - started < 10
 
 
 def test_a_degenerate_corpus_is_no_trap():

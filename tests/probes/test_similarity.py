@@ -223,3 +223,19 @@ def test_zero_rows_are_left_out_and_counted():
         drift(x, y[:2])
     with pytest.raises(ValueError, match="state"):
         DriftAccumulator.from_state({"sums": torch.zeros(3)})
+
+
+def test_drift_knows_rows_that_are_the_same():
+    x = normal(1, 20, 4)
+    sums = DriftAccumulator()
+    assert not sums.identical  # of nothing
+    sums.add(x, x)
+    sums.add(x[:3], x[:3].clone())
+    assert sums.identical
+    other = DriftAccumulator()
+    other.add(x, x * (1 + 1e-7))
+    assert not other.identical
+    assert not sums.merge(other).identical
+    skipped = DriftAccumulator()
+    skipped.add(torch.zeros(2, 4), torch.tensor([[0.0] * 4, [1.0] * 4]))
+    assert not skipped.identical
