@@ -4,7 +4,7 @@ LoRA in the last, first, middle and random five blocks and in all of them, full 
 first recipe on passages of shuffled words, each under three seeds with its control; 16 built-in
 passages, the quick preset with 24 prompts and texts of 96 tokens. It takes a night on two cores:
 the same command goes on where it stopped, and `--gather` writes what is there so far, to
-benchmarks/results/study.json and docs/how-to/study.md.
+benchmarks/results/study.json, docs/how-to/study.md and the README.
 
 Usage (from the project's root):
     python -m benchmarks.study [--folder DIR] [--threads 2] [--cell 1/2] [--gather]
@@ -35,6 +35,8 @@ CONFIG = hi.StudyConfig(
     compare="quick",
     sizes={"prompts": 24, "new_tokens": 96, "window": 96, "context_tokens": 128},
 )
+NOTHING = "1000/1000"
+"""A share that has no cell: what other commands have done is gathered."""
 SHORT = {
     Verdict.SUPPORTED: "**yes**",
     Verdict.NOT_SUPPORTED: "no",
@@ -104,6 +106,18 @@ def table(found: dict[str, Any]) -> str:
     return pages.table(head, rows)
 
 
+def verdict_table(found: dict[str, Any]) -> str:
+    """Claims as rows, recipes as columns, with verdicts and effects only."""
+    recipes = found["recipes"]
+    head = ["", *(it["words"] for it in recipes.values())]
+    names = list(next(iter(recipes.values()))["claims"])
+    rows = [
+        [name, *(shown(it["claims"][name] | {"interval": None}) for it in recipes.values())]
+        for name in names
+    ]
+    return pages.table(head, rows)
+
+
 def training_table(found: dict[str, Any]) -> str:
     """How the cells were trained."""
     keys = ("name", "blocks", "trainable", "epochs", "train_loss", "heldout_loss", "stop")
@@ -127,13 +141,14 @@ def main() -> None:
     parser.add_argument("--gather", action="store_true", help="write what is there; train nothing")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    if not given.gather:
-        hi.study(MODEL, given.folder, CONFIG, cell=given.cell, progress=told)
+    cell = NOTHING if given.gather else given.cell
+    study = hi.study(MODEL, given.folder, CONFIG, cell=cell, progress=told)
     if given.cell is not None:
         return
-    found = short(hi.StudyReport.read(given.folder))
+    found = short(study)
     record.write("study", {"model": MODEL, "config": CONFIG.as_json(), **found}, given.threads)
     pages.rewrite_block(PAGE, "study", f"{table(found)}\n\n{training_table(found)}")
+    pages.rewrite_block(pages.README, "study", verdict_table(found))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def study(
         config: the study; `StudyConfig()` by default.
         cell: "i/n": do the i-th of n shares of the cells, such as the jobs of a Slurm array; any
             number of commands may work on one `out` like that. Without it, or when the last share
-            is done, the study is gathered whole.
+            is done, the study is gathered whole. A share of more than there are cells does none
+            and gathers what is there.
         revision: commit, branch or tag of `model`, a Hugging Face id.
         subfolder: folder of `model` inside its repository or directory.
         like: for a model that is a state dict, the checkpoint with its config and tokenizer.
@@ -63,7 +65,8 @@ def study(
         progress: told of work done.
 
     Returns:
-        Every cell and every recipe as far as they are done; it is also written to `out`.
+        Every cell and every recipe as far as they are done; it is also written to `out`, after an
+        interruption too.
 
     Raises:
         InputRefused: an option, text or model that cannot be used; `out` holds another study, or
@@ -94,11 +97,20 @@ def study(
         _claimed(places, base, config, texts)
         runner = Runner(config, cells, places, base, measured, texts, progress, device, tokenizer)
         mine = [it for index, it in enumerate(cells) if share is None or share.takes(index)]
-        run_cells(runner, mine, lambda it: held_cell(places, it))
-        with gathering(places):
-            found = StudyReport(**gathered(places, cells, _facts(base, config, texts)))
-            write_study(found, places.out)
-    return found
+
+        def written() -> StudyReport:
+            with gathering(places):
+                found = StudyReport(**gathered(places, cells, _facts(base, config, texts)))
+                write_study(found, places.out)
+            return found
+
+        try:
+            run_cells(runner, mine, lambda it: held_cell(places, it))
+        except BaseException:
+            with suppress(Exception):  # what stopped it is what is told
+                written()
+            raise
+        return written()
 
 
 def read_texts(config: StudyConfig) -> Texts:

@@ -86,6 +86,10 @@ def test_every_cell_is_trained_compared_and_judged(whole: tuple[Path, StudyRepor
     assert "lora-first1-seed0" in (out / "study.md").read_text()
 
 
+def listed(config: StudyConfig, out: Path) -> list[tuple[str, str]]:
+    return [(cell.name, state) for cell, state in listed_cells(config, out)]
+
+
 def test_interrupted_anywhere_it_goes_on_to_the_same_study(
     whole: tuple[Path, StudyReport], make_config: Files, tmp_path: Path
 ) -> None:
@@ -103,6 +107,8 @@ def test_interrupted_anywhere_it_goes_on_to_the_same_study(
             study(tiny("llama"), out, make_config(), progress=stop)
             break
         except KeyboardInterrupt:
+            known = {cell.name: cell.state for cell in StudyReport.read(out).cells}
+            assert known == dict(listed(make_config(), out))  # what is there has been gathered
             continue
     assert len(seen) > 8
     assert (out / "study.json").read_bytes() == (whole[0] / "study.json").read_bytes()
