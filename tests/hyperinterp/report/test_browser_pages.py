@@ -242,6 +242,14 @@ def test_printing_draws_everything_and_says_what_it_leaves_out(
         " [s.offsetHeight > 0, getComputedStyle(s, '::after').content])"
     )
     assert all(shown and "not printed" in text for shown, text in told)
+    opens = page.evaluate(
+        "[...document.querySelectorAll('main > section > .opens')].map(part =>"
+        " [part.querySelectorAll('h2').length, part.querySelectorAll('.chart').length,"
+        " getComputedStyle(part).breakInside])"
+    )
+    assert len(opens) > 12
+    assert {(heads, inside) for heads, _, inside in opens} == {(1, "avoid")}
+    assert sum(charts for _, charts, _ in opens) > 8  # a heading goes with its first figure
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert page.evaluate("document.querySelectorAll('details[open]').length") == 0
     watched.context.close()
