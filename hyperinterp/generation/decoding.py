@@ -1,6 +1,6 @@
 """Arms of a generation and the texts that they give."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -26,6 +26,8 @@ class Decoding:
         repetition_penalty: divides positive logits of tokens that occurred, multiplies negative.
         no_repeat: no n-gram of this length occurs twice, the prompt counted.
         blocked: none of these n-grams is completed, the prompt counted; greedy texts only.
+        change: what becomes of the stream that leaves the last block, `[row, 1, d_model]`, before
+            it is read out; no key or value hangs on it.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Decoding:
     repetition_penalty: float | None = None
     no_repeat: int | None = None
     blocked: NgramIndex | None = None
+    change: Callable[[Tensor], Tensor] | None = None
 
     def numbers(self, prompts: int) -> Sequence[int]:
         """Numbers of the prompts, of so many, that the arm continues."""

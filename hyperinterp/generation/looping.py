@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hyperinterp.generation.choosing import Chooser
 from hyperinterp.generation.keys import PromptKeys, Row
-from hyperinterp.generation.stepping import Steps
+from hyperinterp.generation.stepping import Changes, Steps
 
 _UNSEEN = 16
 """Steps between two looks at a device that works on its own."""
@@ -25,6 +25,7 @@ class Batch:
         chooser: gives the tokens.
         new_tokens: most tokens written.
         stops: ids that end a text.
+        changes: of the streams of some of the texts.
     """
 
     keys: PromptKeys
@@ -32,6 +33,7 @@ class Batch:
     chooser: Chooser
     new_tokens: int
     stops: Sequence[int]
+    changes: Changes = ()
 
 
 class _Texts:
@@ -98,10 +100,11 @@ def written_together(
     texts, matched = _Texts(batch), batch.chooser.matched
     guests = None if guest is None else _Texts(guest)
     every = [texts] if guests is None else [texts, guests]
-    own, other = Steps(batch.keys, batch.rows, batch.new_tokens), None
-    along = [] if guest is None else list(guest.rows)
+    own, other = Steps(batch.keys, batch.rows, batch.new_tokens, batch.changes), None
+    along, changes = ([], ()) if guest is None else (list(guest.rows), guest.changes)
     if target is not None and matched:
-        other = Steps(target, along + [batch.rows[row] for row in matched], batch.new_tokens)
+        rows = along + [batch.rows[row] for row in matched]
+        other = Steps(target, rows, batch.new_tokens, changes)
     patience = 1 if batch.keys.model.home.type == "cpu" else _UNSEEN
     for step in range(1, batch.new_tokens + 1):
         wanted = None

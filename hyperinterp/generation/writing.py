@@ -14,6 +14,7 @@ from hyperinterp.generation.choosing import Chooser
 from hyperinterp.generation.decoding import GREEDY, Decoding, Generated
 from hyperinterp.generation.keys import PromptKeys, kept_bytes
 from hyperinterp.generation.looping import Batch, written_together
+from hyperinterp.generation.stepping import changes_of
 from hyperinterp.generation.telling import by_share
 from hyperinterp.models import HookedModel
 from hyperinterp.text import TokenRows
@@ -116,6 +117,7 @@ class Writer:
             Chooser(self.model.name, decodings, numbers, self.new_tokens, target),
             self.new_tokens,
             self.stops,
+            changes_of(decodings),
         )
 
     @property

@@ -75,7 +75,10 @@ def patched(
 
 @contextmanager
 def edited(
-    model: HookedModel, layer: int, change: Callable[[Tensor], Tensor]
+    model: HookedModel,
+    layer: int,
+    change: Callable[[Tensor], Tensor],
+    rows: slice | Tensor = slice(None),
 ) -> Iterator[HookedModel]:
     """The model with every output of one block changed, in reading as in generation.
 
@@ -84,6 +87,7 @@ def edited(
         layer: index of the block.
         change: maps the stream that leaves it, `[batch, position, d_model]`, to another one of
             the same shape and dtype.
+        rows: those of the batch that are changed; all of them by default.
 
     Yields:
         The model.
@@ -91,7 +95,8 @@ def edited(
 
     def after(_module: nn.Module, _given: object, output: Any) -> Any:
         stream = stream_of(output)
-        changed = change(home(stream)).to(stream)
+        changed = stream.clone()
+        changed[rows] = change(home(stream[rows])).to(stream)
         return changed if isinstance(output, Tensor) else (changed, *output[1:])
 
     handle = model.blocks[layer].register_forward_hook(after)

@@ -207,9 +207,8 @@ class SharedRuns:
         Cost: none after `geometry` where both are wanted, else each model once over these, for
         every group of sites that fits into memory.
         """
-        known: Geometry | None = vars(self).get("geometry")
-        if known is not None and known.half:
-            return known.half
+        if self._together and "half" in self.wanted and self.geometry.half:
+            return self.geometry.half
         return half_moments(replace(self._passages, half=self._half), self.sizes)
 
     @cached_property

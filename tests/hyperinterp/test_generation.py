@@ -12,6 +12,7 @@ from hyperinterp.generation.choosing import Chooser
 from hyperinterp.generation.draws import Draws, inverted
 from hyperinterp.generation.keys import PromptKeys
 from hyperinterp.generation.matching import entropies, temperatures_at
+from hyperinterp.models import edited
 from hyperinterp.text import TokenRows
 from probes import entropy, matched_temperature
 
@@ -291,6 +292,32 @@ def test_the_second_model_writes_in_the_steps_in_which_it_is_matched(tiny):
     handle.remove()
     assert together == [*write_all([first]), *write_all([second])]
     assert len(calls) == 2 * (1 + 6)  # two lengths of prompts: read once, then a pass per token
+
+
+def test_an_arm_with_a_changed_stream_writes_what_the_changed_model_does(tiny):
+    """Beside arms of the model as it is, which stay what they are; as host and as guest."""
+    model, other, prompts = tiny(), tiny(seed=1), rows_of(5, 5, 7)
+    kept = {"stops": (2,), "new_tokens": 6}
+
+    def change(stream):
+        return stream.flip(-1)
+
+    plain = [GREEDY, Decoding("drawn", 1.2, seed=4)]
+    changed = [
+        Decoding("flipped", rows=(0, 2), change=change),
+        Decoding("halved", change=lambda stream: stream * stream.new_tensor(0.5).cos()),
+    ]
+    alone = Writer(model, prompts, [Decoding("flipped", rows=(0, 2))], **kept)
+    with edited(model, model.n_layers - 1, change):
+        expected = write_all([alone])[0]["flipped"]
+    own = write_all([Writer(model, prompts, plain, **kept)])[0]
+    assert expected != own["greedy"].chosen([0, 2])
+    both = Writer(model, prompts, [*plain, *changed], **kept)
+    matched = [Decoding("matched", seed=3, match_entropy=True)]
+    host = Writer(other, prompts, matched, match_entropy_of=model, **kept)
+    for found in (write_all([both])[0], write_all([host, both])[1]):
+        assert found["flipped"] == expected
+        assert {name: found[name] for name in own} == own
 
 
 def test_keys_are_written_in_place_and_the_prompts_read_once(tiny):

@@ -1,6 +1,6 @@
 """C12: do the new dimensions carry the change?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -36,25 +36,30 @@ from hyperinterp.claims.new_dimensions.result import (
     DepthEffect,
     NewDimensionsResult,
 )
-from hyperinterp.claims.new_dimensions.writing import ablated_texts
+from hyperinterp.claims.new_dimensions.writing import ablated_texts, order_texts
 from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.sites import Site
 from hyperinterp.under_comparison import Study
-from probes import visible_share
+from probes import Moments, visible_share
 
 
-def prepare(study: Study) -> None:
-    """Orders the texts that those without directions are compared with."""
-    if study.sizes.stitched:
-        study.shared.texts.order_greedy("base", "fitted")
+def prepare(study: Study) -> list[SiteDirections]:
+    """Estimate directions on every other prompt; order the texts without them.
 
-
-def measure(study: Study) -> NewDimensionsResult:
-    """Estimate directions on every other prompt, and replace them on the rest."""
-    numbers = range(len(study.heldout.rows))
-    used = numbers[1::2][: 2 * study.sizes.patch_prompts]
+    Returns:
+        The directions of the sites of the profile, the last block's last.
+    """
+    half = study.shared.half
     with study.run.log.timed("new dimensions"):
-        sites = _estimates(study)
+        sites = _estimates(study, half)
+    order_texts(study, sites[-1], _used(study)[: study.sizes.control_prompts])
+    return sites
+
+
+def measure(study: Study, sites: list[SiteDirections]) -> NewDimensionsResult:
+    """Replace the directions on the prompts that they were not estimated on."""
+    numbers, used = range(len(study.heldout.rows)), _used(study)
+    with study.run.log.timed("new dimensions"):
         last = sites[-1]
         visible = _seen(study, last)
         jobs = _jobs(last) + _below(sites[:-1])
@@ -100,10 +105,12 @@ def quantities(result: NewDimensionsResult) -> dict[str, Measured]:
     }
 
 
-def _estimates(study: Study) -> list[SiteDirections]:
-    """The directions of the sites of the profile, the last block's last."""
-    half = study.shared.half
+def _used(study: Study) -> range:
+    """Numbers of the prompts that no direction is estimated on."""
+    return range(len(study.heldout.rows))[1::2][: 2 * study.sizes.patch_prompts]
 
+
+def _estimates(study: Study, half: Mapping[Site, Mapping[str, Moments]]) -> list[SiteDirections]:
     def solved(site: Site) -> SiteDirections:
         last = site.layer == study.base.n_layers - 1
         return estimated(

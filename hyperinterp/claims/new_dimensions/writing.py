@@ -18,9 +18,23 @@ from hyperinterp.claims.new_dimensions.directions import (
 from hyperinterp.claims.new_dimensions.interventions import MEAN, Job, replaced
 from hyperinterp.claims.new_dimensions.result import AblatedText
 from hyperinterp.claims.spec import Measured
-from hyperinterp.generation import GREEDY, Generated
-from hyperinterp.models import edited
+from hyperinterp.generation import Decoding, Generated
 from hyperinterp.under_comparison import Study
+
+
+def order_texts(study: Study, site: SiteDirections, numbers: Sequence[int]) -> None:
+    """Have the fitted model write without directions, beside all else that is written.
+
+    Args:
+        study: the pair, its prompts and its texts.
+        site: the last block's directions.
+        numbers: of the prompts.
+    """
+    if not study.sizes.stitched:
+        return
+    texts = study.shared.texts
+    texts.order_greedy("base", "fitted")
+    texts.order("fitted", [_arm(study, site, it, numbers) for _, it in _written(study, site) if it])
 
 
 def ablated_texts(
@@ -38,15 +52,12 @@ def ablated_texts(
     base, fitted = (study.shared.texts.greedy(role).chosen(numbers) for role in ("base", "fitted"))
     found = [_scored(study, role, "", 0, text, (base, fitted)) for role, text in
              (("base", base), ("fitted", fitted))]  # fmt: skip
-    order = (NEW, RANDOM, LEADING)[: study.sizes.stitched]
-    first = {item.kind: item for item in reversed(site.verdict)}
-    for kind in order:
-        if kind not in first:  # nothing has grown: nothing is taken away
+    for kind, item in _written(study, site):
+        if item is None:  # nothing has grown: nothing is taken away
             if kind == NEW:
                 found.append(_scored(study, _label(kind), kind, 0, fitted, (base, fitted)))
             continue
-        item = first[kind]
-        text = _written(study, site, item, numbers)
+        text = study.shared.texts.of("fitted", _label(kind))
         count = item.basis.shape[1]
         found.append(_scored(study, _label(kind), kind, count, text, (base, fitted)))
     return tuple(found)
@@ -57,19 +68,23 @@ def _label(kind: str) -> str:
     return f"fitted without {names[kind]} directions"
 
 
-def _written(
+def _written(study: Study, site: SiteDirections) -> list[tuple[str, Directions | None]]:
+    """What is taken away while writing, by its kind; None for directions that there are not."""
+    first = {item.kind: item for item in reversed(site.verdict)}
+    return [(kind, first.get(kind)) for kind in (NEW, RANDOM, LEADING)[: study.sizes.stitched]]
+
+
+def _arm(
     study: Study, site: SiteDirections, directions: Directions, numbers: Sequence[int]
-) -> Generated:
+) -> Decoding:
+    """Greedy text of the fitted model whose component in some directions is its mean."""
     layer = study.fitted.n_layers - 1
     job = Job("fitted", layer, directions, MEAN, site.means["fitted"])
 
     def change(stream: Tensor) -> Tensor:
         return replaced(job, stream, stream)
 
-    arm = replace(GREEDY, rows=tuple(numbers))
-    with edited(study.fitted, layer, change) as model:
-        task = f"{study.fitted.name} writes without {directions.kind} directions"
-        return study.shared.texts.write(model, [arm], task=task)[GREEDY.name]
+    return Decoding(_label(directions.kind), rows=tuple(numbers), change=change)
 
 
 def _scored(
