@@ -80,7 +80,7 @@ class DriftAccumulator:
 
     @property
     def identical(self) -> bool:
-        """Whether every pair of rows was seen to be one row twice, and not zero."""
+        """Return True where every pair of rows was one row twice, and not zero."""
         _, skipped, _, _, _, moved, _ = self._sums.tolist()
         return self.n > 0 and skipped == 0 and moved == 0
 

@@ -69,7 +69,7 @@ def _label(kind: str) -> str:
 
 
 def _written(study: Study, site: SiteDirections) -> list[tuple[str, Directions | None]]:
-    """What is taken away while writing, by its kind; None for directions that there are not."""
+    """Directions that are taken away while writing, by kind; None for those that there are not."""
     first = {item.kind: item for item in reversed(site.verdict)}
     return [(kind, first.get(kind)) for kind in (NEW, RANDOM, LEADING)[: study.sizes.stitched]]
 
