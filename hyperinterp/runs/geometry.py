@@ -190,7 +190,9 @@ def _of_both(
     found = {key: item for key, item in figures.items() if identical[key[0].key]}
     if not views:
         return found
-    seen = {early: torch.equal(*(views[role][early] for role in ROLES)) for early in (True, False)}
+    seen = {
+        early: torch.equal(*(views[role][early].cpu() for role in ROLES)) for early in (True, False)
+    }
     return {key: it for key, it in found.items() if key[1] != VISIBLE or seen[key[0].pre_norm]}
 
 
