@@ -1,6 +1,7 @@
 """Figures of a study: effects of every seed, the quality-diversity plane, growth by depth."""
 
 from collections.abc import Sequence
+from textwrap import shorten
 
 from hyperinterp.claims.spec import Claim, Measured, Verdict
 from hyperinterp.drawing.axes import NORM, depth_ticks
@@ -29,7 +30,7 @@ def forest(study: StudyData, claim: str) -> Sketch | None:
     colours, labels = _colours(study), list[str]()
     figure = Sketch("effect")
     shown: list[Measured] = []
-    thresholds: set[float] = set()
+    count, thresholds = 0, set[float]()
     for recipe in study.recipes:
         row = recipe.claims[claim]
         cells = [it for it in study.cells if it.recipe == recipe.name and claim in it.claims]
@@ -47,13 +48,14 @@ def forest(study: StudyData, claim: str) -> Sketch | None:
             dots(rows, found, label(recipe.name), colour, labels[rows[0] :], showlegend=False)
         )
         shown += found
+        count += len(seeds)
     if not shown:
         return None
     figure.rows(labels)
     for threshold in thresholds:
         figure.level(threshold, short(threshold), vertical=True)
     figure.xaxis(title={"text": _unit(study, claim)})
-    figure.sample = behind(shown, f"{len(study.cells)} cells")
+    figure.sample = behind(shown, f"{count} of {len(study.cells)} cells")
     return figure
 
 
@@ -162,7 +164,10 @@ def charts(study: StudyData) -> tuple[Chart, ...]:
     ]
     found: list[Chart] = []
     if tested:
-        options = tuple((name, f"{name} {rows[name].statement}"[:60]) for name in tested)
+        options = tuple(
+            (name, shorten(f"{name} {rows[name].statement}", 60, placeholder=" …"))
+            for name in tested
+        )
         found.append(
             Chart(
                 "forest", *explained(__package__, "forest"), lambda key: forest(study, key),
