@@ -14,6 +14,7 @@ from hyperinterp.checkpoints.loading import Checkpoint, load_checkpoint
 from hyperinterp.checkpoints.locks import only_one
 from hyperinterp.checkpoints.manifest import FileEntry, Manifest, verify_directory, write_directory
 from hyperinterp.checkpoints.outline import outline_of
+from hyperinterp.checkpoints.owned import check_folder
 from hyperinterp.checkpoints.saving import save_adapter, save_checkpoint
 from hyperinterp.checkpoints.source import Source, check_like, pinned, resolve
 from hyperinterp.checkpoints.summary import CheckpointSummary, inspect_checkpoint
@@ -28,6 +29,7 @@ __all__ = [
     "Manifest",
     "Source",
     "adapter_fingerprint",
+    "check_folder",
     "check_like",
     "check_place",
     "check_target",

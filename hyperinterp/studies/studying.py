@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hyperinterp.ambient import own_settings
 from hyperinterp.arguments import check_arguments
-from hyperinterp.checkpoints import check_like, check_place, load_tokenizer, pinned, write_file
+from hyperinterp.checkpoints import check_folder, check_like, load_tokenizer, pinned, write_file
 from hyperinterp.config import as_yaml, read_mapping
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import AnyModel, HookedModel, check_given, load
@@ -86,7 +86,7 @@ def study(
     check_chat(config.chat)
     texts = read_texts(config)
     cells, places = planned(config), Places(Path(out))
-    _check_out(places.out)
+    check_folder(places.out, "study", ("study.yaml", "locks"))
     base = prepared(model, base=None, like=like, device=device)
     if tokenizer is not None:
         tokenizer = load_tokenizer(tokenizer)
@@ -154,20 +154,6 @@ def _measured(
             f"dtype: expected float32 for a model in memory, found {config.dtype}; name the model"
         )
     return load(model, like=like, dtype=config.dtype, device=device)
-
-
-def _check_out(out: Path) -> None:
-    """Refuse a directory that holds something else than a study."""
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise InputRefused(
-            f"{out}: expected a directory for a study, found something else; name another --out"
-        )
-    own = {"study.yaml", "locks"}
-    if out.is_dir() and any(out.iterdir()) and not own & {path.name for path in out.iterdir()}:
-        raise InputRefused(
-            f"{out}: expected a study or an empty directory, found other files; name another --out"
-        )
-    check_place(out / "study.yaml")
 
 
 def _claimed(places: Places, base: HookedModel, config: StudyConfig, texts: Texts) -> None:

@@ -15,7 +15,7 @@ from hyperinterp.ambient import own_settings
 from hyperinterp.arguments import check_arguments, check_numbers, check_texts
 from hyperinterp.blocks import listed
 from hyperinterp.brief import Brief, rounded
-from hyperinterp.checkpoints import check_like, check_place, pinned, write_file
+from hyperinterp.checkpoints import check_folder, check_like, pinned, write_file
 from hyperinterp.checkpoints.files import translate_io_errors
 from hyperinterp.distributed import launched
 from hyperinterp.drawing.rendering import frame, html_grid
@@ -208,7 +208,7 @@ def sweep(
     fields: dict[str, Any] = {"split": split, "column": column}
     learnt = as_passages(passages, what="passages", **fields)
     unseen = as_passages(heldout, what="heldout", **fields)
-    _refuse_other(out)
+    check_folder(out, "sweep", (TABLE_JSON, _LOCK))
     rank, world = launched()
     with alone(world):
         check_like(like, model, base)
@@ -234,18 +234,6 @@ def sweep(
                 )
             found = _written(out, cells, hooked.n_layers)
     return found
-
-
-def _refuse_other(out: Path) -> None:
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise InputRefused(
-            f"{out}: expected a directory for a sweep, found something else; name another --out"
-        )
-    if out.is_dir() and any(out.iterdir()) and not (out / TABLE_JSON).is_file():
-        raise InputRefused(
-            f"{out}: expected a sweep or an empty directory, found other files; name another --out"
-        )
-    check_place(out / TABLE_JSON)
 
 
 def _written(out: Path, cells: dict[str, TrainConfig], n_layers: int) -> Sweep:
