@@ -2,7 +2,8 @@
 
 from hyperinterp.generation.continuing import continue_text
 from hyperinterp.generation.decoding import GREEDY, Decoding, Generated
-from hyperinterp.generation.writing import Writer, generate, stop_tokens, write_all
+from hyperinterp.generation.writer import Writer, stop_tokens
+from hyperinterp.generation.writing import generate, write_all
 
 __all__ = [
     "GREEDY",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from hyperinterp.models import Stitch
 from probes import NgramIndex
 
 
@@ -43,6 +44,7 @@ class Decoding:
     no_repeat: int | None = None
     blocked: NgramIndex | None = None
     change: Callable[[Tensor], Tensor] | None = None
+    stitch: Stitch | None = None
 
     def numbers(self, prompts: int) -> Sequence[int]:
         """Numbers of the prompts, of so many, that the arm continues."""

@@ -1,7 +1,8 @@
 """Keys and values of what is written: of each prompt read once, then grown in place."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from hyperinterp.models import HookedModel
+from hyperinterp.models import HookedModel, Stitch
 from hyperinterp.models.positions import growing_tables
 from hyperinterp.models.reading import stream_of
 from probes.devices import home
@@ -50,23 +51,64 @@ class KeptLayer(DynamicLayer):
         super().__init__()
         self._capacity = capacity
         self._whole: tuple[Tensor, ...] = ()
+        self._part: tuple[slice, int, int] | None = None
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Write new positions behind those that are there; return all of them, uncopied."""
         new = key_states, value_states
+        every = slice(0, key_states.shape[0]), self.get_seq_length(), key_states.shape[0]
+        rows, start, count = self._part or every
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
             self._whole = tuple(
-                item.new_empty(*item.shape[:-2], self._capacity, item.shape[-1]) for item in new
+                item.new_empty(count, *item.shape[1:-2], self._capacity, item.shape[-1])
+                for item in new
             )
-        start = self.get_seq_length()
         end = start + key_states.shape[-2]
         for whole, item in zip(self._whole, new, strict=True):
-            whole[..., start:end, :] = item
+            whole[rows, ..., start:end, :] = item
         self.keys, self.values = (whole[..., :end, :] for whole in self._whole)
-        return self.keys, self.values
+        return self.keys[rows], self.values[rows]
+
+    def take(self, rows: slice, start: int, count: int) -> None:
+        """Take the next positions of some rows only.
+
+        Args:
+            rows: which.
+            start: the first of these positions.
+            count: rows of the batch.
+        """
+        self._part = rows, start, count
+
+    def take_all(self) -> None:
+        """Take positions of all rows again."""
+        self._part = None
+
+
+@contextmanager
+def in_parts(cache: DynamicCache, count: int) -> Iterator[Callable[[slice], None]]:
+    """Let rows of a batch write the same positions one part after the other.
+
+    Args:
+        cache: of so many rows as the batch has.
+        count: rows of the batch.
+
+    Yields:
+        What to call with the rows that write next.
+    """
+    layers = [(it, it.get_seq_length()) for it in cache.layers if isinstance(it, KeptLayer)]
+
+    def take(rows: slice) -> None:
+        for layer, start in layers:
+            layer.take(rows, start, count)
+
+    try:
+        yield take
+    finally:
+        for layer, _ in layers:
+            layer.take_all()
 
 
 def empty_cache(capacity: int) -> DynamicCache:
@@ -84,37 +126,59 @@ class PromptKeys:
 
     Args:
         model: reads the prompts.
+        stitch: the stitched model that reads them, where that is not the model as it is.
     """
 
-    def __init__(self, model: HookedModel) -> None:
+    def __init__(self, model: HookedModel, stitch: Stitch | None = None) -> None:
         self.model = model
+        self._stitch = stitch
         self._places: dict[int, dict[Row, int]] = {}
         self._read: dict[int, list[Filled]] = {}
+        self._under: dict[Stitch, PromptKeys] = {}
 
-    def cache(self, rows: Sequence[Row], capacity: int) -> DynamicCache:
+    def under(self, stitch: Stitch) -> "PromptKeys":
+        """The same under a stitched model that is made of this one."""
+        return self._under.setdefault(stitch, PromptKeys(self.model, stitch))
+
+    def cache(
+        self,
+        rows: Sequence[Row],
+        capacity: int,
+        stitches: Sequence[tuple[slice, Stitch]] = (),
+    ) -> DynamicCache:
         """Return a cache in which all but the last token of every row is read.
 
         Args:
             rows: token ids, as many in each row.
             capacity: most positions that the cache will hold.
+            stitches: the last rows, one part after the other, and who reads them.
         """
         cache = empty_cache(capacity)
+        if len(rows[0]) == 1:
+            cache.layers.extend(KeptLayer(capacity) for _ in range(self.model.n_layers))
+            return cache
+        own = stitches[0][0].start if stitches else len(rows)
+        parts = [self._of(rows[:own])] if own else []
+        parts += [self.under(stitch)._of(rows[part]) for part, stitch in stitches]
+        for found in zip(*parts, strict=True):
+            layer = KeptLayer(capacity)
+            cache.layers.append(layer)
+            whole = reduce(_joined, found)
+            if whole is not None:
+                layer.update(*whole)
+        return cache
+
+    def _of(self, rows: Sequence[Row]) -> list[Filled]:
+        """What is read of all but the last token of every row, by block."""
         begun = [row[:-1] for row in rows]
         length = len(begun[0])
-        if not length:
-            return cache
         places = self._places.setdefault(length, {})
         missing = [row for row in dict.fromkeys(begun) if row not in places]
         size = max(1, READ_AT_ONCE // length)
         for start in range(0, len(missing), size):
             self._add(missing[start : start + size])
         picked = torch.tensor([places[row] for row in begun])
-        for found in self._read[length]:
-            layer = KeptLayer(capacity)
-            cache.layers.append(layer)
-            if found is not None:
-                layer.update(*(item[picked.to(item.device)] for item in found))
-        return cache
+        return [_picked(found, picked) for found in self._read[length]]
 
     @torch.no_grad()
     def run_after(
@@ -143,12 +207,13 @@ class PromptKeys:
         model, length = self.model, len(rows[0])
         model.forget_lengths()
         cache = empty_cache(length)
-        model.hf(
-            input_ids=torch.tensor(rows).to(model.device),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
+        with nullcontext() if self._stitch is None else self._stitch.made():
+            model.hf(
+                input_ids=torch.tensor(rows).to(model.device),
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
         new = [_filled(layer) for layer in cache.layers]
         known = self._read.get(length)
         self._read[length] = new if known is None else list(map(_joined, known, new))
@@ -158,6 +223,12 @@ class PromptKeys:
 
 def _filled(layer: Any) -> Filled:
     return (layer.keys, layer.values) if layer.is_initialized else None
+
+
+def _picked(found: Filled, rows: Tensor) -> Filled:
+    if found is None:
+        return None
+    return found[0][rows.to(found[0].device)], found[1][rows.to(found[1].device)]
 
 
 def _joined(first: Filled, second: Filled) -> Filled:

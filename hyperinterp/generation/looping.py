@@ -1,6 +1,7 @@
 """The loop that writes batches of texts, one token of every text at a time."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -8,8 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hyperinterp.generation.choosing import Chooser
+from hyperinterp.generation.inside import Inside
 from hyperinterp.generation.keys import PromptKeys, Row
-from hyperinterp.generation.stepping import Changes, Steps
+from hyperinterp.generation.stepping import Steps
 
 _UNSEEN = 16
 """Steps between two looks at a device that works on its own."""
@@ -25,7 +27,7 @@ class Batch:
         chooser: gives the tokens.
         new_tokens: most tokens written.
         stops: ids that end a text.
-        changes: of the streams of some of the texts.
+        inside: for which texts the model is another one.
     """
 
     keys: PromptKeys
@@ -33,7 +35,7 @@ class Batch:
     chooser: Chooser
     new_tokens: int
     stops: Sequence[int]
-    changes: Changes = ()
+    inside: Inside
 
 
 class _Texts:
@@ -100,25 +102,29 @@ def written_together(
     texts, matched = _Texts(batch), batch.chooser.matched
     guests = None if guest is None else _Texts(guest)
     every = [texts] if guests is None else [texts, guests]
-    own, other = Steps(batch.keys, batch.rows, batch.new_tokens, batch.changes), None
-    along, changes = ([], ()) if guest is None else (list(guest.rows), guest.changes)
+    own, other = Steps(batch.keys, batch.rows, batch.new_tokens, batch.inside), None
+    along, inside = ([], Inside()) if guest is None else (list(guest.rows), guest.inside)
     if target is not None and matched:
-        rows = along + [batch.rows[row] for row in matched]
-        other = Steps(target, rows, batch.new_tokens, changes)
+        rows = [batch.rows[row] for row in matched] + along
+        other = Steps(target, rows, batch.new_tokens, inside.behind(len(matched)))
     patience = 1 if batch.keys.model.home.type == "cpu" else _UNSEEN
-    for step in range(1, batch.new_tokens + 1):
-        wanted = None
-        if other is not None:
-            last = texts.last[batch.chooser.places].to(other.model.home)
-            found = other.next(last if guests is None else torch.cat((guests.last, last)))
-            wanted = found[len(along) :].to(texts.last.device)
-            if guests is not None:
-                guests.go_on(found[: len(along)])
-        texts.go_on(own.next(texts.last), wanted)
-        tell(step / batch.new_tokens)
-        if step % patience and step < batch.new_tokens:
-            continue
-        ended = [item.all_ended() for item in every]
-        if all(ended):
-            break
+    with ExitStack() as stack:
+        for steps in (own, other):
+            if steps is not None:
+                stack.enter_context(steps.begun())
+        for step in range(1, batch.new_tokens + 1):
+            wanted = None
+            if other is not None:
+                last = texts.last[batch.chooser.places].to(other.model.home)
+                found = other.next(last if guests is None else torch.cat((last, guests.last)))
+                wanted = found[: len(matched)].to(texts.last.device)
+                if guests is not None:
+                    guests.go_on(found[len(matched) :])
+            texts.go_on(own.next(texts.last), wanted)
+            tell(step / batch.new_tokens)
+            if step % patience and step < batch.new_tokens:
+                continue
+            ended = [item.all_ended() for item in every]
+            if all(ended):
+                break
     return [item.written for item in every]

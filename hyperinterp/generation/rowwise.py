@@ -17,6 +17,13 @@ def where(rows: Sequence[int]) -> Rows:
     return torch.tensor(list(rows), dtype=torch.long)
 
 
+def moved(rows: Rows, count: int) -> Rows:
+    """Return the same rows behind so many others."""
+    if isinstance(rows, slice):
+        return slice(rows.start + count, rows.stop + count)
+    return rows + count
+
+
 def parts(rows: Sequence[int], scores: Float[Tensor, "row vocab"]) -> list[tuple[Rows, slice]]:
     """Return ascending rows in parts that are worked on at once.
 

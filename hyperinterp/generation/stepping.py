@@ -1,31 +1,14 @@
 """One model's logits, a token at a time."""
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hyperinterp.generation.decoding import Decoding
+from hyperinterp.generation.inside import Inside
 from hyperinterp.generation.keys import PromptKeys, Row
-from hyperinterp.generation.rowwise import Rows, where
-from hyperinterp.models import HookedModel, edited
-
-Changes = Sequence[tuple[Rows, Callable[[Tensor], Tensor]]]
-"""Rows of a batch, and what becomes of their stream after the last block."""
-
-
-def changes_of(decodings: Sequence[Decoding]) -> Changes:
-    """Return what the arms of a batch make of its streams, arm by arm.
-
-    Args:
-        decodings: the arm of every row.
-    """
-    rows: dict[Decoding, list[int]] = {}
-    for row, arm in enumerate(decodings):
-        if arm.change is not None:
-            rows.setdefault(arm, []).append(row)
-    return [(where(found), arm.change) for arm, found in rows.items() if arm.change is not None]
+from hyperinterp.models import HookedModel
 
 
 class Steps:
@@ -35,33 +18,36 @@ class Steps:
         keys: the model's prompts, read.
         rows: the prompts of the batch, of one length.
         new_tokens: most tokens written after them.
-        changes: of some rows' streams.
+        inside: for which rows the model is another one.
 
     Attributes:
         model: the model.
     """
 
     def __init__(
-        self, keys: PromptKeys, rows: Sequence[Row], new_tokens: int, changes: Changes = ()
+        self, keys: PromptKeys, rows: Sequence[Row], new_tokens: int, inside: Inside
     ) -> None:
         self.model: HookedModel = keys.model
-        self._changes = changes
-        self._cache = keys.cache(rows, len(rows[0]) + new_tokens)
+        self._inside, self._count = inside, len(rows)
+        self._cache = keys.cache(rows, len(rows[0]) + new_tokens, inside.stitches)
         self.model.forget_lengths()
 
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Make the model what it is for these rows, for the time of the context."""
+        with self._inside.active(self.model, self._cache, self._count):
+            yield
+
     def next(self, last: Int[Tensor, "row 1"]) -> Float[Tensor, "row vocab"]:
-        """Return the logits of what follows, as float32.
+        """Return the logits of what follows, as float32; in the context of `begun`.
 
         Args:
             last: the last token of every row.
         """
-        with ExitStack() as stack:
-            for rows, change in self._changes:
-                stack.enter_context(edited(self.model, self.model.n_layers - 1, change, rows))
-            output = self.model.hf(
-                input_ids=last.to(self.model.device),
-                past_key_values=self._cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
+        output = self.model.hf(
+            input_ids=last.to(self.model.device),
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
         return output.logits[:, -1, : self.model.vocab_size].to(self.model.home).float()

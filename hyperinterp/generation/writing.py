@@ -5,144 +5,20 @@ other rows of a batch change what is drawn. Several processes get whole batches 
 a step costs a pass over the weights, however few rows it has.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Sequence
 
 from hyperinterp.distributed import ALONE, Processes
-from hyperinterp.generation.choosing import Chooser
 from hyperinterp.generation.decoding import GREEDY, Decoding, Generated
-from hyperinterp.generation.keys import PromptKeys, kept_bytes
-from hyperinterp.generation.looping import Batch, written_together
-from hyperinterp.generation.stepping import changes_of
+from hyperinterp.generation.keys import PromptKeys
+from hyperinterp.generation.looping import written_together
 from hyperinterp.generation.telling import by_share
+from hyperinterp.generation.writer import Keys, Text, Writer, stop_tokens
 from hyperinterp.models import HookedModel
 from hyperinterp.text import TokenRows
 from hyperinterp.ticks import Tick
 
-KEPT_AT_ONCE = {"cpu": 2 << 30, "other": 8 << 30}
-"""Bytes of the keys and values of one batch: fixed, so that batches do not hang on free memory."""
-
-Keys = Mapping[int, PromptKeys]
-
 Chosen = tuple[int, list[int]]
 """A batch before it is written: the number of its writer, and those of its jobs."""
-
-Text = tuple[tuple[int, ...], bool]
-"""The ids of a text, and whether the model ended it."""
-
-
-def stop_tokens(model: HookedModel) -> tuple[int, ...]:
-    """The ids that end a text, from the generation config, the config or the tokenizer."""
-    for holder in (model.hf.generation_config, model.hf.config, model.tokenizer):
-        found = getattr(holder, "eos_token_id", None)
-        if found is not None:
-            return (found,) if isinstance(found, int) else tuple(found)
-    return ()
-
-
-@dataclass(frozen=True)
-class Writer:
-    """A model, and the arms under which it continues the prompts.
-
-    Attributes:
-        model: the model that writes.
-        prompts: token ids.
-        arms: decodings with distinct names.
-        stops: ids that end a text.
-        new_tokens: most tokens generated per prompt.
-        match_entropy_of: the second model of the arms with `match_entropy`.
-
-    Raises:
-        ValueError: two arms of one name, or an arm that matches a model that was not given.
-        InputRefused: prompts and what is written after them have no place in a model's table of
-            positions.
-    """
-
-    model: HookedModel
-    prompts: TokenRows
-    arms: Sequence[Decoding]
-    stops: tuple[int, ...] = field(kw_only=True)
-    new_tokens: int = field(kw_only=True)
-    match_entropy_of: HookedModel | None = field(default=None, kw_only=True)
-
-    def __post_init__(self) -> None:
-        if len({arm.name for arm in self.arms}) != len(self.arms):
-            names = [arm.name for arm in self.arms]
-            raise ValueError(f"arms: expected distinct names, found {names}")
-        if self.match_entropy_of is None and any(arm.match_entropy for arm in self.arms):
-            raise ValueError("match_entropy_of: expected the model to match, found none")
-        longest = max(map(len, self.prompts.rows), default=0)
-        for model in (self.model, self.match_entropy_of):
-            if model is not None:
-                model.check_length(longest + self.new_tokens, "new_tokens, or a shorter prompt")
-
-    @cached_property
-    def jobs(self) -> list[tuple[Decoding, int]]:
-        """Every text: its arm, and the number of its prompt.
-
-        Arms that match an entropy come first, so that the second model runs for as few batches as
-        can be; then prompt by prompt, so that each process reads few of them.
-        """
-        jobs = [(arm, number) for arm in self.arms for number in arm.numbers(len(self.prompts))]
-        return sorted(jobs, key=lambda job: (not job[0].match_entropy, job[1]))
-
-    def batches(self, size: int) -> Iterator[list[int]]:
-        """Batches of at most `size` texts whose prompts are equally long: numbers of the jobs."""
-        for chosen, _ in self.prompts.chosen(number for _, number in self.jobs).batches(size):
-            yield sorted(chosen, key=self._place)
-
-    def _place(self, job: int) -> tuple[bool, bool, int]:
-        """Rows of one kind, and of one arm, lie side by side."""
-        arm = self.jobs[job][0]
-        return arm.seed is not None, not arm.match_entropy, self._numbers[arm.name]
-
-    @cached_property
-    def _numbers(self) -> dict[str, int]:
-        return {arm.name: number for number, arm in enumerate(self.arms)}
-
-    def batch(self, chosen: Sequence[int], keys: Keys) -> Batch:
-        """Some jobs whose prompts are equally long, ready to be written.
-
-        Args:
-            chosen: numbers of the jobs.
-            keys: what is read of the prompts, by the `id` of the model.
-        """
-        decodings, numbers = zip(*(self.jobs[job] for job in chosen), strict=True)
-        other = self.match_entropy_of
-        target = "" if other is None else other.name
-        return Batch(
-            keys[id(self.model)],
-            [self.prompts.rows[number] for number in numbers],
-            Chooser(self.model.name, decodings, numbers, self.new_tokens, target),
-            self.new_tokens,
-            self.stops,
-            changes_of(decodings),
-        )
-
-    @property
-    def rows_at_once(self) -> int:
-        """Most texts whose keys and values have room together."""
-        device = "cpu" if self.model.home.type == "cpu" else "other"
-        length = max(map(len, self.prompts.rows), default=0) + self.new_tokens
-        return max(1, KEPT_AT_ONCE[device] // (kept_bytes(self.model) * length))
-
-    @property
-    def models(self) -> tuple[HookedModel, ...]:
-        """Those that run."""
-        other = self.match_entropy_of
-        return (self.model,) if other is None else (self.model, other)
-
-    def by_arm(self, texts: Mapping[int, Text]) -> dict[str, Generated]:
-        """The texts of all jobs by arm, in the order of the arm's prompts."""
-        found = {(arm.name, number): texts[job] for job, (arm, number) in enumerate(self.jobs)}
-        written: dict[str, Generated] = {}
-        for arm in self.arms:
-            own = [found[arm.name, number] for number in arm.numbers(len(self.prompts))]
-            written[arm.name] = Generated(
-                tuple(ids for ids, _ in own), tuple(ended for _, ended in own)
-            )
-        return written
 
 
 def write_all(
@@ -225,7 +101,7 @@ def _goes_along(writers: Sequence[Writer], item: Chosen, guest: Chosen) -> bool:
         for who, (_, chosen) in ((host, item), (writer, guest))
     ]
     same = host.new_tokens == writer.new_tokens and lengths[0] == lengths[1]
-    return same and writer.model is host.match_entropy_of
+    return same and writer.model is host.match_entropy_of and not writer.alone(guest[1][0])
 
 
 def _written(

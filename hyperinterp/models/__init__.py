@@ -17,7 +17,8 @@ from hyperinterp.models.settings import (
     same_tensor,
     settings_digest,
 )
-from hyperinterp.models.surgery import edited, patched, perturbation, perturbed
+from hyperinterp.models.stitches import Stitch
+from hyperinterp.models.surgery import edited, patched, perturbation, perturbed, replaced
 from hyperinterp.models.twins import recorded_together, shared_start
 from hyperinterp.models.wrapping import AnyModel, as_hooked, check_given, check_tokenizer
 
@@ -30,6 +31,7 @@ __all__ = [
     "Recording",
     "SelfCheck",
     "Setting",
+    "Stitch",
     "as_hooked",
     "blocks",
     "check_given",
@@ -47,6 +49,7 @@ __all__ = [
     "perturbation",
     "perturbed",
     "recorded_together",
+    "replaced",
     "reweighted",
     "same_function",
     "same_tensor",

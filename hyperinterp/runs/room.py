@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from hyperinterp.capture import CHUNK
-from hyperinterp.generation.writing import KEPT_AT_ONCE
+from hyperinterp.generation.writer import KEPT_AT_ONCE
 from hyperinterp.generations import TEXTS_PER_ROW
 from hyperinterp.memory import available
 from hyperinterp.models import HookedModel

@@ -20,16 +20,17 @@ from hyperinterp.claims.last_block.result import (
     PatchEffect,
     StitchedText,
 )
-from hyperinterp.claims.last_block.stitched import stitched_texts, unchanged_texts
+from hyperinterp.claims.last_block.stitched import order_known, stitched_texts, unchanged_texts
 from hyperinterp.claims.spec import Measured, missing
 from hyperinterp.models import Component, ComponentKind
 from hyperinterp.under_comparison import Study
 
 
 def prepare(study: Study) -> None:
-    """Orders the texts that those of stitched models are compared with."""
+    """Orders the texts of stitched models, and those that they are compared with."""
     if study.sizes.stitched:
         study.shared.texts.order_greedy("base", "fitted")
+        order_known(study)
 
 
 def measure(study: Study) -> LastBlockResult:

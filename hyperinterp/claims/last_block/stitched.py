@@ -1,17 +1,15 @@
 """Text written by stitched models: does moving blocks move the behaviour? A part of C6."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hyperinterp.analyses.intervals import mean_of
 from hyperinterp.analyses.predictions import gain_share
 from hyperinterp.analyses.scoring import compared, together, values, window_scores
-from hyperinterp.claims.last_block.patches import INTO_BASE, INTO_FITTED, span
+from hyperinterp.claims.last_block.patches import INTO_BASE, INTO_FITTED, differing, span
 from hyperinterp.claims.last_block.result import StitchedText
-from hyperinterp.distributed import ALONE
-from hyperinterp.generation import GREEDY, Generated
-from hyperinterp.generations import WRITTEN
-from hyperinterp.models import Component, blocks, patched
+from hyperinterp.generation import GREEDY, Decoding, Generated
+from hyperinterp.models import Component, Stitch, blocks
 from hyperinterp.under_comparison import Study
 
 
@@ -23,85 +21,109 @@ class StitchedModel:
     layers: tuple[int, ...]
 
     @property
+    def recipient(self) -> str:
+        """The role of the model whose other blocks it has."""
+        return "base" if self.direction == INTO_BASE else "fitted"
+
+    @property
+    def donor(self) -> str:
+        """The role of the model that these blocks come from."""
+        return "fitted" if self.direction == INTO_BASE else "base"
+
+    @property
     def label(self) -> str:
         """Words for people, e.g. "base + fitted blocks 25-29"."""
-        recipient, donor = ("base", "fitted") if self.direction == INTO_BASE else ("fitted", "base")
-        return f"{recipient} + {donor} {span(self.layers)}"
+        return f"{self.recipient} + {self.donor} {span(self.layers)}"
 
 
-def planned_models(layers: int, largest: int) -> tuple[StitchedModel, ...]:
+def planned_models(
+    layers: int, largest: int | None, most: int | None = None
+) -> tuple[StitchedModel, ...]:
     """Stitched models in the order of their interest, none of them twice.
 
     Args:
         layers: number of blocks.
-        largest: the block whose function alone recovers most.
+        largest: the block whose function alone recovers most; None before it is known, for those
+            that are planned whichever it is.
+        most: so many of them; all by default.
     """
     last, every = layers - 1, range(layers)
     late = 5 if layers > 5 else max(1, layers // 2)
     third = max(1, layers // 3)
-    chosen: list[tuple[str, Sequence[int]]] = [
+    first: list[int | None] = [largest]
+    chosen: list[tuple[str, Sequence[int | None]]] = [
         (INTO_BASE, [last]),
         (INTO_FITTED, [last]),
         (INTO_BASE, every[-late:]),
         (INTO_BASE, every[:-late]),
-        (INTO_BASE, [largest]),
+        (INTO_BASE, first),
         (INTO_BASE, every[third : layers - third]),
         (INTO_BASE, every[:third]),
         (INTO_BASE, every[-third:]),
         (INTO_BASE, every),
         (INTO_FITTED, every[-late:]),
         (INTO_FITTED, every[:-late]),
-        (INTO_FITTED, [largest]),
+        (INTO_FITTED, first),
         (INTO_BASE, every[:-1]),
         (INTO_BASE, every[third:]),
         (INTO_BASE, every[: layers // 2]),
         (INTO_BASE, every[layers // 2 :]),
     ]
-    return tuple(dict.fromkeys(StitchedModel(way, tuple(found)) for way, found in chosen if found))
+    distinct = list(dict.fromkeys((way, tuple(found)) for way, found in chosen if found))[:most]
+    return tuple(
+        StitchedModel(way, tuple(layer for layer in found if layer is not None))
+        for way, found in distinct
+        if None not in found
+    )
+
+
+def order_known(study: Study) -> None:
+    """Order texts of the stitched models that are planned whatever is found, with all others."""
+    planned = planned_models(study.base.n_layers, None, study.sizes.stitched)
+    layers = {layer for stitched in planned for layer in stitched.layers}
+    changed = differing(study.base, study.fitted, blocks(sorted(layers)))
+    for stitched in planned:
+        _order(study, stitched, changed)
 
 
 def stitched_texts(
-    study: Study, largest: int, differing: frozenset[Component]
+    study: Study, largest: int, changed: frozenset[Component]
 ) -> tuple[StitchedText, ...]:
     """Greedy text of the stitched models on the first prompts, scored against base and fitted."""
-    plan = planned_models(study.base.n_layers, largest)[: study.sizes.stitched]
+    plan = planned_models(study.base.n_layers, largest, study.sizes.stitched)
     if not plan:
         return ()
-    study.shared.texts.order_greedy("base", "fitted")
-    study.shared.texts.greedy(
-        "base"
-    )  # by all processes together, before each writes stitched models of its own
-    before = study.run.log.forwards[WRITTEN]
-    texts = study.run.processes.mapped(lambda stitched: _written(study, stitched, differing), plan)
-    study.run.log.forwards[WRITTEN] = before + sum(
-        study.run.processes.everywhere(study.run.log.forwards[WRITTEN] - before)
-    )
+    arms = [_order(study, stitched, changed) for stitched in plan]
     return tuple(
-        _scored(study, stitched.label, stitched.layers, stitched.direction, text)
-        for stitched, text in zip(plan, texts, strict=True)
+        _scored(study, it.label, it.layers, it.direction, _written(study, it.recipient, arm))
+        for it, arm in zip(plan, arms, strict=True)
     )
 
 
 def unchanged_texts(study: Study) -> tuple[StitchedText, ...]:
     """Base and fitted model as they are, on the prompts of the stitched models and scored alike."""
-    rows = study.heldout.control_rows
     return tuple(
-        _scored(study, role, (), "", study.shared.texts.greedy(role).chosen(rows))
-        for role in ("base", "fitted")
+        _scored(study, role, (), "", _written(study, role, GREEDY)) for role in ("base", "fitted")
     )
 
 
-def _written(study: Study, stitched: StitchedModel, differing: frozenset[Component]) -> Generated:
-    role, other = ("base", "fitted") if stitched.direction == INTO_BASE else ("fitted", "base")
-    components = [one for one in blocks(stitched.layers) if one in differing]
-    if not components:
-        return study.shared.texts.greedy(role).chosen(study.heldout.control_rows)
-    with patched(study.model(role), study.model(other), components) as model:
-        arm = replace(GREEDY, rows=study.heldout.control_rows)
-        found = study.shared.texts.write(
-            model, [arm], task=f"{stitched.label} writes", processes=ALONE
-        )
-    return found[GREEDY.name]
+def _order(study: Study, stitched: StitchedModel, changed: frozenset[Component]) -> Decoding:
+    """Order the texts of a stitched model; the recipient's own where no block differs."""
+    role, other = stitched.recipient, stitched.donor
+    paired = zip(stitched.layers, blocks(stitched.layers), strict=True)
+    layers = tuple(layer for layer, one in paired if one in changed)
+    arm = GREEDY
+    if layers:
+        stitch = Stitch(study.model(role), study.model(other), layers)
+        arm = Decoding(stitched.label, rows=study.heldout.control_rows, stitch=stitch)
+    study.shared.texts.order(role, [arm])
+    return arm
+
+
+def _written(study: Study, role: str, arm: Decoding) -> Generated:
+    """The texts of an arm that was ordered, after the prompts of the stitched models."""
+    found = study.shared.texts.of(role, arm.name)
+    return found if arm.rows is not None else found.chosen(study.heldout.control_rows)
 
 
 def _scored(

@@ -416,14 +416,35 @@ def test_stitched_text_is_generated_by_the_stitched_model(make_tiny, make_study)
     study = make_study((make_tiny(0), make_tiny(1)))
     stitched = planned_models(3, 2)[0]
     every = frozenset(blocks(range(3)))
-    written = stitched_module._written(study, stitched, every)
+    arm = stitched_module._order(study, stitched, every)
+    written = stitched_module._written(study, "base", arm)
     hf = with_donor_weights(study.base, study.fitted, ["model.layers.2"])
     naive = hooked_like(study.base, hf)
     expected = study.shared.texts.write(naive, [replace(GREEDY, rows=study.heldout.control_rows)])[
         "greedy"
     ]
     assert written == expected
-    assert (
-        stitched_module._written(study, stitched, frozenset()).rows
-        == study.shared.texts.greedy("base").rows[:6]
-    )
+    assert stitched_module._order(study, stitched, frozenset()) is GREEDY
+    own = stitched_module._written(study, "base", GREEDY)
+    assert own.rows == study.shared.texts.greedy("base").rows[:6]
+
+
+@pytest.mark.parametrize("layers", [1, 3, 6, 30])
+@pytest.mark.parametrize("most", [0, 1, 4, 6, 16])
+def test_models_that_are_planned_before_the_largest_block_is_known_are_in_every_plan(layers, most):
+    known = planned_models(layers, None, most)
+    plans = [set(planned_models(layers, largest, most)) for largest in range(layers)]
+    assert set(known) <= set.intersection(*plans)
+    assert len(known) >= most - 2 or set(known) == set.intersection(*plans)
+
+
+def test_texts_of_known_stitched_models_are_written_with_all_others(make_tiny, make_study):
+    study = make_study((make_tiny(0), make_tiny(1)), stitched=3)
+    measurement.prepare(study)
+    study.shared.texts.greedy("base")
+    steps = []
+    for model in (study.base, study.fitted):
+        model.hf.register_forward_hook(lambda *_: steps.append(1))
+    found = stitched_module.stitched_texts(study, 2, frozenset(blocks(range(3))))
+    assert [item.label for item in found] == [it.label for it in planned_models(3, 2, 3)]
+    assert not steps
