@@ -2,10 +2,10 @@
 
 LoRA in the last, first, middle and random five blocks and in all of them, full fine-tuning, and the
 first recipe on passages of shuffled words, each under three seeds with its control; 8 built-in
-passages in batches of two, at most 28 epochs, the quick preset with 16 prompts. It takes some five
+passages in batches of two, at most 28 epochs, the quick preset with 16 prompts. It takes some nine
 hours of one core: the same command goes on where it stopped, shares of it run side by side, and
 `--gather` writes what is there so far, to benchmarks/results/study.json, docs/how-to/study.md and
-the README.
+the README. Seeds that are over are kept in benchmarks/results/study, and not done again.
 
 Usage (from the project's root):
     python -m benchmarks.study [--folder DIR] [--threads 2] [--cell 1/2] [--gather]
@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 import hyperinterp as hi
-from benchmarks import pages, record
+from benchmarks import pages, record, study_seeds
 from hyperinterp.checkpoints import write_file
 from hyperinterp.claims.spec import Verdict
 from hyperinterp.text import builtin_passages
@@ -158,9 +158,12 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     cell = NOTHING if given.gather else given.cell
     config = replace(CONFIG, heldout=str(heldout(given.folder)))
+    study_seeds.restore(given.folder)
     study = hi.study(MODEL, given.folder, config, cell=cell, progress=told)
     if given.cell is not None:
         return
+    names = {seed: [it.name for it in study.cells if it.seed == seed] for seed in CONFIG.seeds}
+    study_seeds.keep(given.folder, names)
     found = {"model": MODEL, "config": CONFIG.as_json(), "heldout": HELDOUT, **short(study)}
     record.write("study", found, given.threads)
     pages.rewrite_block(PAGE, "study", f"{table(found)}\n\n{training_table(found)}")

@@ -62,8 +62,35 @@ def orders(preset: str, tokens: int) -> list[list[Any]]:
     if None in ablated:  # an older checkout writes such texts one by one
         changed, ablated = changed + len(ablated), []
     alone = [Decoding("alone", rows=rows)]
-    first = [writer(base, arms), writer(fitted, [GREEDY, *own, *ablated])]
-    return [first, *[[writer(base, alone)] for _ in range(changed)]]
+    theirs = [GREEDY, *own, *ablated]
+    stitched = _stitched(base, fitted, rows, sizes.stitched)
+    for role, arm in stitched:
+        (arms if role == "base" else theirs).append(arm)
+    first = [writer(base, arms), writer(fitted, theirs)]
+    return [first, *[[writer(base, alone)] for _ in range(changed - len(stitched))]]
+
+
+def _stitched(base: Any, fitted: Any, rows: tuple[int, ...], most: int) -> list[tuple[str, Any]]:
+    """Arms of stitched models, with the role that writes them; none where arms cannot be that."""
+    from hyperinterp.claims.last_block import stitched
+    from hyperinterp.generation import Decoding
+
+    if "stitch" not in Decoding.__dataclass_fields__:
+        return []
+    from hyperinterp.models import Stitch
+
+    models = {"base": base, "fitted": fitted}
+    return [
+        (
+            it.recipient,
+            Decoding(
+                it.label,
+                rows=rows,
+                stitch=Stitch(models[it.recipient], models[it.donor], it.layers),
+            ),
+        )
+        for it in stitched.planned_models(base.n_layers, None, most)
+    ]
 
 
 def _ablated(model: Any, rows: tuple[int, ...], number: int) -> Any:

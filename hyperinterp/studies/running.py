@@ -97,15 +97,10 @@ class Runner:
 
     def compare(self, cell: Cell) -> None:
         """Compare a trained cell with the base, beside what is there; a finished one is kept."""
-        roles = self.roles(cell)
-        names = {str(path) for paths in roles.values() for path in paths}
-        report = read_report(self.places, cell)
-        if report is not None:
-            known = report.provenance.checkpoints
-            if names == {item.name for item in known if item.role not in ("base", "fitted")}:
-                return
+        if self.is_compared(cell):
+            return
         given: dict[str, Any] = {TRAINING.keyword: self.texts.of(cell)}
-        for role, paths in roles.items():
+        for role, paths in self.roles(cell).items():
             given[role.keyword] = list(paths) if role.several else paths[0]
 
         def progress(task: str, done: int, total: int) -> None:
@@ -126,6 +121,23 @@ class Runner:
             **given,
         )
         found.save(self.places.report(cell), force=True)
+
+    def is_compared(self, cell: Cell) -> bool:
+        """Return whether a cell's report is there, beside all that is trained by now."""
+        report = read_report(self.places, cell)
+        if report is None or not is_trained(self.places.twin(cell)):
+            return False
+        names = {str(path) for paths in self.roles(cell).values() for path in paths}
+        known = report.provenance.checkpoints
+        return names == {item.name for item in known if item.role not in ("base", "fitted")}
+
+    def is_over(self, seed: int) -> bool:
+        """Return whether every cell of a seed is compared, so that no weights are needed."""
+        return all(
+            self.is_compared(cell) and not read_failure(self.places, cell)
+            for cell in self.cells
+            if cell.seed == seed
+        )
 
     def roles(self, cell: Cell) -> dict[Role, tuple[Path, ...]]:
         """The checkpoints beside a cell that are there by now, by the roles that claims declare."""
@@ -172,7 +184,7 @@ class Runner:
 
 
 def run_cells(runner: Runner, mine: Sequence[Cell], hold: Callable[[Cell], Any]) -> None:
-    """Train cells and compare them, seed by seed.
+    """Train cells and compare them, seed by seed; a seed that is over is not looked at again.
 
     Args:
         runner: does the work.
@@ -180,6 +192,8 @@ def run_cells(runner: Runner, mine: Sequence[Cell], hold: Callable[[Cell], Any])
         hold: a context manager for a cell that gives False where another command has it.
     """
     for seed in dict.fromkeys(cell.seed for cell in mine):
+        if runner.is_over(seed):
+            continue
         trained: list[Cell] = []
         for cell in (cell for cell in mine if cell.seed == seed):
             with hold(cell) as free:

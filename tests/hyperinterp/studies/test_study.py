@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +116,24 @@ def test_interrupted_anywhere_it_goes_on_to_the_same_study(
     stamp = (out / "cells/lora-all-seed0/report/report.json").stat().st_mtime_ns
     study(tiny("llama"), out, make_config())
     assert (out / "cells/lora-all-seed0/report/report.json").stat().st_mtime_ns == stamp
+
+
+def test_a_seed_that_is_over_needs_no_weights(
+    whole: tuple[Path, StudyReport], make_config: Files, tmp_path: Path
+) -> None:
+    """They may be deleted, and the study goes on; a cell to be compared misses them."""
+    out = tmp_path / "out"
+    shutil.copytree(whole[0], out)
+    for path in out.rglob("*.safetensors"):
+        path.unlink()
+    for path in out.rglob("report.json"):  # names of the checkpoints beside it are paths
+        path.write_text(path.read_text().replace(str(whole[0]), str(out)))
+    assert study(tiny("llama"), out, make_config()) == whole[1]
+    assert not list(out.rglob("*.safetensors"))
+    (out / "cells/lora-all-seed0/report/report.json").unlink()
+    found = study(tiny("llama"), out, make_config())
+    assert found.cells[2].state == "failed"
+    assert "adapter_model.safetensors is missing" in found.cells[2].reason
 
 
 def test_shares_leave_the_same_study_and_wait_for_each_other(
