@@ -8,7 +8,7 @@ from hyperinterp.brief import Brief
 from hyperinterp.claims.spec import Claim
 from hyperinterp.training_curve.result import TrainingCurve
 
-SCHEMA_VERSION = "3.2"
+SCHEMA_VERSION = "3.3"
 
 
 @dataclass(frozen=True)

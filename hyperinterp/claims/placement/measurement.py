@@ -1,6 +1,6 @@
 """C13: does it have to be the last blocks?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -29,22 +29,25 @@ def measure(study: Study) -> PlacementResult:
         keep = together(*sides)
         ttr = np.stack([values(side, "ttr", keep) for side in sides], axis=1)
         recipes = [recorded(study.model(role)) for role in roles]
+        apart = ["", "", *(difference(recipes[1], other) for other in recipes[2:])]
         twins = tuple(
-            _twin(study, role, recipe, ttr[:, index], ttr[:, 0], values(side, "rep_4", keep))
-            for index, (role, recipe, side) in enumerate(zip(roles, recipes, sides, strict=True))
+            _twin(study, role, recipe, ttr[:, index], ttr[:, 0], values(side, "rep_4", keep), why)
+            for index, (role, recipe, side, why) in enumerate(
+                zip(roles, recipes, sides, apart, strict=True)
+            )
         )
-        others = list(range(1, ttr.shape[1] - 1))
-        margin = resampled(
-            bootstrap_contrast, ttr[:, 1:], target=0, others=others, seed=study.run.seed
-        )
-    best = max(twins[2:], key=lambda twin: twin.ttr.value or 0.0)
+        alike = [index for index in range(2, len(twins)) if not twins[index].apart]
+        held = alike or list(range(2, len(twins)))
+        margin = resampled(bootstrap_contrast, ttr, target=1, others=held, seed=study.run.seed)
+    best = max((twins[index] for index in held), key=lambda twin: twin.ttr.value or 0.0)
     ids = [study.heldout.prompt_id(int(row)) for row in np.flatnonzero(keep)]
     return PlacementResult(
         twins=twins,
         best=best.name,
         margin=margin,
         gain=twins[1].gain,
-        unequal=unequal(recipes[1:], study.base.n_layers),
+        unequal=_unfit(recipes[1], study.base.n_layers)
+        or ("" if alike else "; ".join(dict.fromkeys(twin.apart for twin in twins[2:]))),
         prompts=tuple(
             PlacedPrompt(name, tuple(map(float, row))) for name, row in zip(ids, ttr, strict=True)
         ),
@@ -65,28 +68,34 @@ def units(result: PlacementResult) -> dict[str, Mapping[str, float]]:
     return {"gain": gains} if result.unequal else {"gain": gains, "margin": margins}
 
 
-def unequal(recipes: Sequence[Recipe], n_layers: int) -> str:
-    """Return in which respect beside the place twins were trained differently, or "".
+def difference(fitted: Recipe, other: Recipe) -> str:
+    """Return in which respect beside the place a twin was trained differently, or "".
 
     What was not recorded is not held against them.
 
     Args:
-        recipes: of the fitted model, then of the others.
-        n_layers: blocks of the model.
+        fitted: of the fitted model.
+        other: of the twin.
     """
-    fitted = recipes[0]
+    if fitted.blocks is not None and fitted.blocks == other.blocks:
+        return "a twin was trained in the same blocks as the fitted model"
+    counts = fitted.trainable, other.trainable
+    if counts[0] is not None and counts[1] is not None and counts[0] != counts[1]:
+        return f"from {min(counts):,} to {max(counts):,} parameters were trained"
+    losses = fitted.loss, other.loss
+    if losses[0] is not None and losses[1] is not None:
+        low, high = sorted((losses[0], losses[1]))
+        if high - low > LOSS_GAP:
+            return f"training losses from {low:.3g} to {high:.3g} are not equal"
+    return ""
+
+
+def _unfit(fitted: Recipe, n_layers: int) -> str:
+    """Why a fitted model is not one whose last blocks were trained, or ""."""
     if fitted.blocks is not None and fitted.layers is None:
         return f"the fitted model was trained in blocks {listed(fitted.blocks)}, not in the last"
     if fitted.blocks is not None and len(fitted.blocks) == n_layers:
         return "the fitted model was trained in all blocks"
-    if any(item.blocks is not None and item.blocks == fitted.blocks for item in recipes[1:]):
-        return "a twin was trained in the same blocks as the fitted model"
-    counts = sorted({item.trainable for item in recipes if item.trainable is not None})
-    if len(counts) > 1:
-        return f"from {counts[0]:,} to {counts[-1]:,} parameters were trained"
-    losses = sorted(item.loss for item in recipes if item.loss is not None)
-    if losses and losses[-1] - losses[0] > LOSS_GAP:
-        return f"training losses from {losses[0]:.3g} to {losses[-1]:.3g} are not equal"
     return ""
 
 
@@ -95,8 +104,9 @@ def _roles(study: Study) -> list[str]:
 
 
 def _twin(
-    study: Study, role: str, recipe: Recipe, ttr: np.ndarray, base: np.ndarray, rep: np.ndarray
-) -> PlacedTwin:
+    study: Study, role: str, recipe: Recipe, ttr: np.ndarray, base: np.ndarray, rep: np.ndarray,
+    apart: str,
+) -> PlacedTwin:  # fmt: skip
     trained = role != "base"
     return PlacedTwin(
         name=study.model(role).name,
@@ -107,4 +117,5 @@ def _twin(
         ttr=mean_of(ttr),
         gain=mean_of(ttr - base) if trained else missing("the base itself"),
         rep_4=mean_of(rep),
+        apart=apart,
     )

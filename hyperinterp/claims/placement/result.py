@@ -20,6 +20,7 @@ class PlacedTwin(Brief):
         ttr: mean type-token ratio of greedy text.
         gain: the same minus the base's, paired by prompt.
         rep_4: mean share of repeated 4-grams.
+        apart: why it does not count beside the fitted model: what differs other than the place.
     """
 
     name: str
@@ -30,6 +31,7 @@ class PlacedTwin(Brief):
     ttr: Measured
     gain: Measured
     rep_4: Measured
+    apart: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,11 @@ class PlacementResult(Result):
 
     Attributes:
         twins: the base, the fitted model, then the others.
-        best: name of the other placement with the most diverse text.
+        best: name of the other placement with the most diverse text, among those that count.
         margin: type-token ratio of the fitted model minus that of the best other placement, the
             best chosen anew in every resample.
         gain: type-token ratio of the fitted model minus the base's.
-        unequal: why the twins cannot be compared by where they were trained; "" when they can.
+        unequal: why none of the twins counts; "" when one does.
         prompts: what the intervals rest on.
     """
 
@@ -60,3 +62,8 @@ class PlacementResult(Result):
     gain: Measured
     unequal: str
     prompts: tuple[PlacedPrompt, ...]
+
+    @property
+    def set_aside(self) -> tuple[PlacedTwin, ...]:
+        """The other placements that do not count, where one does."""
+        return () if self.unequal else tuple(twin for twin in self.twins if twin.apart)

@@ -14,7 +14,7 @@ def tables(result: PlacementResult) -> tuple[Table, ...]:
                 "type-token ratio, last blocks minus the best other placement": result.margin,
                 "type-token ratio, last blocks minus the base": result.gain,
             },
-            note=result.unequal,
+            note=result.unequal or _apart(result),
         ),
         table(
             "twins", "Twins by place",
@@ -23,7 +23,7 @@ def tables(result: PlacementResult) -> tuple[Table, ...]:
                     "name": twin.name, "role": twin.role, "blocks": twin.blocks,
                     "trainable_parameters": twin.trainable_parameters,
                     "train_loss": twin.train_loss, "ttr": twin.ttr, "gain": twin.gain,
-                    "rep_4": twin.rep_4,
+                    "rep_4": twin.rep_4, "apart": twin.apart or None,
                 }
                 for twin in result.twins
             ),
@@ -32,6 +32,7 @@ def tables(result: PlacementResult) -> tuple[Table, ...]:
                 "trainable_parameters": ("parameters trained", compact),
                 "train_loss": "training loss", "ttr": "type-token ratio",
                 "gain": "gain over the base", "rep_4": "repeated 4-grams",
+                "apart": "set aside because",
             },
         ),
         table(
@@ -43,3 +44,7 @@ def tables(result: PlacementResult) -> tuple[Table, ...]:
             ),
         ),
     )  # fmt: skip
+
+
+def _apart(result: PlacementResult) -> str:
+    return "; ".join(f"{twin.name} is set aside: {twin.apart}" for twin in result.set_aside)

@@ -16,7 +16,8 @@ def beats(result: PlacementResult, results: Mapping[str, Any]) -> Iterator[Beate
 
 
 def caveat(claim: Claim, result: PlacementResult) -> str:
-    """Return what nobody recorded of the twins; "" where all is known."""
+    """Return which twins do not count, and what nobody recorded of them; "" without either."""
+    found = [f"{twin.name} is set aside: {twin.apart}." for twin in result.set_aside]
     trained = result.twins[1:]
     unknown = [
         words
@@ -26,9 +27,9 @@ def caveat(claim: Claim, result: PlacementResult) -> str:
         )
         if any(getattr(twin, field) is None for twin in trained)
     ]  # fmt: skip
-    if not unknown:
-        return ""
-    return (
-        f"Not recorded with every twin: {', '.join(unknown)}. That they differ in the place of "
-        "the trained blocks alone is the user's word."
-    )
+    if unknown:
+        found.append(
+            f"Not recorded with every twin: {', '.join(unknown)}. That they differ in the place of "
+            "the trained blocks alone is the user's word."
+        )
+    return " ".join(found)

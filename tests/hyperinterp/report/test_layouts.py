@@ -17,7 +17,7 @@ from hyperinterp.studies.schema import study_schema
 
 WORDS = {"title", "description"}
 LAYOUTS = {
-    "report": (json_schema, SCHEMA_VERSION, "3.2", "acc055bb9f85fe5b"),
+    "report": (json_schema, SCHEMA_VERSION, "3.3", "eb1723039ecca2b2"),
     "trace": (trace_schema, TRACE_VERSION, "2.0", "6cf0f0cb2219b07c"),
     "study": (study_schema, STUDY_VERSION, "1.0", "1e6d058b6e326b8d"),
 }
@@ -60,7 +60,7 @@ def test_words_do_not_count_and_fields_do() -> None:
 
 
 def test_a_report_of_an_older_layout_is_named_as_such() -> None:
-    with pytest.raises(InputRefused, match=r"expected report layout 3\.2, found '2\.0': make it"):
+    with pytest.raises(InputRefused, match=r"expected report layout 3\.3, found '2\.0': make it"):
         Report.from_json('{"schema_version": "2.0", "claims": {}}')
 
 
@@ -75,6 +75,6 @@ def test_an_earlier_minor_version_lacks_what_came_later_and_is_read(complete: Re
     assert found.claims == complete.claims
     lacks = {item.bits_per_byte.reason for item in found.results["quality"].texts}
     assert lacks == {EARLIER.reason}
-    for version in ("3.3", "4.0", "2.9", "3", 3.0, None, ["3.0"]):
+    for version in ("3.4", "4.0", "2.9", "3", 3.0, None, ["3.0"]):
         with pytest.raises(InputRefused, match="expected report layout"):
             Report.from_json(json.dumps({**data, "schema_version": version}))

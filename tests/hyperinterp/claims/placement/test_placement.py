@@ -83,6 +83,25 @@ def test_twins_that_differ_in_more_than_the_place_leave_it_undecided(study, fitt
     assert "margin" not in units(result)
 
 
+def test_one_twin_that_learnt_less_does_not_speak_for_the_others(study):
+    """It is set aside by name, and the rest decide as if it were not there."""
+    unequal = changed(study.fitted, lambda hf: None, "middle")  # as diverse as the fitted model
+    unequal.provenance = _facts([1], loss=0.3)
+    study.roles |= {"elsewhere 1": unequal}
+    result, claim = evaluated(placement.CLAIM, study)
+    assert [twin.apart for twin in result.twins] == [
+        "", "", "", "training losses from 0.04 to 0.3 are not equal",
+    ]  # fmt: skip
+    assert claim.verdict is Verdict.SUPPORTED
+    ttr = [twin.ttr.value for twin in result.twins]
+    assert result.margin.value == pytest.approx(ttr[1] - ttr[2])
+    assert result.best == "first"
+    assert "middle is set aside: training losses from 0.04 to 0.3" in caveat(claim, result)
+    assert "middle is set aside" in result.tables()[0].note
+    unequal.provenance = _facts([1])
+    assert evaluated(placement.CLAIM, study)[1].verdict is Verdict.NOT_SUPPORTED
+
+
 def test_what_was_not_recorded_is_said(study):
     study.model("elsewhere 0").provenance = {}
     result, claim = evaluated(placement.CLAIM, study)
