@@ -15,6 +15,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,12 @@ CONFIG = hi.StudyConfig(
 )
 HELDOUT = 4
 """So many of the last built-in training passages choose the controls, after every epoch."""
+FACTS = (
+    "name", "recipe", "seed", "state", "reason", "blocks", "trainable", "epochs", "train_loss",
+    "heldout_loss", "stop",
+)  # fmt: skip
+ENOUGH = 3
+"""Seeds below which nothing is said about a recipe."""
 NOTHING = "1000/1000"
 """A share that has no cell: what other commands have done is gathered."""
 SHORT = {
@@ -89,12 +96,7 @@ def short(study: hi.StudyReport) -> dict[str, Any]:
         },
         "cells": [
             {
-                **{
-                    name: getattr(cell, name)
-                    for name in ("name", "state", "reason", "blocks", "trainable", "epochs", "stop")
-                },
-                "train_loss": cell.train_loss,
-                "heldout_loss": cell.heldout_loss,
+                **{name: getattr(cell, name) for name in FACTS},
                 "claims": {name: asdict(claim) for name, claim in cell.claims.items()},
             }
             for cell in study.cells
@@ -112,32 +114,43 @@ def shown(claim: dict[str, Any]) -> str:
     return text
 
 
-def table(found: dict[str, Any]) -> str:
+def judged(found: dict[str, Any], recipe: str, claim: str, *, interval: bool) -> str:
+    """The verdict about a recipe; below three seeds those about its cells, seed by seed."""
+    row = found["recipes"][recipe]
+    if len(row["seeds"]) >= ENOUGH:
+        return shown(row["claims"][claim] | ({} if interval else {"interval": None}))
+    cells = [it for it in found["cells"] if it["recipe"] == recipe and it["claims"]]
+    return " / ".join(shown(_of_cell(it["claims"][claim], interval)) for it in cells) or "-"
+
+
+def _of_cell(claim: dict[str, Any], interval: bool) -> dict[str, Any]:
+    effect = claim["effect"]
+    ends = (effect["lo"], effect["hi"]) if interval and effect["lo"] is not None else None
+    return {"verdict": claim["verdict"], "effect": effect["value"], "interval": ends}
+
+
+def table(found: dict[str, Any], *, interval: bool = True) -> str:
     """Claims as rows, recipes as columns."""
     recipes = found["recipes"]
-    head = ["", *(f"{it['words']} ({len(it['seeds'])})" for it in recipes.values())]
-    names = list(next(iter(recipes.values()))["claims"])
-    rows = [[name, *(shown(it["claims"][name]) for it in recipes.values())] for name in names]
-    return pages.table(head, rows)
-
-
-def verdict_table(found: dict[str, Any]) -> str:
-    """Claims as rows, recipes as columns, with verdicts and effects only."""
-    recipes = found["recipes"]
-    head = ["", *(it["words"] for it in recipes.values())]
+    head = ["", *(f"{it['words']} ({_seeds(it['seeds'])})" for it in recipes.values())]
     names = list(next(iter(recipes.values()))["claims"])
     rows = [
-        [name, *(shown(it["claims"][name] | {"interval": None}) for it in recipes.values())]
+        [name, *(judged(found, recipe, name, interval=interval) for recipe in recipes)]
         for name in names
     ]
     return pages.table(head, rows)
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{len(seeds)} seed{'' if len(seeds) == 1 else 's'}"
 
 
 def training_table(found: dict[str, Any]) -> str:
     """How the cells were trained."""
     keys = ("name", "blocks", "trainable", "epochs", "train_loss", "heldout_loss", "stop")
     head = ["cell", "blocks", "trained parameters", "epochs", "loss", "validation loss", "stop"]
-    rows = [[_cell(cell[key]) for key in keys] for cell in found["cells"]]
+    trained = [cell for cell in found["cells"] if cell["trainable"] is not None]
+    rows = [[_cell(cell[key]) for key in keys] for cell in trained]
     return pages.table(head, rows)
 
 
@@ -167,7 +180,7 @@ def main() -> None:
     found = {"model": MODEL, "config": CONFIG.as_json(), "heldout": HELDOUT, **short(study)}
     record.write("study", found, given.threads)
     pages.rewrite_block(PAGE, "study", f"{table(found)}\n\n{training_table(found)}")
-    pages.rewrite_block(pages.README, "study", verdict_table(found))
+    pages.rewrite_block(pages.README, "study", table(found, interval=False))
 
 
 if __name__ == "__main__":

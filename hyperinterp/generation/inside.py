@@ -44,7 +44,7 @@ class Inside:
             count: rows of the batch.
         """
         with ExitStack() as stack:
-            if self.stitches and self.stitches[0][0] == slice(0, count):
+            if self.stitches and not self.stitches[0][1].by_rows:  # it writes alone
                 stack.enter_context(self.stitches[0][1].made())
             else:
                 for path, parts in self._parts(model).items():

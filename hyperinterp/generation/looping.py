@@ -1,7 +1,6 @@
 """The loop that writes batches of texts, one token of every text at a time."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -108,23 +107,19 @@ def written_together(
         rows = [batch.rows[row] for row in matched] + along
         other = Steps(target, rows, batch.new_tokens, inside.behind(len(matched)))
     patience = 1 if batch.keys.model.home.type == "cpu" else _UNSEEN
-    with ExitStack() as stack:
-        for steps in (own, other):
-            if steps is not None:
-                stack.enter_context(steps.begun())
-        for step in range(1, batch.new_tokens + 1):
-            wanted = None
-            if other is not None:
-                last = texts.last[batch.chooser.places].to(other.model.home)
-                found = other.next(last if guests is None else torch.cat((last, guests.last)))
-                wanted = found[: len(matched)].to(texts.last.device)
-                if guests is not None:
-                    guests.go_on(found[len(matched) :])
-            texts.go_on(own.next(texts.last), wanted)
-            tell(step / batch.new_tokens)
-            if step % patience and step < batch.new_tokens:
-                continue
-            ended = [item.all_ended() for item in every]
-            if all(ended):
-                break
+    for step in range(1, batch.new_tokens + 1):
+        wanted = None
+        if other is not None:
+            last = texts.last[batch.chooser.places].to(other.model.home)
+            found = other.next(last if guests is None else torch.cat((last, guests.last)))
+            wanted = found[: len(matched)].to(texts.last.device)
+            if guests is not None:
+                guests.go_on(found[len(matched) :])
+        texts.go_on(own.next(texts.last), wanted)
+        tell(step / batch.new_tokens)
+        if step % patience and step < batch.new_tokens:
+            continue
+        ended = [item.all_ended() for item in every]
+        if all(ended):
+            break
     return [item.written for item in every]

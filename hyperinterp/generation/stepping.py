@@ -1,7 +1,6 @@
 """One model's logits, a token at a time."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -32,22 +31,20 @@ class Steps:
         self._cache = keys.cache(rows, len(rows[0]) + new_tokens, inside.stitches)
         self.model.forget_lengths()
 
-    @contextmanager
-    def begun(self) -> Iterator[None]:
-        """Make the model what it is for these rows, for the time of the context."""
-        with self._inside.active(self.model, self._cache, self._count):
-            yield
-
     def next(self, last: Int[Tensor, "row 1"]) -> Float[Tensor, "row vocab"]:
-        """Return the logits of what follows, as float32; in the context of `begun`.
+        """Return the logits of what follows, as float32.
+
+        The model is another one for the time of this pass only: in between, it may lend its blocks
+        to a batch of the other model.
 
         Args:
             last: the last token of every row.
         """
-        output = self.model.hf(
-            input_ids=last.to(self.model.device),
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
+        with self._inside.active(self.model, self._cache, self._count):
+            output = self.model.hf(
+                input_ids=last.to(self.model.device),
+                past_key_values=self._cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
         return output.logits[:, -1, : self.model.vocab_size].to(self.model.home).float()

@@ -58,14 +58,21 @@ def test_they_cost_no_step_of_their_own(tiny):
 
 
 def test_guests_of_another_model_may_be_stitched_and_both_models_stay_as_they_were(tiny):
-    """Each model lends a block to the other while it writes with one of the other's itself."""
+    """Each model lends a block to the other while it writes with one of the other's itself.
+
+    What is made of the guest's own streams stays with the guest's rows.
+    """
     model, other, prompts = tiny(), tiny(seed=1), rows_of(5, 5, 5)
     last = model.n_layers - 1
     first = [
         Decoding("matched", seed=3, match_entropy=True),
         Decoding("ours", stitch=Stitch(model, other, (last,))),
     ]
-    second = [GREEDY, Decoding("theirs", stitch=Stitch(other, model, (last,)))]
+    second = [
+        GREEDY,
+        Decoding("theirs", stitch=Stitch(other, model, (last,))),
+        Decoding("flipped", change=lambda stream: stream.flip(-1)),
+    ]
     host = Writer(model, prompts, first, match_entropy_of=other, **KEPT)
     guest = Writer(other, prompts, second, match_entropy_of=other, **KEPT)
     modules = [list(item.hf.modules()) for item in (model, other)]
@@ -75,6 +82,8 @@ def test_guests_of_another_model_may_be_stitched_and_both_models_stay_as_they_we
     for texts, arm in zip(found, (first[1], second[1]), strict=True):
         assert texts[arm.name] == alone(arm.stitch, prompts, arm)
     assert found[1]["greedy"] == generate(other, prompts, **KEPT)["greedy"]
+    flipped = generate(other, prompts, second[2:], **KEPT)["flipped"]
+    assert found[1]["flipped"] == flipped != found[1]["greedy"]
     matched = Writer(model, prompts, first[:1], match_entropy_of=other, **KEPT)
     assert found[0]["matched"] == write_all([matched])[0]["matched"]
 
