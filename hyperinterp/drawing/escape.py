@@ -71,9 +71,12 @@ def token(text: str, limit: int = 28) -> str:
     return clip("␣" * head + visible(body) + "␣" * tail, limit)
 
 
-def label(text: str, limit: int = 60) -> str:
-    """Text for plotly, which reads pseudo-HTML and `$...$`: every such character escaped."""
-    shown = html.escape(clip(visible(text), limit), quote=False)
+def label(text: str, limit: int = 60, *, left: bool = False) -> str:
+    """Text for plotly, which reads pseudo-HTML and `$...$`: every such character escaped.
+
+    Where it is cut, `left` keeps its end: that of a path tells more than its start.
+    """
+    shown = html.escape(clip(visible(text), limit, left=left), quote=False)
     return shown.replace("$", "&#36;")
 
 

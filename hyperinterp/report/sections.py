@@ -147,8 +147,12 @@ def _source(spec: ClaimSpec) -> tuple[str, ...]:
     return (f"docs/claims/{spec.id.lower()}.md", folder) if own else (folder,)
 
 
-def _with_numbers(found: Sequence[PageSection]) -> Iterator[PageSection]:
-    """Number the figures through the page."""
+def with_numbers(found: Sequence[PageSection]) -> Iterator[PageSection]:
+    """Yield the sections of a page, their figures numbered through it.
+
+    Args:
+        found: the sections in their order.
+    """
     first = 1
     for section in found:
         yield replace(section, first=first)
@@ -162,7 +166,7 @@ def sections(report: ReportData) -> list[PageSection]:
         judged = report.claims.get(spec.id)
         if judged is None or not unasked(judged):
             found += _of(report, spec)
-    return [*_with_numbers([*found, *_looks(report), _training(report)])]
+    return [*with_numbers([*found, *_looks(report), _training(report)])]
 
 
 def _looks(report: ReportData) -> Iterator[PageSection]:

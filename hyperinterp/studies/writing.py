@@ -8,7 +8,7 @@ from hyperinterp.drawing.escape import markdown
 from hyperinterp.drawing.rendering import csv_text
 from hyperinterp.drawing.rendering import markdown as markdown_table
 from hyperinterp.report import html
-from hyperinterp.report.sections import PageSection
+from hyperinterp.report.sections import PageSection, with_numbers
 from hyperinterp.studies.figures import charts
 from hyperinterp.studies.schema import StudyReport
 from hyperinterp.studies.tables import (
@@ -64,7 +64,7 @@ def page(study: StudyReport) -> str:
     return html.page(
         "study.html.j2",
         study,
-        sections,
+        list(with_numbers(sections)),
         f"Study of {study.model}",
         files=("study.json", "tables/", "cells/*/report/"),
     )

@@ -45,7 +45,7 @@ _STYLES = ("", "-open", "-dot", "-open-dot")
 def twins(block: LateStageResult, measure: str) -> Sketch:
     """One row per twin."""
     figure = Sketch(dict(TWIN_MEASURES)[measure])
-    names = [label(twin.name, 32) for twin in block.twins]
+    names = [label(twin.name, 32, left=True) for twin in block.twins]
     for role in dict.fromkeys(twin.role for twin in block.twins):
         rows = [row for row, twin in enumerate(block.twins) if twin.role == role]
         figures: list[Measured] = [getattr(block.twins[row], measure) for row in rows]
@@ -84,7 +84,7 @@ def over_blocks(block: LateStageResult, measure: str) -> Sketch | None:
             x=[twin.trained_layers for twin, _ in mine], y=[item.value for item in figures],
             mode="markers", name=label(role), error_y=bars(figures, colour, 2.0),
             marker={"color": colour, "size": 10, "symbol": SYMBOLS.get(colour, "circle")},
-            customdata=[[label(twin.name, 32), hover(item)] for twin, item in mine],
+            customdata=[[label(twin.name, 32, left=True), hover(item)] for twin, item in mine],
             hovertemplate="%{customdata[0]}, %{x} blocks<br>%{customdata[1]}<extra></extra>",
         )  # fmt: skip
     base = getattr(block.twins[0], measure)
@@ -109,7 +109,7 @@ def apart(block: LateStageResult) -> Sketch | None:
         figure.add(
             "scatter",
             x=[twin.last_delta.value], y=[twin.ttr.value], mode="markers",
-            name=label(twin.name, 24),
+            name=label(twin.name, 24, left=True),
             marker={"color": colour, "size": 11, "symbol": symbol},
             error_x=bars([twin.last_delta], colour), error_y=bars([twin.ttr], colour),
             customdata=[[hover(twin.last_delta), hover(twin.ttr)]],

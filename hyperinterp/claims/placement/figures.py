@@ -7,11 +7,12 @@ from hyperinterp.drawing.chart import Chart, Choice, dots
 from hyperinterp.drawing.escape import label
 from hyperinterp.drawing.sketch import Sketch
 from hyperinterp.drawing.subtitle import behind
-from hyperinterp.drawing.theme import BASE, EXTRA, FITTED
+from hyperinterp.drawing.theme import BASE, EXTRA, FITTED, MUTED
 from hyperinterp.drawing.words import explained
 
 MEASURES = (("ttr", "type-token ratio"), ("gain", "gain over base"), ("rep_4", "repeated 4-grams"))
-_ROLES = {"base": BASE, "fitted": FITTED, "elsewhere": EXTRA}
+_ASIDE = "set aside"
+_ROLES = {"base": BASE, "fitted": FITTED, "elsewhere": EXTRA, _ASIDE: MUTED}
 
 
 def placements(result: PlacementResult, measure: str) -> Sketch:
@@ -19,10 +20,13 @@ def placements(result: PlacementResult, measure: str) -> Sketch:
     figure = Sketch(dict(MEASURES)[measure])
     shown = [twin for twin in result.twins if getattr(twin, measure).value is not None]
     names = [
-        label(twin.name, 28) + (f", blocks {twin.blocks}" if twin.blocks else "") for twin in shown
+        label(twin.name, 28, left=True) + (f", blocks {twin.blocks}" if twin.blocks else "")
+        for twin in shown
     ]
     for role, colour in _ROLES.items():
-        rows = [row for row, twin in enumerate(shown) if twin.role == role]
+        rows = [
+            row for row, twin in enumerate(shown) if (_ASIDE if twin.apart else twin.role) == role
+        ]
         found: list[Measured] = [getattr(shown[row], measure) for row in rows]
         if rows:
             labels = [names[row] for row in rows]

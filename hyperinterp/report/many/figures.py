@@ -20,7 +20,7 @@ def forest(found: Reports, claim: str) -> Sketch | None:
         return None
     figure = Sketch(tested[0][1].unit)
     effects = [_effect(item) for _, item in tested]
-    labels = [label(row.name, 40) for row, _ in tested]
+    labels = [label(row.name, 40, left=True) for row, _ in tested]
     rows = list(range(len(tested)))
     figure.data.append(dots(rows, effects, "effect", FITTED, labels, showlegend=False))
     figure.rows(labels)

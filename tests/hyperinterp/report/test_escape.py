@@ -37,6 +37,13 @@ def test_plotly_labels_have_no_tag_and_no_maths(text: str) -> None:
     assert stdlib_html.unescape(made) == escape.visible(text)
 
 
+def test_a_path_that_is_cut_keeps_its_end() -> None:
+    path = "runs/study/cells/lora-last5-seed0/twin"
+    assert escape.label(path, 20, left=True) == "…" + path[-19:]
+    assert escape.label(path, 20) == path[:19] + "…"
+    assert escape.label(path, left=True) == path
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

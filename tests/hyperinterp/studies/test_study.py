@@ -2,9 +2,11 @@
 
 import json
 import random
+import re
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from hyperinterp.checkpoints import save_checkpoint
 from hyperinterp.claims.spec import Verdict
 from hyperinterp.config import as_yaml
 from hyperinterp.errors import InputRefused
-from hyperinterp.studies import StudyConfig, StudyReport, study
+from hyperinterp.studies import StudyConfig, StudyReport, study, writing
 from hyperinterp.studies.cells import Cell, Places, Share
 from hyperinterp.studies.figures import charts
 from hyperinterp.studies.locks import held
@@ -85,6 +87,16 @@ def test_every_cell_is_trained_compared_and_judged(whole: tuple[Path, StudyRepor
     assert {"study.html", "study.md", "study.yaml", "tables"} <= {it.name for it in out.iterdir()}
     assert [chart.name for chart in charts(found)] == ["forest"]
     assert "lora-first1-seed0" in (out / "study.md").read_text()
+
+
+def test_figures_are_numbered_through_the_page(
+    whole: tuple[Path, StudyReport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (forest,) = charts(whole[1])
+    drawn = [replace(forest, name=name) for name in ("forest", "plane", "growth")]
+    monkeypatch.setattr(writing, "charts", lambda _: drawn)
+    numbers = re.findall(r'<span class="number">Figure (\d+)\.', writing.page(whole[1]))
+    assert numbers == ["1", "2", "3"]
 
 
 def listed(config: StudyConfig, out: Path) -> list[tuple[str, str]]:

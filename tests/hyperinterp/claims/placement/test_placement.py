@@ -98,6 +98,8 @@ def test_one_twin_that_learnt_less_does_not_speak_for_the_others(study):
     assert result.best == "first"
     assert "middle is set aside: training losses from 0.04 to 0.3" in caveat(claim, result)
     assert "middle is set aside" in result.tables()[0].note
+    figure = result.charts()[0].figure()
+    assert [trace.name for trace in figure.data] == ["base", "fitted", "elsewhere", "set aside"]
     unequal.provenance = _facts([1])
     assert evaluated(placement.CLAIM, study)[1].verdict is Verdict.NOT_SUPPORTED
 
