@@ -1,9 +1,9 @@
-"""Speed and memory on the real model: capture, replayed patching, processes, presets.
+"""Speed and memory on the real model: capture, peers, replayed patching, processes.
 
 Arms of one measurement alternate in one process on the same inputs; figures are ratios of medians.
 Writes benchmarks/results/scale.json, part by part, and the table in README.md.
 
-Usage: python -m benchmarks.scale [capture peers memory patching processes presets]
+Usage: python -m benchmarks.scale [capture peers memory patching processes]
        [--rounds 5] [--threads 1] [--fitted DIR]
 """
 
@@ -14,7 +14,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -31,7 +30,7 @@ from hyperinterp.models import Component, ComponentKind, HookedModel, load, patc
 from hyperinterp.sites import Site, SiteKind, block_outputs
 from hyperinterp.text import TokenRows, builtin_passages, tokenise
 
-PARTS = ("capture", "peers", "memory", "patching", "processes", "presets")
+PARTS = ("capture", "peers", "memory", "patching", "processes")
 LENGTH, BATCH = 128, 8
 CPU = torch.device("cpu")
 
@@ -324,49 +323,6 @@ def processes(rounds: int, fitted: str) -> dict[str, Any]:
     }
 
 
-def presets(_rounds: int, fitted: str, threads: int) -> dict[str, Any]:
-    """Wall time of the whole command, by analysis, with every claim that the pair can test."""
-    found: dict[str, Any] = {}
-    for preset in ("quick", "default"):
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "report"
-            began = time.perf_counter()
-            subprocess.run(
-                [sys.executable, "-m", "hyperinterp", "compare", "smollm2", fitted, "--preset",
-                 preset, "--out", str(out)],
-                capture_output=True, text=True, check=True,
-                env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-            )  # fmt: skip
-            seconds = time.perf_counter() - began
-            facts = json.loads((out / "report.json").read_text())["provenance"]
-        found[preset] = {
-            "seconds": seconds,
-            "by_analysis": facts["wall_seconds"],
-            **_unavoidable(facts["wall_seconds"], facts["forwards"]),
-            "forwards": facts["forwards"],
-            "sizes": facts["sizes"],
-        }
-    return found
-
-
-def _unavoidable(parts: dict[str, float], forwards: dict[str, int]) -> dict[str, Any]:
-    """Seconds of a comparison that no other order of the work could save."""
-    shared = parts["shared run over the passages"]
-    own = parts.get("reading the fitted model's text", 0.0)
-    reads = min(2, forwards["fitted over the passages"])
-    seconds = parts["generation"] + reads * shared + own
-    seconds += parts.get("patching", 0.0) + parts.get("lens", 0.0)
-    return {
-        "unavoidable_seconds": seconds,
-        "total_over_unavoidable": parts["total"] / seconds,
-        "without_loading_over_unavoidable": (parts["total"] - parts["loading"]) / seconds,
-        "counted": "generation, the passages read by both models once, or twice where sums come "
-        "before intervals, "
-        "the fitted model's text read by both, the reads of the patches, and the lens (the "
-        "unembedding at every depth)",
-    }
-
-
 def readme_table(known: dict[str, Any]) -> str:
     """The measured ratios beside what they are held against, as far as they are there."""
     rows: list[list[str]] = []
@@ -395,12 +351,6 @@ def readme_table(known: dict[str, Any]) -> str:
         )  # fmt: skip
     if (found := known.get("processes")) is not None:
         rows.append(["speed of two processes, over one", f"{found['speed_up']:.2f}", "2 at most"])
-    for preset in ("quick", "default"):
-        found = known.get("presets", {}).get(preset)
-        if found is not None:
-            ratio = f"{found['without_loading_over_unavoidable']:.2f} times its reads and writing, "
-            ratio += f"{found['total_over_unavoidable']:.2f} with Python and checkpoints to load"
-            rows.append([f"`compare --preset {preset}`", f"{found['seconds']:.0f} s", ratio])
     return table(["", "measured", "held against"], rows)
 
 
@@ -418,10 +368,7 @@ def main() -> None:
     if given.peak:
         peak(given.peak[0], int(given.peak[1]))
         return
-    more: dict[str, tuple[Any, ...]] = {
-        "processes": (given.fitted,),
-        "presets": (given.fitted, given.threads),
-    }
+    more: dict[str, tuple[Any, ...]] = {"processes": (given.fitted,)}
     wanted = given.parts or PARTS
     if set(wanted) & set(more) and not Path(given.fitted).exists():
         parser.error(
