@@ -46,7 +46,7 @@ class Stitch:
 
     @cached_property
     def by_rows(self) -> bool:
-        """Whether some rows of a batch can run the donor's blocks, and others the recipient's.
+        """True where some rows of a batch can run the donor's blocks, and others the recipient's.
 
         That is so where both models give their blocks the same inputs beside the stream, these
         can be told apart by row, and every block keeps keys and values of its own.

@@ -91,7 +91,7 @@ def difference(fitted: Recipe, other: Recipe) -> str:
 
 
 def _unfit(fitted: Recipe, n_layers: int) -> str:
-    """Why a fitted model is not one whose last blocks were trained, or ""."""
+    """The reason for which a fitted model is not one of trained last blocks, or ""."""
     if fitted.blocks is not None and fitted.layers is None:
         return f"the fitted model was trained in blocks {listed(fitted.blocks)}, not in the last"
     if fitted.blocks is not None and len(fitted.blocks) == n_layers:
