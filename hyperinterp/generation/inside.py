@@ -17,7 +17,7 @@ from hyperinterp.models import HookedModel, Stitch, edited, replaced
 
 @dataclass(frozen=True)
 class Inside:
-    """What differs inside a model for some rows of a batch.
+    """The differences inside a model for some rows of a batch.
 
     Attributes:
         changes: rows, and what becomes of their stream after the last block.
@@ -107,7 +107,7 @@ class _Divided(nn.Module):
         self._per_row = per_row
 
     def __getattr__(self, name: str) -> Any:
-        """What a backbone asks of a block, such as the kind of its mask."""
+        """Return what a backbone asks of a block, such as the kind of its mask."""
         try:
             return super().__getattr__(name)
         except AttributeError:

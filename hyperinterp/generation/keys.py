@@ -169,7 +169,7 @@ class PromptKeys:
         return cache
 
     def _of(self, rows: Sequence[Row]) -> list[Filled]:
-        """What is read of all but the last token of every row, by block."""
+        """The keys and values of all but the last token of every row, by block."""
         begun = [row[:-1] for row in rows]
         length = len(begun[0])
         places = self._places.setdefault(length, {})
