@@ -79,12 +79,11 @@ def difference(fitted: Recipe, other: Recipe) -> str:
     """
     if fitted.blocks is not None and fitted.blocks == other.blocks:
         return "a twin was trained in the same blocks as the fitted model"
-    counts = fitted.trainable, other.trainable
-    if counts[0] is not None and counts[1] is not None and counts[0] != counts[1]:
-        return f"from {min(counts):,} to {max(counts):,} parameters were trained"
-    losses = fitted.loss, other.loss
-    if losses[0] is not None and losses[1] is not None:
-        low, high = sorted((losses[0], losses[1]))
+    ours, theirs = fitted.trainable, other.trainable
+    if ours is not None and theirs is not None and ours != theirs:
+        return f"from {min(ours, theirs):,} to {max(ours, theirs):,} parameters were trained"
+    if fitted.loss is not None and other.loss is not None:
+        low, high = sorted((fitted.loss, other.loss))
         if high - low > LOSS_GAP:
             return f"training losses from {low:.3g} to {high:.3g} are not equal"
     return ""
