@@ -1,8 +1,9 @@
 """What a whole comparison takes beside its models: processor seconds, in one process.
 
 A quick comparison of SmolLM2-135M and a twin whose last blocks differ runs once. Time inside the
-blocks and the unembedding counts as forwards, time inside the writing of texts as writing (with its
-own forwards), the rest as what hyperinterp adds: loading, measures, intervals, interventions.
+embedding, the blocks, the final norm and the unembedding counts as forwards, time inside the
+writing of texts as writing (with its own forwards), the rest as what hyperinterp adds: loading,
+measures, intervals, interventions.
 Writes benchmarks/results/overhead.json.
 
 Usage (from the project's root): python -m benchmarks.overhead [--preset quick] [--threads 1]
@@ -71,7 +72,9 @@ def watched(*models: HookedModel) -> Iterator[Spent]:
     """Count the time of the models and of writing for the time of a context."""
     spent = Spent()
     parts = [block for model in models for block in model.blocks]
-    parts += [model.hf.get_submodule(model.anatomy.unembed) for model in models]
+    for model in models:
+        parts += [model.hf.get_submodule(model.anatomy.unembed), model.final_norm]
+        parts.append(model.hf.get_input_embeddings())
     with ExitStack() as stack:
         for part in dict.fromkeys(parts):
             begin = part.register_forward_pre_hook(lambda *_: spent.enter())

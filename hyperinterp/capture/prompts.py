@@ -96,15 +96,13 @@ class PromptAccumulator:
     ) -> None:
         self._spectrum = spectrum if device is None else _moved(spectrum, device)
         self._scale = scale
-        self._spectra = PromptSpectra(self._spectrum, scale=scale)
         self._unit_norm = unit_norm
-        self._through = through if through is None or device is None else through.to(device)
+        self._through = through
+        self._spectra = PromptSpectra(self._spectrum, scale=scale, through=through)
 
     def add(self, rows: Float[Tensor, "position d"], prompt: int) -> None:
         """Add the rows of one prompt."""
         given = torch.nn.functional.normalize(rows.float(), dim=-1) if self._unit_norm else rows
-        if self._through is not None:
-            given = rows.to(self._through) @ self._through
         self._spectra.add(given, prompt)
 
     def mark(self) -> bytes:
@@ -121,7 +119,8 @@ class PromptAccumulator:
     def take(self, states: Sequence[Mapping[str, Tensor]]) -> None:
         """Hold what these states, of the same spectrum, hold instead of one's own."""
         first, *others = (
-            PromptSpectra.from_state(state, self._spectrum, self._scale) for state in states
+            PromptSpectra.from_state(state, self._spectrum, self._scale, through=self._through)
+            for state in states
         )
         for other in others:
             first.merge(other)

@@ -3,6 +3,7 @@
 # pyright: reportUnknownArgumentType=false
 # (torch's own annotations leave these open.)
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -148,6 +149,29 @@ class Drop:
     def _traces(self) -> Tensor:
         """N times the total variance of the rows that every unit leaves."""
         return self.total.sum() - self.axes.sum(1) - self.sums.square().sum(1) / self.rest
+
+    def check_rows(self, n: int, variance: float) -> None:
+        """Refuse units that are not of the rows behind a spectrum.
+
+        Args:
+            n: rows behind the spectrum.
+            variance: its total.
+
+        Raises:
+            ValueError: they are of others.
+        """
+        mine = int(self.n.sum())
+        if mine != n:
+            raise ValueError(
+                f"PromptSpectra: expected the {n} rows behind the spectrum, found {mine}"
+            )
+        apart = float(self.sums.sum(0).square().sum().sqrt()) / n
+        found = float(self.total.sum()) / n
+        if abs(found - variance) > 1e-2 * variance or apart > 1e-2 * math.sqrt(found):
+            raise ValueError(
+                "PromptSpectra: expected the rows behind the spectrum (times scale), found other "
+                f"rows: variance {found:.6g}, not {variance:.6g}; mean off by {apart:.6g}"
+            )
 
     def undefined(self) -> str | None:
         """Return the reason why no value can be had; None where one can."""

@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 
 import torch
 from jaxtyping import Float64
@@ -51,6 +52,8 @@ class PromptSpectra:
         spectrum: with vectors, mean and n, of the very rows that will be added (times `scale`).
         scale: multiply every row by this vector [d] first (the standardised variant); `spectrum`
             is then `moments.scaled(scale).spectrum(vectors=True)`.
+        through: map every row by this matrix [c d] first (what logits see of rows); `spectrum` is
+            then of the mapped rows. Not beside `scale`.
         max_groups: most units to keep apart, at least 2.
         compute_dtype: dtype of the projection; float32 or float64, as in `Moments`.
         exact: solve for the eigenvalues of every sample that leaves a prompt out.
@@ -75,6 +78,7 @@ class PromptSpectra:
         max_groups: int = 256,
         compute_dtype: torch.dtype = torch.float32,
         exact: bool = False,
+        through: Array | None = None,
     ) -> None:
         d = spectrum.eigenvalues.shape[0]
         if spectrum.vectors is None or spectrum.mean is None or spectrum.n is None:
@@ -102,22 +106,35 @@ class PromptSpectra:
             if factor.shape != (d,):
                 raise ValueError(f"scale: expected [{d}], found {list(factor.shape)}")
             self._scale = factor.to(self._mean.device)
+        self._through: Tensor | None = None
+        if through is not None:
+            if scale is not None:
+                raise ValueError("through: expected no scale beside it; multiply its rows by it")
+            matrix = widen(real(through, "through", ndim=2, axes="[c d]"), "through")
+            if matrix.shape[1] != d:
+                raise ValueError(f"through: expected [c {d}], found {list(matrix.shape)}")
+            self._through = matrix.to(self._mean.device)
         self._seen = bytearray()  # one byte per id: a set of millions of ids is 60 times larger
         self._units: dict[int, Unit] = {}
         self._weighted_off = torch.zeros_like(self._mean)
+
+    @cached_property
+    def _axes(self) -> Float64[Tensor, "c d"]:
+        """What takes rows to the eigenvectors' coordinates."""
+        return self._vectors if self._through is None else self._through @ self._vectors
 
     @torch.no_grad()
     def add(self, rows: Array, prompt: int) -> None:
         """Take in all the rows [t d] of one prompt, whose id is a number from 0 on.
 
         Costs one and a half matmuls, [t d] x [d d] and half of [d t] x [t d], and a few passes
-        over half of [d d].
+        over half of [d d]; [t c] where rows are mapped.
 
         Raises:
             ValueError: on a wrong shape, no rows, NaN or infinity, or a prompt added before.
         """
         tensor = real(rows, "rows", ndim=2, axes="[t d]")
-        d = self._mean.shape[0]
+        d = len(self._mean if self._through is None else self._through)
         if tensor.shape[1] != d:
             raise ValueError(f"rows: expected [t {d}], found {list(tensor.shape)}")
         if prompt < 0 or (prompt < len(self._seen) and self._seen[prompt]):
@@ -133,14 +150,18 @@ class PromptSpectra:
         """The unit of one prompt, and M_g s_g less the part of M_g's diagonal."""
         dtype = working_dtype(rows.dtype, self.compute_dtype, self._mean.device)
         x = rows.to(self._mean.device, torch.float64)
-        x = (x if self._scale is None else x * self._scale) - self._mean
+        x = x if self._scale is None else x * self._scale
         if self._basis is None or self._basis.dtype != dtype:
-            self._basis = self._vectors.to(dtype)
-        y = x.to(dtype) @ self._basis
+            self._basis = self._axes.to(dtype)
+        center = self._mean if self._through is None else x.mean(0)
+        y = (x - center).to(dtype) @ self._basis
+        if self._through is not None:
+            y += (center @ self._axes - self._mean @ self._vectors).to(dtype)
         sums = y.sum(0, dtype=torch.float64)
         axes = y.square().sum(0, dtype=torch.float64)
         off = (y.T @ (y @ sums.to(dtype))).to(torch.float64) - axes * sums
-        own, shift = self._strips(y, sums, axes)
+        gram = y @ y.T if len(y) < len(axes) else y.T @ y  # |M_g| is that of either
+        own, shift = gram.square().sum(dtype=torch.float64), self._shift(y, sums, axes)
         if not bool(torch.isfinite(own + off.sum())):
             raise ValueError("rows: expected finite entries, found NaN, infinity or an overflow")
         unit = Unit(
@@ -154,33 +175,31 @@ class PromptSpectra:
         )
         return unit, off
 
-    def _strips(
-        self, y: Tensor, sums: Tensor, axes: Tensor
-    ) -> tuple[Float64[Tensor, ""], Float64[Tensor, " d"]]:
-        """|M_g|^2, and how the eigenvalues of the sum of all M_g move when this prompt leaves.
+    def _shift(self, y: Tensor, sums: Tensor, axes: Tensor) -> Float64[Tensor, " d"]:
+        """How the eigenvalues of the sum of all M_g move when this prompt leaves.
 
         M_g = y^T y is made in strips of rows from the diagonal on (it is symmetric), so that no
         [d d] is written to memory on a CPU.
         """
         d = y.shape[1]
-        last = len(y) >= self._n
-        pull = sums / math.sqrt(1 if last else self._n - len(y))  # the mean moves, too
+        if len(y) >= self._n:
+            return -self._levels
+        pull = sums / math.sqrt(self._n - len(y))  # the mean moves, too
+        if self.exact:
+            left = torch.diag(self._levels) - (y.T @ y).to(torch.float64) - torch.outer(pull, pull)
+            return torch.linalg.eigvalsh(left).flip(0) - self._levels
         first = -(axes + pull.square())
         level = ((self._levels + first) / 2).to(y.dtype)
+        pulled = torch.cat((y, pull.to(y.dtype)[None]))
         tiny = torch.finfo(y.dtype).tiny
-        own, push = sums.new_zeros(()), torch.zeros_like(level)
+        push = torch.zeros_like(level)
         # Several threads lose more to the start of an operation: fewer and larger strips.
         entries = _STRIP * (2 * torch.get_num_threads() - 1)
         step = max(1, min(d, entries // d)) if y.device.type == "cpu" else d
         for start in range(0, d, step):
             stop = min(start + step, d)
             inside = stop - start
-            moment = y[:, start:stop].T @ y[:, start:]
-            columns = moment.square().sum(0).to(torch.float64)
-            own = own + 2 * columns.sum() - columns[:inside].sum()
-            if last or self.exact:
-                continue
-            moment.addr_(pull[start:stop].to(y.dtype), pull[start:].to(y.dtype))
+            moment = pulled[:, start:stop].T @ pulled[:, start:]
             moment[:, :inside].fill_diagonal_(0)
             half = level[start:stop, None] - level[None, start:]
             squares = moment.square_()
@@ -188,12 +207,7 @@ class PromptSpectra:
             apart = squares.div_(root.copysign_(half).add_(half))
             push[start:stop] += apart.sum(1)
             push[stop:] -= apart[:, inside:].sum(0)
-        if last:
-            return own, -self._levels
-        if self.exact:
-            left = torch.diag(self._levels) - (y.T @ y).to(torch.float64) - torch.outer(pull, pull)
-            return own, torch.linalg.eigvalsh(left).flip(0) - self._levels
-        return own, first + push.to(torch.float64)
+        return first + push.to(torch.float64)
 
     def merge(self, other: "PromptSpectra") -> "PromptSpectra":
         """Take in the prompts of `other` (none in common), in place; returns self.
@@ -236,12 +250,13 @@ class PromptSpectra:
         max_groups: int = 256,
         compute_dtype: torch.dtype = torch.float32,
         exact: bool = False,
+        through: Array | None = None,
     ) -> "PromptSpectra":
         """The accumulator that `state()` came from; the other arguments as it was made with."""
         missing = _STATE - set(state)
         if missing:
             raise ValueError(f"state: expected {sorted(_STATE)}, missing {sorted(missing)}")
-        out = cls(spectrum, scale, max_groups, compute_dtype, exact)
+        out = cls(spectrum, scale, max_groups, compute_dtype, exact, through)
         device = out._mean.device
         out._seen = bytearray(state["seen"].to("cpu", torch.uint8).numpy())
         out._weighted_off = state["weighted_off"].to(device, torch.float64, copy=True)
@@ -260,7 +275,7 @@ class PromptSpectra:
         if len(keys) < 2:
             raise ValueError(f"PromptSpectra: expected at least 2 prompts, found {len(keys)}")
         drop = Drop([self._units[k] for k in keys], self._weighted_off)
-        self._check_same_rows(drop)
+        drop.check_rows(self._n, self._variance)
         full: dict[str, float] = {}
         loo: dict[str, Tensor] = {}
         reason = drop.undefined()
@@ -276,17 +291,3 @@ class PromptSpectra:
             loo={name: values.cpu().numpy() for name, values in loo.items()},
             missing=missing,
         )
-
-    def _check_same_rows(self, drop: Drop) -> None:
-        n = int(drop.n.sum())
-        if n != self._n:
-            raise ValueError(
-                f"PromptSpectra: expected the {self._n} rows behind the spectrum, found {n}"
-            )
-        apart = float(drop.sums.sum(0).square().sum().sqrt()) / n
-        found = float(drop.total.sum()) / n
-        if abs(found - self._variance) > 1e-2 * self._variance or apart > 1e-2 * math.sqrt(found):
-            raise ValueError(
-                "PromptSpectra: expected the rows behind the spectrum (times scale), found other "
-                f"rows: variance {found:.6g}, not {self._variance:.6g}; mean off by {apart:.6g}"
-            )

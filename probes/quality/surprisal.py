@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from probes._foreign import Array, Ids, id_list, real, token_column, values, widen
+from probes._foreign import Array, Ids, check_finite, id_list, real, token_column, values
+from probes.devices import home
 from probes.diversity.repetition import repeated_spans
 from probes.slices import row_slices
 
@@ -20,7 +21,8 @@ def surprisal(logits: Array, tokens: Ids | int) -> Float[Tensor, "*contexts"]:
     The mean over a text is its cross-entropy under the model that gave the logits.
 
     Args:
-        logits: Next-token logits of the reference model, shape [... v].
+        logits: Next-token logits of the reference model, shape [... v]. Of float32 ones the
+            exponentials are float32, too: within 3e-6 nats of what float64 would give.
         tokens: The token that came next in each context, shape [...].
 
     Returns:
@@ -38,9 +40,13 @@ def surprisal(logits: Array, tokens: Ids | int) -> Float[Tensor, "*contexts"]:
     flat = x.reshape(-1, x.shape[-1])
     parts: list[Tensor] = []
     for rows in row_slices(*flat.shape, device=flat.device):
-        wide = widen(flat[rows], "logits")
-        chosen = wide.gather(-1, column[rows].to(wide.device)).squeeze(-1)
-        parts.append((wide.logsumexp(-1) - chosen).clamp_min(0.0))
+        part = flat[rows]
+        check_finite(part, "logits")
+        part = part if part.dtype == torch.float64 else part.float()
+        most = part.amax(-1, keepdim=True)
+        total = home((part - most).exp_().sum(-1)).to(torch.float64)
+        below = home(most - part.gather(-1, column[rows])).squeeze(-1).to(torch.float64)
+        parts.append((total.log() + below).clamp_min(0.0))
     return torch.cat(parts).reshape(x.shape[:-1])
 
 

@@ -136,6 +136,33 @@ def test_eigenvalues_are_pushed_apart_pair_by_pair() -> None:
     np.testing.assert_allclose(accumulated(rows).state()["shift"][0], wanted, rtol=1e-9, atol=1e-9)
 
 
+def test_rows_that_are_mapped_are_as_if_they_were_the_mapped_ones() -> None:
+    rows = prompts_of(9, 20, 12)
+    through = torch.randn(12, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    mapped = [r @ through for r in rows]
+    wanted = accumulated(mapped).leave_one_out()
+    spectrum = Moments.from_rows(torch.cat(mapped)).spectrum(vectors=True)
+    accumulator = PromptSpectra(spectrum, through=through, compute_dtype=torch.float64)
+    for prompt, given in enumerate(rows):
+        accumulator.add(given, prompt)
+    again = PromptSpectra.from_state(accumulator.state(), spectrum, through=through)
+    for found in (accumulator.leave_one_out(), again.leave_one_out()):
+        assert found.full == pytest.approx(wanted.full, rel=1e-5)
+        for name, values in wanted.loo.items():
+            np.testing.assert_allclose(found.loo[name], values, rtol=1e-4)
+
+
+def test_a_map_of_another_shape_or_beside_a_scale_is_refused() -> None:
+    spectrum = Moments.from_rows(torch.randn(30, 4)).spectrum(vectors=True)
+    with pytest.raises(ValueError, match=r"through: expected \[c 4\], found \[4, 3\]"):
+        PromptSpectra(spectrum, through=torch.ones(4, 3))
+    with pytest.raises(ValueError, match="through: expected no scale beside it"):
+        PromptSpectra(spectrum, scale=torch.ones(4), through=torch.eye(4))
+    accumulator = PromptSpectra(spectrum, through=torch.ones(9, 4))
+    with pytest.raises(ValueError, match=r"rows: expected \[t 9\], found \[5, 4\]"):
+        accumulator.add(torch.ones(5, 4), 0)
+
+
 def test_scale_is_as_if_the_rows_were_scaled() -> None:
     rows, scale = prompts_of(9, 20, 12), torch.linspace(0.1, 4, 12)
     wanted = accumulated([r * scale for r in rows]).leave_one_out()

@@ -28,14 +28,24 @@ def generator(seed):
 
 
 @settings(max_examples=20, deadline=None)
-@given(seeds)
-def test_surprisal_is_the_cross_entropy_of_torch(seed):
-    logits = 5 * torch.randn(3, 4, 11, generator=generator(seed))
+@given(seeds, st.sampled_from([(torch.float32, 3e-6), (torch.float64, 1e-12)]))
+def test_surprisal_is_the_cross_entropy_of_torch(seed, exactly):
+    dtype, error = exactly
+    logits = (5 * torch.randn(3, 4, 11, generator=generator(seed))).to(dtype)
     tokens = torch.randint(11, (3, 4), generator=generator(seed + 1))
     wanted = torch.nn.functional.cross_entropy(
         logits.double().reshape(-1, 11), tokens.flatten(), reduction="none"
     )
-    torch.testing.assert_close(surprisal(logits, tokens).flatten(), wanted)
+    found = surprisal(logits, tokens)
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found.flatten(), wanted, atol=error, rtol=error)
+
+
+def test_surprisal_over_a_whole_vocabulary_is_that_of_float64():
+    logits = 4 * torch.randn(64, 150_000, generator=generator(0))
+    tokens = logits.topk(2).indices[:, 1]
+    wanted = surprisal(logits.double(), tokens)
+    assert float((surprisal(logits, tokens) - wanted).abs().max()) < 3e-6
 
 
 def test_surprisal_of_far_logits_is_finite():

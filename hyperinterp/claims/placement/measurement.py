@@ -47,7 +47,7 @@ def measure(study: Study) -> PlacementResult:
         margin=margin,
         gain=twins[1].gain,
         unequal=_unfit(recipes[1], study.base.n_layers)
-        or ("" if alike else "; ".join(dict.fromkeys(twin.apart for twin in twins[2:]))),
+        or ("" if alike else "; ".join(f"{twin.name}: {twin.apart}" for twin in twins[2:])),
         prompts=tuple(
             PlacedPrompt(name, tuple(map(float, row))) for name, row in zip(ids, ttr, strict=True)
         ),
@@ -78,14 +78,13 @@ def difference(fitted: Recipe, other: Recipe) -> str:
         other: of the twin.
     """
     if fitted.blocks is not None and fitted.blocks == other.blocks:
-        return "a twin was trained in the same blocks as the fitted model"
+        return "it was trained in the same blocks as the fitted model"
     ours, theirs = fitted.trainable, other.trainable
     if ours is not None and theirs is not None and ours != theirs:
-        return f"from {min(ours, theirs):,} to {max(ours, theirs):,} parameters were trained"
-    if fitted.loss is not None and other.loss is not None:
-        low, high = sorted((fitted.loss, other.loss))
-        if high - low > LOSS_GAP:
-            return f"training losses from {low:.3g} to {high:.3g} are not equal"
+        return f"{theirs:,} of its parameters were trained, {ours:,} of the fitted model's"
+    mine, its = fitted.loss, other.loss
+    if mine is not None and its is not None and abs(its - mine) > LOSS_GAP:
+        return f"its training loss {its:.3g} is not equal to the fitted model's {mine:.3g}"
     return ""
 
 
