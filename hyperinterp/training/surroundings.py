@@ -4,13 +4,13 @@ import os
 from pathlib import Path
 
 import torch
-from transformers.integrations.integration_utils import get_available_reporting_integrations
 
 from hyperinterp.distributed import Processes
 from hyperinterp.errors import InputRefused
 from hyperinterp.models import AnyModel
 from hyperinterp.trackers import check_tracker
 from hyperinterp.training.config import TrainConfig
+from hyperinterp.training.integrations import get_available_reporting_integrations
 from probes import devices
 
 CUBLAS, REPEATABLE = "CUBLAS_WORKSPACE_CONFIG", (":4096:8", ":16:8")

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerControl, TrainerState
 
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.evaluation import Evaluation, Evaluator
+from hyperinterp.training.integrations import TrainerCallback, TrainingArguments
 from hyperinterp.training.log import TrainingLog
 from hyperinterp.training.resume import write_point
 from hyperinterp.training.trainer import HyperfitTrainer

@@ -9,7 +9,6 @@ import torch
 from accelerate import DistributedType, FullyShardedDataParallelPlugin
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import NumericalFault
@@ -21,6 +20,12 @@ from hyperinterp.training.data import (
     RowDataset,
     ShareSampler,
     pad_rows,
+)
+from hyperinterp.training.integrations import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
 )
 from hyperinterp.training.module import LossModule
 from hyperinterp.training.plateau import Plateau

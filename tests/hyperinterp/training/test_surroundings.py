@@ -1,6 +1,7 @@
 """What a run needs around it: what is missing is said before training, with a way out."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -152,3 +153,15 @@ def test_a_card_that_training_would_leave_is_refused(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
     for device, processes in (("cuda:0", ALONE), ("cuda", ALONE), ("cuda:1", Processes(1, 2))):
         surroundings.check_card(device, processes)
+
+
+def test_nothing_is_printed_on_stdout_in_the_offline_mode_of_wandb() -> None:
+    """transformers greets there at the import of its Trainer; what was asked for may be JSON."""
+    code = "import hyperinterp as hi\nfor name in hi.__all__: getattr(hi, name)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"WANDB_MODE": "offline"},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == ""
+    assert "WANDB" in done.stderr  # it was imported, and it did greet
