@@ -120,7 +120,8 @@ def judged(found: dict[str, Any], recipe: str, claim: str, *, interval: bool) ->
     if len(row["seeds"]) >= ENOUGH:
         return shown(row["claims"][claim] | ({} if interval else {"interval": None}))
     cells = [it for it in found["cells"] if it["recipe"] == recipe and it["claims"]]
-    return " / ".join(shown(_of_cell(it["claims"][claim], interval)) for it in cells) or "-"
+    each = [shown(_of_cell(it["claims"][claim], interval)) for it in cells]
+    return "-" if set(each) <= {"-"} else " / ".join(each)
 
 
 def _of_cell(claim: dict[str, Any], interval: bool) -> dict[str, Any]:

@@ -1,0 +1,16 @@
+"""What is taken of transformers' Trainer, whose import prints a line in wandb's offline mode."""
+
+import sys
+from contextlib import redirect_stdout
+
+with redirect_stdout(sys.stderr):  # stdout is for what was asked for, JSON among it
+    from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+    from transformers.integrations.integration_utils import get_available_reporting_integrations
+
+__all__ = [
+    "PrinterCallback",
+    "Trainer",
+    "TrainerCallback",
+    "TrainingArguments",
+    "get_available_reporting_integrations",
+]
