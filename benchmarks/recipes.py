@@ -3,7 +3,7 @@
 Full, LoRA and late-stage training with every default, each under three seeds, on 8 built-in
 passages, and each once with a constant learning rate beside the default schedule. A run that is
 over is kept in the folder and not done again; shares of the runs go side by side. `--gather` writes
-what is there to benchmarks/results/recipes.json and docs/how-to/training.md.
+what is there to benchmarks/results/recipes.json and prints a table.
 
 Usage (from the project's root):
     python -m benchmarks.recipes [--folder DIR] [--threads 2] [--cell 1/2] [--gather]
@@ -34,7 +34,6 @@ SEEDS = (0, 1, 2)
 PASSAGES = 8
 DEFAULT = hi.TrainConfig().schedule
 OTHER = "constant"
-PAGE = pages.DOCS / "how-to" / "training.md"
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def main() -> None:
         return
     found = gathered(given.folder)
     print(record.write("recipes", {"passages": PASSAGES, "runs": found}, given.threads))
-    pages.rewrite_block(PAGE, "recipes", table(found))
+    print(table(found))
 
 
 if __name__ == "__main__":
