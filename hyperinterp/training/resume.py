@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import TrainerState
-from transformers.trainer import TRAINER_STATE_NAME
 
 from hyperinterp.checkpoints import verify_directory, write_directory
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.errors import CorruptFile, InputRefused, NumericalFault
 from hyperinterp.training.sharding import spread_like, whole
+from hyperinterp.training.silent import TRAINER_STATE_NAME
 
 KEPT = 2
 _WEIGHTS, _MOMENTS, _STATE = "trainable.safetensors", "optimizer.safetensors", "state.json"

@@ -10,7 +10,7 @@ from hyperinterp.errors import InputRefused
 from hyperinterp.models import AnyModel
 from hyperinterp.trackers import check_tracker
 from hyperinterp.training.config import TrainConfig
-from hyperinterp.training.integrations import get_available_reporting_integrations
+from hyperinterp.training.silent import get_available_reporting_integrations
 from probes import devices
 
 CUBLAS, REPEATABLE = "CUBLAS_WORKSPACE_CONFIG", (":4096:8", ":16:8")

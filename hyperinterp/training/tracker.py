@@ -11,9 +11,9 @@ from transformers import TrainerControl, TrainerState
 from hyperinterp.distributed import ALONE, Processes
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.evaluation import Evaluation, Evaluator
-from hyperinterp.training.integrations import TrainerCallback, TrainingArguments
 from hyperinterp.training.log import TrainingLog
 from hyperinterp.training.resume import write_point
+from hyperinterp.training.silent import TrainerCallback, TrainingArguments
 from hyperinterp.training.trainer import HyperfitTrainer
 
 PAUSE = 20

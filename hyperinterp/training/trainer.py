@@ -21,17 +21,12 @@ from hyperinterp.training.data import (
     ShareSampler,
     pad_rows,
 )
-from hyperinterp.training.integrations import (
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-)
 from hyperinterp.training.module import LossModule
 from hyperinterp.training.plateau import Plateau
 from hyperinterp.training.prefix import PrefixCache
 from hyperinterp.training.resume import load_optimizer, load_weights
 from hyperinterp.training.sharding import block_classes, norms
+from hyperinterp.training.silent import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 
 @dataclass

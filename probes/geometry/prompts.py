@@ -120,7 +120,7 @@ class PromptSpectra:
 
     @cached_property
     def _axes(self) -> Float64[Tensor, "c d"]:
-        """What takes rows to the eigenvectors' coordinates."""
+        """The map from rows to the coordinates of the eigenvectors."""
         return self._vectors if self._through is None else self._through @ self._vectors
 
     @torch.no_grad()
@@ -176,7 +176,7 @@ class PromptSpectra:
         return unit, off
 
     def _shift(self, y: Tensor, sums: Tensor, axes: Tensor) -> Float64[Tensor, " d"]:
-        """How the eigenvalues of the sum of all M_g move when this prompt leaves.
+        """The change of the eigenvalues of the sum of all M_g when this prompt leaves.
 
         M_g = y^T y is made in strips of rows from the diagonal on (it is symmetric), so that no
         [d d] is written to memory on a CPU.
