@@ -142,14 +142,15 @@ def _walk_storages(
 ) -> None:
     """Each storage is its number of elements in 8 bytes and then its bytes; nothing follows."""
     place = handle.tell()
+    whole = place + sum(8 + storages[key].count * storages[key].item for key in keys)
+    if whole != total:
+        raise CorruptFile(f"expected {whole} bytes, found {total} (truncated?)")
     for key in keys:
         handle.seek(place)
-        begin, storage = handle.read(8), storages[key]
-        if len(begin) < 8 or struct.unpack("<q", begin)[0] != storage.count:
+        storage = storages[key]
+        if struct.unpack("<q", handle.read(8))[0] != storage.count:
             raise UnsafeFile(f"storage {key!r:.40} has another length than its tensors say")
         place += 8 + storage.count * storage.item
-    if place != total:
-        raise CorruptFile(f"expected {place} bytes, found {total} (truncated?)")
 
 
 class _Bounded(io.RawIOBase):
