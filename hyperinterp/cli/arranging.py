@@ -24,8 +24,8 @@ GROUPS = {
         "lr", "schedule", "warmup", "weight_decay", "grad_accum", "deterministic",
     ),
     "Machine": (
-        "device", "device_map", "dtype", "memory", "batch_size", "gradient_checkpointing", "fsdp",
-        "frozen_bf16",
+        "device", "device_map", "dtype", "memory", "batch_size", "gradient_checkpointing",
+        "compile", "fsdp", "frozen_bf16",
     ),
     "Output": (
         "out", "json", "figures", "force", "resume_dir", "resume", "cell", "dry_run",

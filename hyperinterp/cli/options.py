@@ -99,6 +99,10 @@ FrozenHalf = Annotated[
         help="LoRA with --dtype bfloat16: keep the frozen matrices in bfloat16, half the memory.",
     ),
 ]
+Compile = Annotated[
+    bool,
+    typer.Option("--compile", help="Compile the blocks: a slow start, then faster steps."),
+]
 Deterministic = Annotated[
     bool,
     typer.Option(

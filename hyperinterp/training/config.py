@@ -48,6 +48,8 @@ class TrainConfig:
         prefix_budget_bytes: above this the cached stream is memory-mapped on disk. On a card it
             stays there if it fits into a quarter of what is free.
         gradient_checkpointing: recompute each block in the backward pass.
+        compile: run the step's blocks as `torch.compile` makes them: a slow start, then faster
+            steps, equal up to rounding. On a CPU it needs a C++ compiler.
         eval_every: evaluate after every so many epochs; None never.
         save_at: loss levels; the first epoch at or below each leaves a checkpoint.
         save_epochs: epochs that leave a checkpoint.
@@ -85,6 +87,7 @@ class TrainConfig:
     prefix_cache: bool = True
     prefix_budget_bytes: int = 2_000_000_000
     gradient_checkpointing: bool = False
+    compile: bool = False
     eval_every: int | None = None
     save_at: tuple[float, ...] = ()
     save_epochs: tuple[int, ...] = ()

@@ -1,6 +1,6 @@
 """The module that Trainer trains: token ids, or a cached stream, in; the loss out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from hyperinterp.models import HookedModel
+from hyperinterp.training.compiling import CompiledBlocks
 from hyperinterp.training.data import IGNORED
 from hyperinterp.training.loss import ReadoutLoss
 from hyperinterp.training.prefix import Calls
@@ -24,16 +25,25 @@ class LossModule(nn.Module):
         model: the model, with its adapter in place.
         start: the block at which a given stream enters.
         recompute: blocks whose activations are recomputed in the backward pass.
+        compiled: run all blocks compiled.
     """
 
     accepts_loss_kwargs = True
 
-    def __init__(self, model: HookedModel, start: int, recompute: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        model: HookedModel,
+        start: int,
+        recompute: tuple[int, ...] = (),
+        *,
+        compiled: bool = False,
+    ) -> None:
         super().__init__()
         self.hf = model.hf
         self._model = [model]  # a list, so that torch registers nothing twice
         self._start = start
         self._recompute = recompute
+        self._compiled = CompiledBlocks() if compiled else None
         self._loss = ReadoutLoss(model)
         self._calls = Calls(model)
         self.train(False)
@@ -74,22 +84,33 @@ class LossModule(nn.Module):
         return {"loss": total / divisor, "loss_sum": total.detach(), "targets": targets}
 
     def _hidden(self, ids: Tensor, stream: Tensor | None) -> Tensor:
-        recompute = self._recompute if torch.is_grad_enabled() else ()
-        with recomputed(self.model, recompute):
-            if stream is None:
+        if stream is None:
+            with run_as(self.model, self._passes(0)):
                 return self.model._forward(ids)
-            calls = self._calls.of(ids)
+        calls = self._calls.of(ids)
+        with run_as(self.model, self._passes(self._start)):
             return self.model.normalise(self.model.replay(calls, self._start, stream))
+
+    def _passes(self, start: int) -> dict[int, Callable[..., Any]]:
+        """What runs in place of a block's own forward pass, for blocks from `start` on."""
+        found: dict[int, Callable[..., Any]] = {}
+        recompute = self._recompute if torch.is_grad_enabled() else ()
+        for index in range(start, self.model.n_layers):
+            block = self.model.blocks[index]
+            if self._compiled is not None:
+                found[index] = self._compiled.of(block)
+            if index in recompute:
+                found[index] = _checkpointed(found.get(index, block.forward))
+        return found
 
 
 @contextmanager
-def recomputed(model: HookedModel, blocks: tuple[int, ...]) -> Iterator[None]:
-    """Gradient checkpointing of some blocks, for any family and in evaluation mode."""
+def run_as(model: HookedModel, passes: Mapping[int, Callable[..., Any]]) -> Iterator[None]:
+    """Let blocks, by number, run by other forward passes inside."""
     with ExitStack() as stack:
-        for index in blocks:
+        for index, forward in passes.items():
             block = model.blocks[index]
-            inner = block.forward
-            block.forward = _checkpointed(inner)
+            block.forward = forward
             stack.callback(block.__dict__.pop, "forward")
         yield
 

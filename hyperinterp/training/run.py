@@ -14,6 +14,7 @@ from hyperinterp.errors import InputRefused
 from hyperinterp.models import AnyModel, HookedModel, check_given
 from hyperinterp.ranges import of_kind
 from hyperinterp.text import as_passages, chat_of, check_chat, tokenise
+from hyperinterp.training.compiling import check_compiler
 from hyperinterp.training.config import TrainConfig
 from hyperinterp.training.data import DataSummary, prepare_rows
 from hyperinterp.training.folder import RunFolder
@@ -134,6 +135,8 @@ def train(
     hooked = _trainee(
         prepared(model, base=base, like=like, device=device), model, config, tokenizer
     )
+    if config.compile:
+        check_compiler(hooked.device)
     reader = _tokenizer(hooked)
     template = chat_of(chat, [(hooked.name, reader)])
     rows, data = prepare_rows(reader, learnt, config.seq_len, template)

@@ -77,7 +77,10 @@ class Run:
         prefix = self._prefix(self.rows, chosen, "prefix", tell=True)
         start = chosen.blocks[0]
         module = LossModule(
-            self.model, start, chosen.blocks if config.gradient_checkpointing else ()
+            self.model,
+            start,
+            chosen.blocks if config.gradient_checkpointing else (),
+            compiled=config.compile,
         )
         writer = Writer(
             self.model,

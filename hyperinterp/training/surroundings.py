@@ -79,6 +79,10 @@ def check_fsdp(model: AnyModel, config: TrainConfig, processes: Processes) -> No
             "fsdp: expected the name of a model, found one in memory, which it would "
             "leave spread over the processes; give its name or path"
         )
+    if config.compile:
+        raise InputRefused(
+            "fsdp: expected blocks as they are, found compile; leave one of the two out"
+        )
     if config.frozen_bf16:
         raise InputRefused(
             "fsdp: expected weights of one dtype, found frozen_bf16; leave one of the two out"

@@ -3,12 +3,14 @@
 import csv
 import json
 import sys
+from functools import partial
 from importlib import util
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from hyperinterp.cli import training
@@ -50,13 +52,17 @@ def invoke(*arguments: object) -> str:
     return found.stdout
 
 
-def test_every_option_reaches_the_recipe(base: Path, data: Path, tmp_path: Path) -> None:
+def test_every_option_reaches_the_recipe(
+    base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traced = partial(torch.compile, backend="eager")  # without the C++ compiler of the machine
+    monkeypatch.setattr(torch, "compile", traced)
     out = tmp_path / "out"
     invoke(
         "train", base, "--data", data, "--column", "body", "--out", out, *SHORT,
         "--blocks", "last:2", "--alpha", 3, "--lr", 0.01, "--schedule", "cosine", "--warmup", 2,
         "--weight-decay", 0.1, "--gradient-checkpointing", "--save-epochs", "1,2",
-        "--deterministic",
+        "--deterministic", "--compile",
         "--save-at", "9,8", "--epochs", 3,
         "--grad-accum", 2, "--seed", 7, "--passages", 8, "--target-loss", 0.01,
     )  # fmt: skip
@@ -64,7 +70,7 @@ def test_every_option_reaches_the_recipe(base: Path, data: Path, tmp_path: Path)
     wanted = TrainConfig(
         blocks="last:2", rank=4, alpha=3.0, lr=0.01, schedule="cosine", warmup=2, weight_decay=0.1,
         gradient_checkpointing=True, save_epochs=(1, 2), save_at=(9.0, 8.0), epochs=3,
-        deterministic=True,
+        deterministic=True, compile=True,
         grad_accum=2, seed=7, batch_size=4, seq_len=30, target_loss=0.01,
     ).as_json()  # fmt: skip
     assert {name: recipe[name] for name in wanted} == wanted

@@ -159,3 +159,6 @@ def test_fsdp_refuses_what_it_cannot_do(tmp_path, monkeypatch):
     with pytest.raises(InputRefused, match="expected no eval_every"):
         train("smollm2", letters(4), tmp_path / "out", TrainConfig(eval_every=1), fsdp=True,
               processes=pair, heldout=letters(4, 1))  # fmt: skip
+    with pytest.raises(InputRefused, match=r"^fsdp: .*, found compile; leave one of the two out$"):
+        train("smollm2", letters(4), tmp_path / "out", TrainConfig(compile=True), fsdp=True,
+              processes=pair)  # fmt: skip
