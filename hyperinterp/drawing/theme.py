@@ -13,6 +13,7 @@ DELTA = "#007A5A"
 CONTROL = "#A8508A"
 EXTRA = "#B07D00"
 SKY = "#3A93C9"
+EARTH = "#74431F"
 MUTED = "#6A737D"
 INK = "#1F2328"
 PAPER = "#FFFFFF"
@@ -27,6 +28,7 @@ _DARK = {
     CONTROL: "#E09BC6",
     EXTRA: "#F0C04A",
     SKY: "#8CCBF0",
+    EARTH: "#B98D68",
     MUTED: "#98A1AC",
     INK: "#E4E7EB",
     PAPER: "#16191D",

@@ -11,12 +11,12 @@ from hyperinterp.drawing.names import metric_name
 from hyperinterp.drawing.numbers import hover, short
 from hyperinterp.drawing.sketch import Sketch
 from hyperinterp.drawing.subtitle import behind
-from hyperinterp.drawing.theme import BASE, CONTROL, DELTA, EXTRA, FITTED, INK, MUTED, SKY
+from hyperinterp.drawing.theme import BASE, CONTROL, DELTA, EARTH, EXTRA, FITTED, INK, MUTED
 from hyperinterp.drawing.words import explained
 from hyperinterp.studies.result import CellRow, StudyData
 from hyperinterp.studies.tables import effect
 
-_COLOURS = (FITTED, BASE, DELTA, CONTROL, EXTRA, SKY, MUTED)
+_COLOURS = (FITTED, BASE, DELTA, CONTROL, EXTRA, EARTH, MUTED)
 _SEEDS = ("circle", "diamond", "square", "triangle-up", "cross", "hexagon", "pentagon")
 
 

@@ -92,7 +92,7 @@ class LossModule(nn.Module):
             return self.model.normalise(self.model.replay(calls, self._start, stream))
 
     def _passes(self, start: int) -> dict[int, Callable[..., Any]]:
-        """What runs in place of a block's own forward pass, for blocks from `start` on."""
+        """Forward passes in place of the blocks' own, by number, from block `start` on."""
         found: dict[int, Callable[..., Any]] = {}
         recompute = self._recompute if torch.is_grad_enabled() else ()
         for index in range(start, self.model.n_layers):
