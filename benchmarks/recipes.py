@@ -1,12 +1,13 @@
 """How the default recipes come to their target loss: methods, seeds and two model families.
 
-Full, LoRA and late-stage training with every default, each under three seeds, on 8 built-in
-passages, and each once with a constant learning rate beside the default schedule. A run that is
-over is kept in the folder and not done again; shares of the runs go side by side. `--gather` writes
-what is there to benchmarks/results/recipes.json and prints a table.
+Full, LoRA and late-stage training with every default but the batch (two passages), each under three
+seeds, on 8 built-in passages; late-stage once more with a constant learning rate beside the default
+schedule. A run that is over is kept in the folder and not done again; shares of the runs go side by
+side. `--gather` writes what is there to benchmarks/results/recipes.json and prints a table.
 
 Usage (from the project's root):
-    python -m benchmarks.recipes [--folder DIR] [--threads 2] [--cell 1/2] [--gather]
+    python -m benchmarks.recipes [--folder DIR] [--models smollm2 gemma3-270m] [--threads 2]
+                                 [--cell 1/2] [--gather]
 """
 
 import argparse
@@ -32,6 +33,7 @@ from hyperinterp.training.config import METHODS
 MODELS = ("smollm2", "gemma3-270m")
 SEEDS = (0, 1, 2)
 PASSAGES = 8
+BATCH = 2
 DEFAULT = hi.TrainConfig().schedule
 OTHER = "constant"
 
@@ -53,14 +55,15 @@ class Run:
     @property
     def recipe(self) -> hi.TrainConfig:
         """The settings."""
-        return hi.TrainConfig(method=self.method, schedule=self.schedule, seed=self.seed)
+        return hi.TrainConfig(
+            method=self.method, schedule=self.schedule, seed=self.seed, batch_size=BATCH
+        )
 
 
-def planned() -> tuple[Run, ...]:
-    """Every run: those of the default schedule, then one of each recipe at a constant rate."""
-    mine = [Run(model, how, DEFAULT, seed) for model, how, seed in product(MODELS, METHODS, SEEDS)]
-    others = [Run(model, how, OTHER, SEEDS[0]) for model, how in product(MODELS, METHODS)]
-    return (*mine, *others)
+def planned(models: Sequence[str] = MODELS) -> tuple[Run, ...]:
+    """Every run: those of the default schedule, then late-stage ones at a constant rate."""
+    mine = [Run(model, how, DEFAULT, seed) for model, how, seed in product(models, METHODS, SEEDS)]
+    return (*mine, *(Run(model, "late-stage", OTHER, SEEDS[0]) for model in models))
 
 
 def done(run: Run, model: HookedModel, folder: Path) -> dict[str, Any]:
@@ -93,6 +96,8 @@ def table(found: Sequence[dict[str, Any]]) -> str:
     rows: list[list[str]] = []
     for model, method in product(MODELS, METHODS):
         mine = [it for it in found if (it["model"], it["method"]) == (model, method)]
+        if not mine:
+            continue
         cells = [
             "; ".join(_shown(it) for it in mine if it["schedule"] == schedule) or "-"
             for schedule in (DEFAULT, OTHER)
@@ -114,6 +119,7 @@ def main() -> None:
     """Train, gather, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("runs/recipes"))
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--cell", metavar="I/N", help="one share of the runs")
     parser.add_argument("--gather", action="store_true", help="write what is there; train nothing")
@@ -122,7 +128,7 @@ def main() -> None:
     given.folder.mkdir(parents=True, exist_ok=True)
     share = None if given.cell is None else Share.read(given.cell)
     models: dict[str, HookedModel] = {}
-    for index, run in enumerate(() if given.gather else planned()):
+    for index, run in enumerate(() if given.gather else planned(given.models)):
         path = given.folder / f"{run.name}.json"
         if path.is_file() or not (share is None or share.takes(index)):
             continue
@@ -134,7 +140,11 @@ def main() -> None:
     if share is not None:
         return
     found = gathered(given.folder)
-    print(record.write("recipes", {"passages": PASSAGES, "runs": found}, given.threads))
+    print(
+        record.write(
+            "recipes", {"passages": PASSAGES, "batch": BATCH, "runs": found}, given.threads
+        )
+    )
     print(table(found))
 
 
