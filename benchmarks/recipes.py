@@ -61,8 +61,9 @@ class Run:
 
 
 def planned(models: Sequence[str] = MODELS) -> tuple[Run, ...]:
-    """Every run: those of the default schedule, then late-stage ones at a constant rate."""
-    mine = [Run(model, how, DEFAULT, seed) for model, how, seed in product(models, METHODS, SEEDS)]
+    """Every run: the default schedule, cheap ones first; then late-stage at a constant rate."""
+    cheap_first = product(models, reversed(METHODS), SEEDS)
+    mine = [Run(model, how, DEFAULT, seed) for model, how, seed in cheap_first]
     return (*mine, *(Run(model, "late-stage", OTHER, SEEDS[0]) for model in models))
 
 

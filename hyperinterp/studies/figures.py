@@ -42,7 +42,7 @@ def forest(study: StudyData, claim: str) -> Sketch | None:
         found = [effect(row), *(it.claims[claim].effect for it in seeds)]
         names = [recipe.name, *(f"seed {it.seed}" for it in seeds)]
         rows = list(range(len(labels), len(labels) + len(found)))
-        labels += [label(names[0]), *(label(name) for name in names[1:])]
+        labels += [f"<b>{label(names[0])}</b>", *(label(name) for name in names[1:])]
         colour = colours[recipe.name]
         figure.data.append(
             dots(rows, found, label(recipe.name), colour, labels[rows[0] :], showlegend=False)

@@ -37,7 +37,8 @@
     layout.yaxis.tickvals = rows.map((_, row) => row + 0.12);
     rows.forEach((text, row) => layout.annotations.push({
       x: 0, xref: "paper", xanchor: "left", y: row - 0.2, yanchor: "bottom", showarrow: false,
-      text: text.replaceAll("<br>", " "), font: { size: 11.5 },
+      text: text.replaceAll("<br>", " ").replaceAll(/<\/?b>/g, ""),
+      font: { size: 11.5, weight: text.startsWith("<b>") ? "bold" : "normal" },
       bgcolor: getComputedStyle(document.body).backgroundColor, borderpad: 0, // a dotted line ends at the words
     }));
   }
