@@ -87,11 +87,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    found = {name: measured(load(name), given.rows, given.rounds) for name in given.models}
-    print(record.write("decoding", {"models": found}, given.threads))
-    for name, figures in found.items():
-        share = figures["step_tokens_over_plain_tokens"]
-        print(f"{name}: a step does {share:.0%} of the tokens per second of a plain pass")
+    found: dict[str, Any] = {}
+    for name in given.models:
+        found[name] = measured(load(name), given.rows, given.rounds)
+        path = record.write("decoding", {"models": found}, given.threads)
+        share = found[name]["step_tokens_over_plain_tokens"]
+        print(f"{name}: a step does {share:.0%} of the tokens per second of a plain pass; {path}")
 
 
 if __name__ == "__main__":
